@@ -1,0 +1,89 @@
+//! Clients of partners.
+
+use super::{Actor, AdminError, partners};
+use crate::domain::client::{ClientKind, ClientState};
+use crate::domain::id::{ClientId, PartnerId};
+use crate::domain::instant::Instant;
+use crate::domain::realm::Realm;
+use crate::domain::scope::ScopeSet;
+use crate::store::clients::{self, Client};
+use crate::store::{Db, grants};
+
+/// A client to be made for a partner.
+#[derive(Clone, Debug)]
+pub struct NewClient {
+    pub realm: Realm,
+    pub name: String,
+    pub scopes: ScopeSet,
+    pub default_scopes: Option<ScopeSet>,
+    pub token_ttl: Option<i32>,
+    pub expires_at: Option<Instant>,
+}
+
+/// Makes a client, whose scopes must be granted to its partner in that environment now.
+pub fn create(
+    db: &mut Db,
+    actor: &Actor,
+    partner: &PartnerId,
+    new: NewClient,
+    now: Instant,
+) -> Result<Client, AdminError> {
+    partners::approved(db, partner)?;
+    if !new.realm.is_environment() {
+        return Err(AdminError::invalid(
+            "/realm",
+            "must be one of sandbox, live",
+        ));
+    }
+    if new.scopes.is_empty() {
+        return Err(AdminError::invalid(
+            "/scopes",
+            "must name at least one scope",
+        ));
+    }
+    let granted: ScopeSet = grants::in_force(db, partner, new.realm, now)?
+        .into_iter()
+        .map(|g| g.scope)
+        .collect();
+    let missing = new.scopes.difference(&granted);
+    if !missing.is_empty() {
+        let detail = format!("not granted to this partner in {}: {missing}", new.realm);
+        return Err(AdminError::invalid("/scopes", detail));
+    }
+    if new
+        .default_scopes
+        .as_ref()
+        .is_some_and(|default| !default.is_subset(&new.scopes))
+    {
+        return Err(AdminError::invalid(
+            "/default_scopes",
+            "must be among scopes",
+        ));
+    }
+    if new.expires_at.is_some_and(|end| end <= now) {
+        return Err(AdminError::invalid("/expires_at", "must lie in the future"));
+    }
+    let client = Client {
+        id: ClientId::generate(new.realm, now),
+        realm: new.realm,
+        kind: ClientKind::Partner,
+        partner_id: Some(partner.clone()),
+        resource_server_id: None,
+        name: new.name,
+        state: ClientState::Active,
+        scopes: new.scopes,
+        default_scopes: new.default_scopes,
+        token_ttl: new.token_ttl,
+        expires_at: new.expires_at,
+        created_by: actor.to_string(),
+        created_at: now,
+        updated_at: now,
+    };
+    clients::insert(db, &client)?;
+    Ok(client)
+}
+
+/// A client by id.
+pub fn get(db: &mut Db, id: &ClientId) -> Result<Client, AdminError> {
+    clients::find(db, id)?.ok_or(AdminError::NotFound)
+}

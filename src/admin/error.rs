@@ -1,0 +1,87 @@
+//! Why an operator's request is refused.
+
+use crate::keys::provision::KeyError;
+use crate::store::StoreError;
+
+/// A refused change. What it prints is for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// No such record.
+    #[error("there is no such record")]
+    NotFound,
+    /// The record is in a state from which this does not lead on.
+    #[error("{noun} is {state}; from there: {}", list(.allowed))]
+    Illegal {
+        /// What it is.
+        noun: &'static str,
+        /// Its state.
+        state: String,
+        /// The states that can follow.
+        allowed: Vec<String>,
+    },
+    /// The record stands in the way of this, whatever its state.
+    #[error("{detail}")]
+    Conflict {
+        /// A stable code.
+        code: &'static str,
+        /// What to do.
+        detail: String,
+    },
+    /// Who asked may not decide.
+    #[error("{0}")]
+    FourEyes(&'static str),
+    /// A member of the request does not fit what the database holds.
+    #[error("{detail}")]
+    Invalid {
+        /// Where (RFC 6901).
+        pointer: &'static str,
+        /// What to write instead.
+        detail: String,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system has no randomness.
+    #[error("the system has no randomness to give")]
+    Randomness(#[from] rand::rngs::SysError),
+    /// A signing key could not be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl AdminError {
+    pub(super) fn illegal<S: std::fmt::Display>(
+        noun: &'static str,
+        state: S,
+        allowed: &[S],
+    ) -> Self {
+        let allowed = allowed.iter().map(ToString::to_string).collect();
+        Self::Illegal {
+            noun,
+            state: state.to_string(),
+            allowed,
+        }
+    }
+
+    pub(super) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::Conflict {
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    pub(super) fn invalid(pointer: &'static str, detail: impl Into<String>) -> Self {
+        Self::Invalid {
+            pointer,
+            detail: detail.into(),
+        }
+    }
+}
+
+fn list(states: &[String]) -> String {
+    if states.is_empty() {
+        "nothing".to_owned()
+    } else {
+        states.join(", ")
+    }
+}

@@ -1,0 +1,28 @@
+//! Signing keys, rotated.
+
+use super::{Actor, AdminError};
+use crate::domain::instant::Instant;
+use crate::keys::provision;
+use crate::store::Db;
+use crate::store::signing_keys::StoredKey;
+
+/// Stores a freshly made key as the successor of the one that signs now.
+///
+/// The key is an argument because making one can take seconds, which must not pass
+/// within a transaction.
+pub fn rotate(
+    db: &mut Db,
+    actor: &Actor,
+    fresh: StoredKey,
+    now: Instant,
+) -> Result<StoredKey, AdminError> {
+    let key = provision::introduce(db, fresh, now).map_err(provision::KeyError::from)?;
+    log::info!(
+        "{} key {} made for {}, signs from {}, by {actor}",
+        key.alg,
+        key.kid,
+        key.realm,
+        key.signs_from
+    );
+    Ok(key)
+}

@@ -1,0 +1,115 @@
+//! Resource servers: audiences with their scopes, each with a client of its own.
+
+use url::Url;
+
+use super::{Actor, AdminError};
+use crate::domain::Algorithm;
+use crate::domain::audience::Addresses;
+use crate::domain::client::{ClientKind, ClientState};
+use crate::domain::id::{ClientId, ResourceServerId};
+use crate::domain::instant::Instant;
+use crate::domain::realm::Realm;
+use crate::domain::scope::{RESOURCE_SERVER_SCOPES, ScopeSet};
+use crate::store::clients::{self, Client};
+use crate::store::resource_servers::{self, ResourceServer};
+use crate::store::{Db, StoreError};
+
+/// An audience to be registered.
+#[derive(Clone, Debug)]
+pub struct NewResourceServer {
+    pub realm: Realm,
+    pub identifier: String,
+    pub name: String,
+    pub scopes: ScopeSet,
+    pub signing_alg: Algorithm,
+}
+
+/// Registers an audience and makes its client, which may follow revocations.
+pub fn create(
+    db: &mut Db,
+    actor: &Actor,
+    addresses: &Addresses,
+    new: NewResourceServer,
+    now: Instant,
+) -> Result<(ResourceServer, ClientId), AdminError> {
+    check(addresses, &new)?;
+    let server = ResourceServer {
+        id: ResourceServerId::generate(now),
+        realm: new.realm,
+        identifier: new.identifier,
+        name: new.name.clone(),
+        scopes: new.scopes,
+        signing_alg: new.signing_alg,
+        created_by: actor.to_string(),
+        created_at: now,
+    };
+    resource_servers::insert(db, &server).map_err(|error| match error {
+        StoreError::Duplicate(_) => AdminError::conflict(
+            "identifier_taken",
+            "this identifier is registered in this realm already",
+        ),
+        other => other.into(),
+    })?;
+    let client = Client {
+        id: ClientId::generate(new.realm, now),
+        realm: new.realm,
+        kind: ClientKind::ResourceServer,
+        partner_id: None,
+        resource_server_id: Some(server.id.clone()),
+        name: new.name,
+        state: ClientState::Active,
+        scopes: ScopeSet::of(RESOURCE_SERVER_SCOPES),
+        default_scopes: None,
+        token_ttl: None,
+        expires_at: None,
+        created_by: actor.to_string(),
+        created_at: now,
+        updated_at: now,
+    };
+    clients::insert(db, &client)?;
+    Ok((server, client.id))
+}
+
+fn check(addresses: &Addresses, new: &NewResourceServer) -> Result<(), AdminError> {
+    if !new.realm.is_environment() {
+        return Err(AdminError::invalid(
+            "/realm",
+            "must be one of sandbox, live",
+        ));
+    }
+    let is_absolute = Url::parse(&new.identifier).is_ok() && !new.identifier.contains('#');
+    let is_plain = new.identifier.bytes().all(|b| b.is_ascii_graphic());
+    if !is_absolute || !is_plain {
+        return Err(AdminError::invalid(
+            "/identifier",
+            "must be an absolute URI without a fragment",
+        ));
+    }
+    // A registered name for one of the server's own audiences would speak for it.
+    let own = Realm::ALL
+        .iter()
+        .any(|r| [addresses.issuer(*r), addresses.api(*r)].contains(&new.identifier));
+    if own {
+        return Err(AdminError::invalid(
+            "/identifier",
+            "must not be one of this server's own",
+        ));
+    }
+    if new.scopes.is_empty() {
+        return Err(AdminError::invalid(
+            "/scopes",
+            "must name at least one scope",
+        ));
+    }
+    Ok(())
+}
+
+/// A resource server by id, and its client.
+pub fn get(
+    db: &mut Db,
+    id: &ResourceServerId,
+) -> Result<(ResourceServer, Option<ClientId>), AdminError> {
+    let server = resource_servers::find(db, id)?.ok_or(AdminError::NotFound)?;
+    let client = clients::of_resource_server(db, id)?.map(|client| client.id);
+    Ok((server, client))
+}

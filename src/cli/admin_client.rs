@@ -1,0 +1,168 @@
+//! The admin API as a client of it sees it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
+
+use super::Failure;
+use super::credential_file::CredentialFile;
+
+/// An operator with a token.
+pub(super) struct AdminClient {
+    http: Client,
+    server: String,
+    token: String,
+}
+
+impl AdminClient {
+    /// Reads the operator's credential and fetches a token with it.
+    pub(super) async fn connect() -> Result<Self, Failure> {
+        let path = std::env::var_os("ONYX_ADMIN_CREDENTIAL")
+            .map_or_else(|| "data/operator.json".into(), PathBuf::from);
+        let credential = CredentialFile::read(&path).map_err(|failure| match failure {
+            Failure::Refused(message) => Failure::Refused(format!(
+                "{message}; ONYX_ADMIN_CREDENTIAL names the operator's credential file"
+            )),
+            other => other,
+        })?;
+        let server = std::env::var("ONYX_SERVER").unwrap_or_else(|_| credential.server.clone());
+        let server = server.trim_end_matches('/').to_owned();
+        let http = http()?;
+        let answer = fetch_token(&http, &server, "admin", &credential, &[]).await?;
+        let token = answer
+            .get("access_token")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        Ok(Self {
+            http,
+            server,
+            token,
+        })
+    }
+
+    /// `GET /admin/v1{path}`
+    pub(super) async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// `POST /admin/v1{path}`
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let request = self
+            .http
+            .request(method, format!("{}/admin/v1{path}", self.server))
+            .bearer_auth(&self.token);
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        let answer = request.send().await.map_err(unreachable)?;
+        let status = answer.status();
+        let body: Value = answer.json().await.unwrap_or_default();
+        if status.is_success() {
+            Ok(body)
+        } else {
+            Err(Failure::Refused(problem(status, &body)))
+        }
+    }
+}
+
+/// An HTTP client that waits 30 seconds and follows nobody elsewhere with a secret in hand.
+pub(super) fn http() -> Result<Client, Failure> {
+    let builder = Client::builder()
+        .timeout(Duration::from_secs(30))
+        .redirect(reqwest::redirect::Policy::none());
+    Ok(builder.build()?)
+}
+
+/// Exchanges a credential for a token; answers the whole answer.
+pub(super) async fn fetch_token(
+    http: &Client,
+    server: &str,
+    realm: &str,
+    credential: &CredentialFile,
+    more: &[(&str, &str)],
+) -> Result<Value, Failure> {
+    let mut form = vec![
+        ("grant_type", "client_credentials"),
+        ("client_id", credential.client_id.as_str()),
+        ("client_secret", credential.client_secret.as_str()),
+    ];
+    form.extend_from_slice(more);
+    let url = format!("{server}/{realm}/oauth2/token");
+    let answer = http
+        .post(url)
+        .form(&form)
+        .send()
+        .await
+        .map_err(unreachable)?;
+    let status = answer.status();
+    let body: Value = answer.json().await.unwrap_or_default();
+    if status.is_success() {
+        return Ok(body);
+    }
+    let text = |name: &str| {
+        body.get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    Err(Failure::Refused(format!(
+        "no token: {} {}: {}",
+        status.as_u16(),
+        text("error"),
+        text("error_description")
+    )))
+}
+
+fn unreachable(error: reqwest::Error) -> Failure {
+    let url = error.url().map(ToString::to_string).unwrap_or_default();
+    Failure::Refused(format!(
+        "{url} does not answer: is the server running? ({})",
+        error.without_url()
+    ))
+}
+
+/// A problem document in lines: the sentence, then each bad member.
+fn problem(status: StatusCode, body: &Value) -> String {
+    let text = |value: &Value, name: &str| {
+        value
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let mut lines = vec![format!(
+        "{} {}: {}",
+        status.as_u16(),
+        text(body, "code"),
+        text(body, "detail")
+    )];
+    for error in body
+        .get("errors")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        lines.push(format!(
+            "  {} {}",
+            text(error, "pointer"),
+            text(error, "detail")
+        ));
+    }
+    if status.is_server_error() {
+        lines.push(format!("  request {}", text(body, "request_id")));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,101 @@
+//! `onyx-auth credential`.
+
+use std::io::{IsTerminal, Write};
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::admin_client::AdminClient;
+use super::output::Output;
+use super::paging::Paging;
+use super::{Done, Failure};
+
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    /// Issue a secret to a client; it is shown once
+    Issue {
+        #[arg(long, value_name = "CLIENT_ID")]
+        client: String,
+        /// When it ends, like 2030-01-31T12:00:00Z
+        #[arg(long)]
+        expires_at: Option<String>,
+    },
+    /// List a client's credentials
+    List {
+        #[arg(long, value_name = "CLIENT_ID")]
+        client: String,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Revoke a credential, at once and for good
+    Revoke {
+        id: String,
+        /// compromised, unused, offboarding, superseded or other
+        #[arg(long, default_value = "other")]
+        reason: String,
+        #[arg(long)]
+        note: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
+    match verb {
+        Verb::Issue { client, expires_at } => {
+            let body = json!({ "kind": "secret", "expires_at": expires_at });
+            let issued = admin
+                .post(&format!("/clients/{client}/credentials"), &body)
+                .await?;
+            eprintln!("This is the only time that the secret is shown.");
+            output.record(&issued)
+        }
+        Verb::List { client, paging } => {
+            let list = admin
+                .get(&paging.of(&format!("/clients/{client}/credentials"), &[]))
+                .await?;
+            output.list(
+                &list,
+                &["id", "state", "usable", "hint", "created_at", "expires_at"],
+            )
+        }
+        Verb::Revoke {
+            id,
+            reason,
+            note,
+            yes,
+        } => {
+            confirm(
+                &format!("Revoke {id}? Its client gets no more tokens with it."),
+                yes,
+            )?;
+            let body = json!({ "reason": reason, "note": note });
+            output.record(
+                &admin
+                    .post(&format!("/credentials/{id}/revoke"), &body)
+                    .await?,
+            )
+        }
+    }
+}
+
+/// Asks before what cannot be undone: on a terminal a question, elsewhere `--yes`.
+fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Usage(
+            "this cannot be undone: say --yes".to_owned(),
+        ));
+    }
+    eprint!("{question} [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Failure::Refused("nothing was changed".to_owned())),
+    }
+}

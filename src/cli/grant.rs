@@ -1,0 +1,112 @@
+//! `onyx-auth grant`.
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::admin_client::AdminClient;
+use super::output::Output;
+use super::paging::Paging;
+use super::{Done, Failure};
+use crate::clock::Clock;
+
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    /// Ask for a scope on behalf of a partner
+    Request {
+        #[arg(long, value_name = "PARTNER_ID")]
+        partner: String,
+        /// sandbox or live
+        #[arg(long)]
+        realm: String,
+        /// The scope; repeat for several grants
+        #[arg(long, required = true)]
+        scope: Vec<String>,
+        /// The audience's identifier [default: the partner API]
+        #[arg(long)]
+        resource: Option<String>,
+        /// What the partner needs it for
+        #[arg(long)]
+        purpose: String,
+        #[arg(long)]
+        lawful_basis: Option<String>,
+        /// A class of data that it opens; repeat for several
+        #[arg(long)]
+        data_class: Vec<String>,
+        /// How long the partner keeps what it reads
+        #[arg(long, default_value_t = 30)]
+        retention_days: u32,
+        /// How long the grant lasts
+        #[arg(long, default_value_t = 365)]
+        days: u32,
+    },
+    /// List a partner's grants
+    List {
+        #[arg(long, value_name = "PARTNER_ID")]
+        partner: String,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Approve a requested grant; not by who asked for it
+    Approve { id: String },
+    /// Deny a requested grant
+    Deny { id: String },
+}
+
+pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
+    match verb {
+        Verb::Request {
+            partner,
+            realm,
+            scope,
+            resource,
+            purpose,
+            lawful_basis,
+            data_class,
+            retention_days,
+            days,
+        } => {
+            let expires_at = Clock::system()
+                .now()
+                .plus(Duration::from_secs(u64::from(days) * 24 * 3600));
+            for scope in scope {
+                let body = json!({
+                    "realm": realm,
+                    "scope": scope,
+                    "resource": resource,
+                    "purpose": purpose,
+                    "lawful_basis": lawful_basis,
+                    "data_classes": data_class,
+                    "retention_days": retention_days,
+                    "expires_at": expires_at,
+                });
+                output.record(
+                    &admin
+                        .post(&format!("/partners/{partner}/scope-grants"), &body)
+                        .await?,
+                )?;
+            }
+            Ok::<(), Failure>(())
+        }
+        Verb::List { partner, paging } => {
+            let list = admin
+                .get(&paging.of(&format!("/partners/{partner}/scope-grants"), &[]))
+                .await?;
+            output.list(
+                &list,
+                &["id", "state", "realm", "scope", "resource", "expires_at"],
+            )
+        }
+        Verb::Approve { id } => output.record(
+            &admin
+                .post(&format!("/scope-grants/{id}/approve"), &json!({}))
+                .await?,
+        ),
+        Verb::Deny { id } => output.record(
+            &admin
+                .post(&format!("/scope-grants/{id}/deny"), &json!({}))
+                .await?,
+        ),
+    }
+}

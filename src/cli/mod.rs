@@ -1,0 +1,144 @@
+//! The command line: one file a noun.
+//!
+//! `serve`, `quickstart` and `migrate` work on this machine; every other noun speaks
+//! to the admin API over HTTP, as any client of it would. Data goes to standard
+//! output, prose to standard error. Exit 0: done; 1: refused or failed; 2: wrong usage.
+
+mod admin_client;
+mod client;
+mod credential;
+mod credential_file;
+mod grant;
+mod key;
+mod operator;
+mod output;
+mod paging;
+mod partner;
+mod quickstart;
+mod resource_server;
+mod serve;
+mod settings;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use admin_client::AdminClient;
+use output::{Format, Output};
+use settings::SettingFlags;
+
+/// OAuth 2.0 client-credentials authorization server for partner APIs.
+#[derive(Parser)]
+#[command(name = "onyx-auth", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    format: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(SettingFlags),
+    /// Set up a demo on this machine, show a token at work, and stay up
+    Quickstart(quickstart::Quickstart),
+    /// Bring the database to this program's version
+    Migrate(SettingFlags),
+    /// Print the effective settings, secrets masked
+    Config(SettingFlags),
+    /// Operators: clients of the admin realm
+    #[command(subcommand)]
+    Operator(operator::Verb),
+    /// Partners
+    #[command(subcommand)]
+    Partner(partner::Verb),
+    /// Scope grants
+    #[command(subcommand)]
+    Grant(grant::Verb),
+    /// Clients
+    #[command(subcommand)]
+    Client(client::Verb),
+    /// Credentials
+    #[command(subcommand)]
+    Credential(credential::Verb),
+    /// Resource servers
+    #[command(subcommand)]
+    ResourceServer(resource_server::Verb),
+    /// Signing keys
+    #[command(subcommand)]
+    Key(key::Verb),
+    /// Access tokens
+    #[command(subcommand)]
+    Token(token::Verb),
+}
+
+/// Why a command ends without success.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Exit 1: refused or failed.
+    Refused(String),
+    /// Exit 2: the usage or the configuration is wrong.
+    Usage(String),
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+type Done = Result<(), Failure>;
+
+/// Runs the command that the process's arguments name.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.format);
+    let done = match cli.command {
+        Command::Serve(flags) => serve::serve(&flags),
+        Command::Quickstart(options) => quickstart::run(&options, &output),
+        Command::Migrate(flags) => serve::migrate(&flags),
+        Command::Config(flags) => settings::print(&flags),
+        Command::Operator(operator::Verb::Host(verb)) => operator::on_host(&verb, &output),
+        remote => block_on(over_http(remote, &output)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Refused(message)) => complain(&message, 1),
+        Err(Failure::Usage(message)) => complain(&message, 2),
+    }
+}
+
+fn complain(message: &str, code: u8) -> ExitCode {
+    for line in message.lines() {
+        eprintln!("onyx-auth: {line}");
+    }
+    ExitCode::from(code)
+}
+
+async fn over_http(command: Command, output: &Output) -> Done {
+    if let Command::Token(verb) = command {
+        return token::run(verb, output).await;
+    }
+    let admin = AdminClient::connect().await?;
+    match command {
+        Command::Operator(verb) => operator::run(verb, &admin, output).await,
+        Command::Partner(verb) => partner::run(verb, &admin, output).await,
+        Command::Grant(verb) => grant::run(verb, &admin, output).await,
+        Command::Client(verb) => client::run(verb, &admin, output).await,
+        Command::Credential(verb) => credential::run(verb, &admin, output).await,
+        Command::ResourceServer(verb) => resource_server::run(verb, &admin, output).await,
+        Command::Key(verb) => key::run(verb, &admin, output).await,
+        Command::Serve(_)
+        | Command::Quickstart(_)
+        | Command::Migrate(_)
+        | Command::Config(_)
+        | Command::Token(_) => Ok(()),
+    }
+}
+
+/// Runs a future on actix's runtime, which servers need and clients do not mind.
+fn block_on(work: impl Future<Output = Done>) -> Done {
+    actix_web::rt::System::new().block_on(work)
+}

@@ -1,0 +1,92 @@
+//! `onyx-auth operator`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::admin_client::AdminClient;
+use super::credential_file::CredentialFile;
+use super::output::Output;
+use super::paging::Paging;
+use super::settings::SettingFlags;
+use super::{Done, serve};
+use crate::admin::operators;
+use crate::logging;
+
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    #[command(flatten)]
+    Host(HostVerb),
+    /// Make an operator
+    Create {
+        #[arg(long)]
+        name: String,
+        /// An admin scope; repeat for several
+        #[arg(long, required = true)]
+        scope: Vec<String>,
+    },
+    /// List operators
+    List(Paging),
+    /// Show an operator
+    Show { id: String },
+}
+
+/// What works on the database directly: for who holds the machine.
+#[derive(Subcommand)]
+pub(super) enum HostVerb {
+    /// Make the very first operator, and keep its credential in a file
+    Bootstrap(OnHost),
+    /// Make an operator when no credential of any is left
+    Recover(OnHost),
+}
+
+#[derive(clap::Args)]
+pub(super) struct OnHost {
+    /// Where the credential is kept
+    #[arg(long, value_name = "FILE", default_value = "data/operator.json")]
+    out: PathBuf,
+    #[command(flatten)]
+    flags: SettingFlags,
+}
+
+pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
+    match verb {
+        Verb::Create { name, scope } => {
+            let body = json!({ "name": name, "scopes": scope });
+            output.record(&admin.post("/operators", &body).await?)
+        }
+        Verb::List(paging) => {
+            let list = admin.get(&paging.of("/operators", &[])).await?;
+            output.list(&list, &["id", "state", "name", "scopes", "expires_at"])
+        }
+        Verb::Show { id } => output.record(&admin.get(&format!("/operators/{id}")).await?),
+        Verb::Host(verb) => on_host(&verb, output),
+    }
+}
+
+/// `bootstrap` and `recover`.
+pub(super) fn on_host(verb: &HostVerb, output: &Output) -> Done {
+    let (HostVerb::Bootstrap(options) | HostVerb::Recover(options)) = verb;
+    let settings = options.flags.load()?;
+    logging::start(&settings.log, settings.log_format);
+    let app = serve::build(settings)?;
+    let (loopback, now) = (app.settings.is_loopback(), app.clock.now());
+    let issued = app.store.alone(|db| match verb {
+        HostVerb::Bootstrap(_) => operators::bootstrap(db, &app.master, loopback, now),
+        HostVerb::Recover(_) => operators::recover(db, &app.master, loopback, now),
+    })?;
+    let file = CredentialFile {
+        server: app.settings.base_url.clone(),
+        client_id: issued.credential.client_id.to_string(),
+        client_secret: issued.secret.expose().to_owned().into(),
+    };
+    file.write(&options.out)?;
+    eprintln!("The operator's credential is in {}.", options.out.display());
+    output.record(&json!({
+        "id": issued.credential.client_id,
+        "credential_id": issued.credential.id,
+        "expires_at": issued.credential.expires_at,
+        "credential_file": options.out,
+    }))
+}

@@ -1,0 +1,115 @@
+//! Data for people and for scripts.
+
+use clap::Args;
+use comfy_table::{Table, presets};
+use serde_json::Value;
+
+use super::Failure;
+
+/// How data is printed.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct Format {
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print one value and nothing else
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "json")]
+    field: Option<String>,
+}
+
+/// Prints data as asked.
+pub(super) struct Output(Format);
+
+impl Output {
+    pub(super) fn new(format: Format) -> Self {
+        Self(format)
+    }
+
+    /// Whether JSON is wanted.
+    pub(super) fn is_json(&self) -> bool {
+        self.0.json
+    }
+
+    /// Prints one record.
+    pub(super) fn record(&self, record: &Value) -> Result<(), Failure> {
+        if self.0.json {
+            println!("{record:#}");
+        } else if let Some(name) = &self.0.field {
+            println!("{}", field(record, name)?);
+        } else {
+            let mut table = table();
+            for (name, value) in record.as_object().into_iter().flatten() {
+                table.add_row([name.as_str(), &plain(value)]);
+            }
+            println!("{table}");
+        }
+        Ok(())
+    }
+
+    /// Prints a list; in a table, the named columns only.
+    pub(super) fn list(&self, list: &Value, columns: &[&str]) -> Result<(), Failure> {
+        let rows = list
+            .get("data")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        if self.0.json {
+            println!("{list:#}");
+            return Ok(());
+        }
+        if let Some(name) = &self.0.field {
+            for row in rows {
+                println!("{}", field(row, name)?);
+            }
+            return Ok(());
+        }
+        let mut table = table();
+        table.set_header(columns.iter().map(|name| name.to_uppercase()));
+        for row in rows {
+            table.add_row(
+                columns
+                    .iter()
+                    .map(|name| row.get(name).map(plain).unwrap_or_default()),
+            );
+        }
+        println!("{table}");
+        if let Some(cursor) = list.get("next_cursor").and_then(Value::as_str) {
+            eprintln!("There are more: --cursor {cursor}");
+        }
+        Ok(())
+    }
+}
+
+fn table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table
+}
+
+fn field(record: &Value, name: &str) -> Result<String, Failure> {
+    match record.get(name) {
+        Some(value) => Ok(plain(value)),
+        None => {
+            let names: Vec<_> = record
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, _)| name.as_str())
+                .collect();
+            Err(Failure::Usage(format!(
+                "--field {name}: no such field; there are {}",
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+/// A value without JSON's quotes; lists of plain values separated by spaces.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}

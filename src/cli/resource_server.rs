@@ -1,0 +1,63 @@
+//! `onyx-auth resource-server`.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::Done;
+use super::admin_client::AdminClient;
+use super::output::Output;
+use super::paging::Paging;
+
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    /// Register an audience
+    Create {
+        /// sandbox or live
+        #[arg(long)]
+        realm: String,
+        /// The absolute URI that tokens name in `aud`
+        #[arg(long)]
+        identifier: String,
+        #[arg(long)]
+        name: String,
+        /// A scope that it knows; repeat for several
+        #[arg(long, required = true)]
+        scope: Vec<String>,
+        /// ES256, RS256, PS256 or EdDSA [default: the server's]
+        #[arg(long)]
+        signing_alg: Option<String>,
+    },
+    /// List resource servers
+    List(Paging),
+    /// Show a resource server
+    Show { id: String },
+}
+
+pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
+    match verb {
+        Verb::Create {
+            realm,
+            identifier,
+            name,
+            scope,
+            signing_alg,
+        } => {
+            let body = json!({
+                "realm": realm,
+                "identifier": identifier,
+                "name": name,
+                "scopes": scope,
+                "signing_alg": signing_alg,
+            });
+            output.record(&admin.post("/resource-servers", &body).await?)
+        }
+        Verb::List(paging) => {
+            let list = admin.get(&paging.of("/resource-servers", &[])).await?;
+            output.list(
+                &list,
+                &["id", "realm", "identifier", "signing_alg", "scopes"],
+            )
+        }
+        Verb::Show { id } => output.record(&admin.get(&format!("/resource-servers/{id}")).await?),
+    }
+}

@@ -1,0 +1,53 @@
+//! `onyx-auth serve` and `onyx-auth migrate`.
+
+use std::sync::Arc;
+
+use super::settings::SettingFlags;
+use super::{Done, Failure, block_on};
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::http::server::{self, Listeners};
+use crate::store::{OpenError, Store};
+use crate::{logging, worker};
+
+/// Runs the server until it is told to stop.
+pub(super) fn serve(flags: &SettingFlags) -> Done {
+    let settings = flags.load()?;
+    logging::start(&settings.log, settings.log_format);
+    let listeners = bind(&settings)?;
+    let app = build(settings)?;
+    block_on(async {
+        let _loops = worker::start(&app);
+        let running = server::start(&app, listeners)?;
+        Ok(running.run(std::future::pending()).await?)
+    })
+}
+
+/// Brings the database to this program's version.
+pub(super) fn migrate(flags: &SettingFlags) -> Done {
+    let settings = flags.load()?;
+    logging::start(&settings.log, settings.log_format);
+    let ran = Store::open(&settings.database_url).and_then(|store| store.migrate());
+    let ran = ran.map_err(|error: OpenError| Failure::Usage(error.to_string()))?;
+    if ran.is_empty() {
+        eprintln!("The database is up to date.");
+    }
+    for version in ran {
+        eprintln!("Ran {version}.");
+    }
+    Ok(())
+}
+
+/// Binds the listeners; an address that cannot be had is a wrong configuration.
+pub(super) fn bind(settings: &Settings) -> Result<Listeners, Failure> {
+    Listeners::bind(settings).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// Builds the application; what stands in the way of a start is a wrong configuration.
+pub(super) fn build(settings: Settings) -> Result<Arc<App>, Failure> {
+    for key in &settings.idle {
+        log::warn!("{key} is set, and this version does nothing with it");
+    }
+    App::build(settings, Clock::system()).map_err(|error| Failure::Usage(error.to_string()))
+}

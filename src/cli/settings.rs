@@ -1,0 +1,90 @@
+//! Settings on the command line: a flag for each, made from the one table of settings.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+
+use super::{Done, Failure};
+use crate::config::{Given, SETTINGS, Settings};
+
+/// The flags of a command that works on this machine.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SettingFlags {
+    file: Option<PathBuf>,
+    flags: BTreeMap<&'static str, String>,
+}
+
+impl SettingFlags {
+    /// The settings from every source.
+    pub(super) fn load(&self) -> Result<Settings, Failure> {
+        self.load_with(|_| {})
+    }
+
+    /// The same with a last word from the command.
+    pub(super) fn load_with(&self, adjust: impl FnOnce(&mut Given)) -> Result<Settings, Failure> {
+        let mut given = Given {
+            file: self.file.clone(),
+            env: std::env::vars().collect(),
+            flags: self.flags.clone(),
+        };
+        adjust(&mut given);
+        Settings::load(&given).map_err(|problems| {
+            let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            Failure::Usage(lines.join("\n"))
+        })
+    }
+}
+
+impl Args for SettingFlags {
+    fn augment_args(command: Command) -> Command {
+        let file = Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .help("settings file [default: onyx.toml]");
+        let file = file.value_parser(clap::value_parser!(PathBuf));
+        SETTINGS.iter().fold(command.arg(file), |command, setting| {
+            let help = match setting.default {
+                Some(default) => format!("{} [default: {default}]", setting.help),
+                None => setting.help.to_owned(),
+            };
+            let arg = Arg::new(setting.key)
+                .long(setting.key.replace('_', "-"))
+                .value_name("VALUE")
+                .help(help);
+            command.arg(arg.help_heading("Settings"))
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for SettingFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let value = |key: &'static str| {
+            matches
+                .get_one::<String>(key)
+                .map(|text| (key, text.clone()))
+        };
+        Ok(Self {
+            file: matches.get_one::<PathBuf>("config").cloned(),
+            flags: SETTINGS
+                .iter()
+                .filter_map(|setting| value(setting.key))
+                .collect(),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// `onyx-auth config`: the effective settings, as a file would say them.
+pub(super) fn print(flags: &SettingFlags) -> Done {
+    print!("{}", flags.load()?);
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! `onyx-auth token`: what a partner and a resource service do.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Subcommand;
+use onyx_verifier::Verifier;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::admin_client::{fetch_token, http};
+use super::credential_file::CredentialFile;
+use super::output::Output;
+use super::{Done, Failure};
+use crate::domain::id::ClientId;
+
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    /// Fetch a token as a partner would
+    Request {
+        /// The credential file
+        #[arg(long, value_name = "FILE", default_value = "data/demo.json")]
+        credential: PathBuf,
+        /// The scopes, separated by spaces [default: the client's]
+        #[arg(long)]
+        scope: Option<String>,
+        /// The audience; repeat for several [default: the partner API]
+        #[arg(long)]
+        resource: Vec<String>,
+    },
+    /// Decode and verify a token
+    Inspect {
+        /// A file, or - for standard input
+        file: PathBuf,
+    },
+}
+
+pub(super) async fn run(verb: Verb, output: &Output) -> Done {
+    match verb {
+        Verb::Request {
+            credential,
+            scope,
+            resource,
+        } => {
+            let credential = CredentialFile::read(&credential)?;
+            let client: ClientId = credential.client_id.parse()?;
+            let server = std::env::var("ONYX_SERVER").unwrap_or_else(|_| credential.server.clone());
+            let mut more: Vec<(&str, &str)> = resource
+                .iter()
+                .map(|uri| ("resource", uri.as_str()))
+                .collect();
+            more.extend(scope.iter().map(|scope| ("scope", scope.as_str())));
+            let realm = client.realm();
+            let server = server.trim_end_matches('/');
+            output.record(&fetch_token(&http()?, server, realm.as_str(), &credential, &more).await?)
+        }
+        Verb::Inspect { file } => inspect(&file, output).await,
+    }
+}
+
+/// Decodes a token, and verifies it with the keys of the issuer that it names.
+async fn inspect(file: &PathBuf, output: &Output) -> Done {
+    let mut text = String::new();
+    if file.as_os_str() == "-" {
+        std::io::stdin().take(64 * 1024).read_to_string(&mut text)?;
+    } else {
+        std::fs::File::open(file)?
+            .take(64 * 1024)
+            .read_to_string(&mut text)?;
+    }
+    let token = text.trim();
+    let mut parts = token.split('.').map(decode);
+    let (Some(Some(header)), Some(Some(claims))) = (parts.next(), parts.next()) else {
+        return Err(Failure::Refused("this is not a JWT".to_owned()));
+    };
+    let verdict = verify(token, &claims).await;
+    let fault = verdict.as_ref().err().cloned();
+    output.record(
+        &json!({ "valid": fault.is_none(), "fault": fault, "header": header, "claims": claims }),
+    )?;
+    verdict.map_err(|fault| Failure::Refused(format!("the token is not valid: {fault}")))
+}
+
+fn decode(part: &str) -> Option<Value> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+/// Verifies with the keys of the token's own issuer, which must be of the server that is trusted here.
+async fn verify(token: &str, claims: &Value) -> Result<(), String> {
+    let issuer = claims
+        .get("iss")
+        .and_then(Value::as_str)
+        .ok_or("it names no issuer")?;
+    let audience = match claims.get("aud") {
+        Some(Value::String(one)) => one.as_str(),
+        Some(Value::Array(many)) => many.first().and_then(Value::as_str).unwrap_or_default(),
+        _ => return Err("it names no audience".to_owned()),
+    };
+    if let Ok(server) = std::env::var("ONYX_SERVER") {
+        let same = |a: &str, b: &str| {
+            Url::parse(a).ok().map(|u| u.origin()) == Url::parse(b).ok().map(|u| u.origin())
+        };
+        if !same(&server, issuer) {
+            return Err(format!("its issuer {issuer} is not at ONYX_SERVER"));
+        }
+    }
+    let verifier = Verifier::builder(issuer, audience)
+        .connect()
+        .await
+        .map_err(|error| error.to_string())?;
+    verifier
+        .verify(token)
+        .await
+        .map(|_| ())
+        .map_err(|rejection| rejection.to_string())
+}

@@ -1,0 +1,87 @@
+//! The effective settings as a settings file, with what is secret masked.
+
+use std::fmt::{self, Display};
+
+use url::Url;
+
+use super::Settings;
+
+impl Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line =
+            |key: &str, value: String| writeln!(f, "{key} = {}", toml::Value::String(value));
+        line("listen", self.listen.to_string())?;
+        if let Some(address) = self.admin_listen {
+            line("admin_listen", address.to_string())?;
+        }
+        line("ops_listen", self.ops_listen.to_string())?;
+        line("base_url", self.base_url.clone())?;
+        line("database_url", masked(&self.database_url))?;
+        line("keys_dir", self.keys_dir.display().to_string())?;
+        line(
+            "master_key_file",
+            self.master_key_file.display().to_string(),
+        )?;
+        line("signing_alg", self.signing_alg.to_string())?;
+        line("roles", joined(&self.roles))?;
+        line("log", self.log.clone())?;
+        line("log_format", self.log_format.to_string())?;
+        if let Some(tls) = &self.tls {
+            line("tls_cert", tls.cert.display().to_string())?;
+            line("tls_key", tls.key.display().to_string())?;
+        }
+        if !self.trusted_proxies.is_empty() {
+            line("trusted_proxies", joined(&self.trusted_proxies))?;
+        }
+        writeln!(f, "token_ttl = {}", self.token_ttl)?;
+        writeln!(f, "sandbox_auto_approve = {}", self.sandbox_auto_approve)
+    }
+}
+
+fn joined<T: Display>(items: &[T]) -> String {
+    items
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// The URL without its password, which libpq also takes as a parameter.
+fn masked(url: &str) -> String {
+    let Ok(mut parsed) = Url::parse(url) else {
+        return "***".to_owned();
+    };
+    if parsed.scheme() == "sqlite" {
+        return url.to_owned();
+    }
+    if parsed.password().is_some() && parsed.set_password(Some("***")).is_err() {
+        return "***".to_owned();
+    }
+    if parsed.query().is_some() {
+        let pairs: Vec<(String, String)> = parsed.query_pairs().into_owned().collect();
+        let mut query = parsed.query_pairs_mut();
+        query.clear();
+        for (name, value) in pairs {
+            let secret = name.contains("password");
+            query.append_pair(&name, if secret { "***" } else { &value });
+        }
+    }
+    parsed.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+
+    #[test]
+    fn a_database_password_is_not_shown_wherever_it_stands() {
+        assert_eq!(
+            masked("postgres://u:hunter2@db/onyx"),
+            "postgres://u:***@db/onyx"
+        );
+        assert!(
+            !masked("postgres://u@db/onyx?password=hunter2&sslmode=require").contains("hunter2")
+        );
+        assert_eq!(masked("sqlite://data/onyx.db"), "sqlite://data/onyx.db");
+    }
+}

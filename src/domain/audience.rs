@@ -1,0 +1,49 @@
+//! Audiences: for whom a token is meant.
+
+use super::realm::Realm;
+
+/// The audiences that every server has, built from its base URL.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    base: String,
+}
+
+impl Addresses {
+    /// From the public origin, without a slash at its end.
+    pub fn new(base: impl Into<String>) -> Self {
+        Self { base: base.into() }
+    }
+
+    /// The public origin.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The issuer of a realm, `{base}/{realm}`; also the audience of its feed.
+    pub fn issuer(&self, realm: Realm) -> String {
+        format!("{}/{realm}", self.base)
+    }
+
+    /// The API whose tokens a realm's clients ask for: the partner API, or the admin API.
+    pub fn api(&self, realm: Realm) -> String {
+        format!("{}/{realm}/v1", self.base)
+    }
+
+    /// Where a realm's tokens are given out.
+    pub fn token_endpoint(&self, realm: Realm) -> String {
+        format!("{}/{realm}/oauth2/token", self.base)
+    }
+
+    /// Where a realm's public keys stand.
+    pub fn jwks(&self, realm: Realm) -> String {
+        format!("{}/{realm}/oauth2/jwks", self.base)
+    }
+
+    /// The description of a realm's API as a protected resource (RFC 9728 §3).
+    pub fn resource_metadata(&self, realm: Realm) -> String {
+        format!(
+            "{}/.well-known/oauth-protected-resource/{realm}/v1",
+            self.base
+        )
+    }
+}

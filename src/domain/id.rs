@@ -1,0 +1,208 @@
+//! Names of things: a prefix that says the kind, and a ULID.
+//!
+//! Ids are names, not secrets: they sort by the time of their making and may
+//! be printed anywhere.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ulid::Ulid;
+
+use super::instant::Instant;
+use super::realm::Realm;
+
+/// The text is not an id of the wanted kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be an id of the form {expected}<ULID>")]
+pub struct BadId {
+    expected: &'static str,
+}
+
+/// A fresh ULID for this moment; the random part keeps two nodes apart.
+fn ulid(now: Instant) -> Ulid {
+    let millis = u64::try_from(now.epoch_micros() / 1_000).unwrap_or(0);
+    Ulid::from_parts(millis, rand::random())
+}
+
+/// What follows the prefix must be a ULID in its canonical upper-case form.
+fn is_ulid(text: &str) -> bool {
+    Ulid::from_string(text).is_ok_and(|ulid| ulid.to_string() == text)
+}
+
+/// What printing, storing and sending need of a text id, whatever its prefix.
+macro_rules! text_id {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash,
+                 diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as it is printed and stored.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_str(&self.0)
+            }
+        }
+    };
+}
+
+macro_rules! id_type {
+    ($(#[$meta:meta])* $name:ident, $prefix:literal) => {
+        text_id!($(#[$meta])* $name);
+
+        impl $name {
+            /// A new id, made now.
+            pub fn generate(now: Instant) -> Self {
+                Self(format!(concat!($prefix, "{}"), ulid(now)))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadId;
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                match text.strip_prefix($prefix) {
+                    Some(rest) if is_ulid(rest) => Ok(Self(text.to_owned())),
+                    _ => Err(BadId { expected: $prefix }),
+                }
+            }
+        }
+    };
+}
+
+id_type!(
+    /// A partner: an organisation and tenant.
+    PartnerId, "ptn_"
+);
+id_type!(
+    /// One way for a client to authenticate.
+    CredentialId, "crd_"
+);
+id_type!(
+    /// An approved permission of a partner.
+    GrantId, "grt_"
+);
+id_type!(
+    /// A resource server: an audience with its scopes.
+    ResourceServerId, "rsv_"
+);
+id_type!(
+    /// One HTTP request, as the log and the caller see it.
+    RequestId, "req_"
+);
+
+text_id!(
+    /// An OAuth client; the prefix names its realm.
+    ClientId
+);
+
+impl ClientId {
+    /// A new client id of a realm, made now.
+    pub fn generate(realm: Realm, now: Instant) -> Self {
+        Self(format!("cl_{}_{}", realm.short(), ulid(now)))
+    }
+
+    /// The realm that the prefix names.
+    pub fn realm(&self) -> Realm {
+        let of = |realm: &Realm| {
+            self.0
+                .strip_prefix("cl_")
+                .is_some_and(|rest| rest.starts_with(realm.short()))
+        };
+        Realm::ALL
+            .iter()
+            .copied()
+            .find(of)
+            .unwrap_or(Realm::Sandbox)
+    }
+}
+
+impl FromStr for ClientId {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let known = text
+            .strip_prefix("cl_")
+            .and_then(|rest| rest.split_once('_'))
+            .is_some_and(|(short, rest)| {
+                Realm::ALL.iter().any(|r| r.short() == short) && is_ulid(rest)
+            });
+        if known {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadId {
+                expected: "cl_<sbx|live|adm>_",
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Instant {
+        Instant::from_epoch_seconds(1_800_000_000)
+    }
+
+    #[test]
+    fn an_id_parses_back_to_itself() {
+        let id = PartnerId::generate(now());
+        assert_eq!(id.as_str().parse::<PartnerId>(), Ok(id.clone()));
+        assert_eq!(id.as_str().len(), "ptn_".len() + 26);
+    }
+
+    #[test]
+    fn an_id_of_another_kind_is_refused() {
+        let id = PartnerId::generate(now());
+        assert!(id.as_str().parse::<CredentialId>().is_err());
+        for bad in [
+            "",
+            "ptn_",
+            "ptn_x",
+            "ptn_01arz3ndektsv4rrffq69g5fav",
+            "PTN_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        ] {
+            assert!(bad.parse::<PartnerId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_client_id_names_its_realm() {
+        for realm in Realm::ALL {
+            let id = ClientId::generate(*realm, now());
+            assert_eq!(id.realm(), *realm);
+            assert_eq!(id.as_str().parse::<ClientId>(), Ok(id));
+        }
+        assert!(
+            "cl_dev_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+                .parse::<ClientId>()
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn ids_sort_by_the_time_of_their_making() {
+        let earlier = GrantId::generate(Instant::from_epoch_seconds(1));
+        let later = GrantId::generate(Instant::from_epoch_seconds(2));
+        assert!(earlier < later);
+    }
+}

@@ -1,0 +1,148 @@
+//! `/admin/v1/clients` and `/admin/v1/partners/{id}/clients`.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+
+use super::id;
+use crate::admin::AdminError;
+use crate::admin::clients::{self, NewClient};
+use crate::app::App;
+use crate::config::TOKEN_TTL;
+use crate::domain::client::{ClientKind, ClientState};
+use crate::domain::id::{ClientId, PartnerId, ResourceServerId};
+use crate::domain::instant::Instant;
+use crate::domain::realm::Realm;
+use crate::domain::scope::{Scope, ScopeSet};
+use crate::http::body::Members;
+use crate::http::extract::{ClientsRead, ClientsWrite, Operator};
+use crate::http::list::{ListQuery, ListView};
+use crate::http::problem::Problem;
+use crate::store::clients::{Client, Filter, page};
+
+#[derive(Debug, Serialize)]
+pub struct ClientView {
+    id: ClientId,
+    state: ClientState,
+    realm: Realm,
+    kind: ClientKind,
+    partner_id: Option<PartnerId>,
+    resource_server_id: Option<ResourceServerId>,
+    name: String,
+    scopes: ScopeSet,
+    default_scopes: Option<ScopeSet>,
+    token_ttl: Option<i32>,
+    expires_at: Option<Instant>,
+    created_by: String,
+    created_at: Instant,
+    updated_at: Instant,
+}
+
+impl From<Client> for ClientView {
+    fn from(client: Client) -> Self {
+        Self {
+            id: client.id,
+            state: client.state,
+            realm: client.realm,
+            kind: client.kind,
+            partner_id: client.partner_id,
+            resource_server_id: client.resource_server_id,
+            name: client.name,
+            scopes: client.scopes,
+            default_scopes: client.default_scopes,
+            token_ttl: client.token_ttl,
+            expires_at: client.expires_at,
+            created_by: client.created_by,
+            created_at: client.created_at,
+            updated_at: client.updated_at,
+        }
+    }
+}
+
+/// `GET /admin/v1/clients`
+pub async fn list(
+    _: Operator<ClientsRead>,
+    mut query: ListQuery,
+    app: web::Data<App>,
+) -> Result<web::Json<ListView<ClientView>>, Problem> {
+    let filter = Filter {
+        partner_id: query.filter("partner_id")?,
+        kind: query.filter("kind")?,
+        realm: query.filter("realm")?,
+    };
+    let asked = query.page()?;
+    let found = app.store.read(move |db| page(db, &filter, &asked)).await?;
+    Ok(ListView::of(found, ClientView::from))
+}
+
+/// `GET /admin/v1/partners/{id}/clients`
+pub async fn list_of_partner(
+    _: Operator<ClientsRead>,
+    path: web::Path<String>,
+    mut query: ListQuery,
+    app: web::Data<App>,
+) -> Result<web::Json<ListView<ClientView>>, Problem> {
+    let partner: PartnerId = id(&path)?;
+    let realm = query.filter("realm")?;
+    let asked = query.page()?;
+    let found = app
+        .store
+        .read(move |db| {
+            crate::admin::partners::get(db, &partner)?;
+            let filter = Filter {
+                partner_id: Some(partner),
+                realm,
+                kind: None,
+            };
+            Ok::<_, AdminError>(page(db, &filter, &asked)?)
+        })
+        .await?;
+    Ok(ListView::of(found, ClientView::from))
+}
+
+/// `GET /admin/v1/clients/{id}`
+pub async fn show(
+    _: Operator<ClientsRead>,
+    path: web::Path<String>,
+    app: web::Data<App>,
+) -> Result<web::Json<ClientView>, Problem> {
+    let id: ClientId = id(&path)?;
+    let client = app.store.read(move |db| clients::get(db, &id)).await?;
+    Ok(web::Json(client.into()))
+}
+
+/// `POST /admin/v1/partners/{id}/clients`
+pub async fn create(
+    who: Operator<ClientsWrite>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<HttpResponse, Problem> {
+    let partner: PartnerId = id(&path)?;
+    let mut body = Members::read(&request, payload).await?;
+    let ttl = i32::try_from(*TOKEN_TTL.start()).unwrap_or(60)
+        ..=i32::try_from(*TOKEN_TTL.end()).unwrap_or(900);
+    let taken = (
+        body.parsed("realm"),
+        body.text("name", 200),
+        body.list::<Scope>("scopes", 100),
+        body.optional_list::<Scope>("default_scopes", 100),
+        body.optional_integer("token_ttl", ttl),
+        body.optional_parsed("expires_at"),
+    );
+    let (realm, name, scopes, default_scopes, token_ttl, expires_at) = body.finish(taken)?;
+    let new = NewClient {
+        realm,
+        name,
+        scopes: scopes.into_iter().collect(),
+        default_scopes: default_scopes.map(|scopes| scopes.into_iter().collect()),
+        token_ttl,
+        expires_at,
+    };
+    let now = app.clock.now();
+    let client = app
+        .store
+        .write(move |db| clients::create(db, &who.actor, &partner, new, now))
+        .await?;
+    Ok(HttpResponse::Created().json(ClientView::from(client)))
+}

@@ -1,0 +1,140 @@
+//! `/admin/v1/clients/{id}/credentials` and `/admin/v1/credentials`.
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+
+use super::id;
+use crate::admin::AdminError;
+use crate::admin::credentials;
+use crate::app::App;
+use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
+use crate::domain::id::{ClientId, CredentialId};
+use crate::domain::instant::Instant;
+use crate::http::body::Members;
+use crate::http::extract::{ClientsRead, CredentialsIssue, CredentialsRevoke, Operator};
+use crate::http::list::{ListQuery, ListView};
+use crate::http::problem::Problem;
+use crate::store::credentials::{Credential, page};
+
+#[derive(Debug, Serialize)]
+pub struct CredentialView {
+    id: CredentialId,
+    state: CredentialState,
+    /// Whether it gets tokens now: a state says what was decided, not what time has done.
+    usable: bool,
+    client_id: ClientId,
+    kind: CredentialKind,
+    hint: String,
+    expires_at: Option<Instant>,
+    accepts_until: Option<Instant>,
+    created_by: String,
+    created_at: Instant,
+    revoked_at: Option<Instant>,
+    revoked_by: Option<String>,
+    revoked_reason: Option<RevocationReason>,
+    revoked_note: Option<String>,
+}
+
+impl CredentialView {
+    fn of(credential: Credential, now: Instant) -> Self {
+        Self {
+            usable: credential.validity().is_usable(now),
+            id: credential.id,
+            state: credential.state,
+            client_id: credential.client_id,
+            kind: credential.kind,
+            hint: credential.hint,
+            expires_at: credential.expires_at,
+            accepts_until: credential.accepts_until,
+            created_by: credential.created_by,
+            created_at: credential.created_at,
+            revoked_at: credential.revoked_at,
+            revoked_by: credential.revoked_by,
+            revoked_reason: credential.revoked_reason,
+            revoked_note: credential.revoked_note,
+        }
+    }
+}
+
+/// The one answer that shows a secret.
+#[derive(Serialize)]
+struct IssuedView<'a> {
+    #[serde(flatten)]
+    credential: CredentialView,
+    secret: &'a str,
+}
+
+/// `GET /admin/v1/clients/{id}/credentials`
+pub async fn list(
+    _: Operator<ClientsRead>,
+    path: web::Path<String>,
+    query: ListQuery,
+    app: web::Data<App>,
+) -> Result<web::Json<ListView<CredentialView>>, Problem> {
+    let client: ClientId = id(&path)?;
+    let asked = query.page()?;
+    let found = app
+        .store
+        .read(move |db| {
+            crate::admin::clients::get(db, &client)?;
+            Ok::<_, AdminError>(page(db, &client, &asked)?)
+        })
+        .await?;
+    let now = app.clock.now();
+    Ok(ListView::of(found, |credential| {
+        CredentialView::of(credential, now)
+    }))
+}
+
+/// `POST /admin/v1/clients/{id}/credentials`
+pub async fn issue(
+    who: Operator<CredentialsIssue>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<HttpResponse, Problem> {
+    let client: ClientId = id(&path)?;
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (
+        body.parsed::<CredentialKind>("kind"),
+        body.optional_parsed("expires_at"),
+    );
+    let (_kind, expires_at) = body.finish(taken)?;
+    let now = app.clock.now();
+    let shared = app.clone();
+    let issued = app
+        .store
+        .write(move |db| {
+            credentials::issue(db, &shared.master, &who.actor, &client, expires_at, now)
+        })
+        .await?;
+    let view = IssuedView {
+        credential: CredentialView::of(issued.credential, now),
+        secret: issued.secret.expose(),
+    };
+    Ok(HttpResponse::Created()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(view))
+}
+
+/// `POST /admin/v1/credentials/{id}/revoke`
+pub async fn revoke(
+    who: Operator<CredentialsRevoke>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<CredentialView>, Problem> {
+    let id: CredentialId = id(&path)?;
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (body.parsed("reason"), body.optional_text("note", 1000));
+    let (reason, note) = body.finish(taken)?;
+    let now = app.clock.now();
+    let credential = app
+        .store
+        .write(move |db| credentials::revoke(db, &who.actor, &id, reason, note, now))
+        .await?;
+    Ok(web::Json(CredentialView::of(credential, now)))
+}

@@ -1,0 +1,16 @@
+//! The admin API, one file a noun.
+
+pub mod clients;
+pub mod credentials;
+pub mod grants;
+pub mod keys;
+pub mod operators;
+pub mod partners;
+pub mod resource_servers;
+
+use crate::http::problem::Problem;
+
+/// An id from the path; one that is malformed names nothing.
+fn id<T: std::str::FromStr>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| Problem::not_found())
+}

@@ -1,0 +1,137 @@
+//! `/admin/v1/partners`.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+
+use super::id;
+use crate::admin::partners::{self, NewPartner};
+use crate::app::App;
+use crate::domain::id::PartnerId;
+use crate::domain::instant::Instant;
+use crate::domain::partner::PartnerState;
+use crate::http::body::Members;
+use crate::http::extract::{Operator, PartnersRead, PartnersWrite};
+use crate::http::list::{ListQuery, ListView};
+use crate::http::problem::Problem;
+use crate::store::partners::{Partner, page};
+
+#[derive(Debug, Serialize)]
+pub struct PartnerView {
+    id: PartnerId,
+    state: PartnerState,
+    name: String,
+    legal_name: String,
+    security_contact: String,
+    created_by: String,
+    created_at: Instant,
+    updated_at: Instant,
+}
+
+impl From<Partner> for PartnerView {
+    fn from(partner: Partner) -> Self {
+        Self {
+            id: partner.id,
+            state: partner.state,
+            name: partner.name,
+            legal_name: partner.legal_name,
+            security_contact: partner.security_contact,
+            created_by: partner.created_by,
+            created_at: partner.created_at,
+            updated_at: partner.updated_at,
+        }
+    }
+}
+
+/// `GET /admin/v1/partners`
+pub async fn list(
+    _: Operator<PartnersRead>,
+    query: ListQuery,
+    app: web::Data<App>,
+) -> Result<web::Json<ListView<PartnerView>>, Problem> {
+    let asked = query.page()?;
+    let found = app.store.read(move |db| page(db, &asked)).await?;
+    Ok(ListView::of(found, PartnerView::from))
+}
+
+/// `GET /admin/v1/partners/{id}`
+pub async fn show(
+    _: Operator<PartnersRead>,
+    path: web::Path<String>,
+    app: web::Data<App>,
+) -> Result<web::Json<PartnerView>, Problem> {
+    let id: PartnerId = id(&path)?;
+    let partner = app.store.read(move |db| partners::get(db, &id)).await?;
+    Ok(web::Json(partner.into()))
+}
+
+/// `POST /admin/v1/partners`
+pub async fn create(
+    who: Operator<PartnersWrite>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<HttpResponse, Problem> {
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (
+        body.text("name", 200),
+        body.text("legal_name", 200),
+        body.text("security_contact", 320),
+    );
+    let (name, legal_name, security_contact) = body.finish(taken)?;
+    let new = NewPartner {
+        name,
+        legal_name,
+        security_contact,
+    };
+    let now = app.clock.now();
+    let partner = app
+        .store
+        .write(move |db| partners::create(db, &who.actor, new, now))
+        .await?;
+    Ok(HttpResponse::Created().json(PartnerView::from(partner)))
+}
+
+/// `POST /admin/v1/partners/{id}/approve`
+pub async fn approve(
+    who: Operator<PartnersWrite>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<PartnerView>, Problem> {
+    decide(who, path, request, payload, app, PartnerState::Approved).await
+}
+
+/// `POST /admin/v1/partners/{id}/reject`
+pub async fn reject(
+    who: Operator<PartnersWrite>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<PartnerView>, Problem> {
+    decide(who, path, request, payload, app, PartnerState::Rejected).await
+}
+
+async fn decide(
+    who: Operator<PartnersWrite>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+    to: PartnerState,
+) -> Result<web::Json<PartnerView>, Problem> {
+    let id: PartnerId = id(&path)?;
+    let mut body = Members::read(&request, payload).await?;
+    let reason = (body.optional_text("reason", 1000),);
+    let (reason,) = body.finish(reason)?;
+    let now = app.clock.now();
+    let partner = app
+        .store
+        .write(move |db| partners::decide(db, &who.actor, &id, to, now))
+        .await?;
+    if let Some(reason) = reason {
+        log::info!("partner {} is {to}: {reason}", partner.id);
+    }
+    Ok(web::Json(partner.into()))
+}

@@ -1,0 +1,124 @@
+//! `/admin/v1/resource-servers`.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+
+use super::id;
+use crate::admin::AdminError;
+use crate::admin::resource_servers::{self, NewResourceServer};
+use crate::app::App;
+use crate::domain::Algorithm;
+use crate::domain::id::{ClientId, ResourceServerId};
+use crate::domain::instant::Instant;
+use crate::domain::page::Page;
+use crate::domain::realm::Realm;
+use crate::domain::scope::{Scope, ScopeSet};
+use crate::http::body::Members;
+use crate::http::extract::{Operator, ResourceServersWrite};
+use crate::http::list::{ListQuery, ListView};
+use crate::http::problem::Problem;
+use crate::store::resource_servers::{ResourceServer, page};
+
+#[derive(Debug, Serialize)]
+pub struct ResourceServerView {
+    id: ResourceServerId,
+    client_id: Option<ClientId>,
+    realm: Realm,
+    identifier: String,
+    name: String,
+    scopes: ScopeSet,
+    signing_alg: Algorithm,
+    created_by: String,
+    created_at: Instant,
+}
+
+impl From<(ResourceServer, Option<ClientId>)> for ResourceServerView {
+    fn from((server, client_id): (ResourceServer, Option<ClientId>)) -> Self {
+        Self {
+            id: server.id,
+            client_id,
+            realm: server.realm,
+            identifier: server.identifier,
+            name: server.name,
+            scopes: server.scopes,
+            signing_alg: server.signing_alg,
+            created_by: server.created_by,
+            created_at: server.created_at,
+        }
+    }
+}
+
+/// `GET /admin/v1/resource-servers`
+pub async fn list(
+    _: Operator<ResourceServersWrite>,
+    query: ListQuery,
+    app: web::Data<App>,
+) -> Result<web::Json<ListView<ResourceServerView>>, Problem> {
+    let asked = query.page()?;
+    let found = app
+        .store
+        .read(move |db| {
+            let found = page(db, &asked)?;
+            let rows = found
+                .rows
+                .into_iter()
+                .map(|server| resource_servers::get(db, &server.id));
+            Ok::<_, AdminError>(Page {
+                rows: rows.collect::<Result<_, _>>()?,
+                next: found.next,
+            })
+        })
+        .await?;
+    Ok(ListView::of(found, ResourceServerView::from))
+}
+
+/// `GET /admin/v1/resource-servers/{id}`
+pub async fn show(
+    _: Operator<ResourceServersWrite>,
+    path: web::Path<String>,
+    app: web::Data<App>,
+) -> Result<web::Json<ResourceServerView>, Problem> {
+    let id: ResourceServerId = id(&path)?;
+    let found = app
+        .store
+        .read(move |db| resource_servers::get(db, &id))
+        .await?;
+    Ok(web::Json(found.into()))
+}
+
+/// `POST /admin/v1/resource-servers`
+pub async fn create(
+    who: Operator<ResourceServersWrite>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<HttpResponse, Problem> {
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (
+        body.parsed::<Realm>("realm"),
+        body.text("identifier", 1024),
+        body.text("name", 200),
+        body.list::<Scope>("scopes", 100),
+        body.optional_parsed("signing_alg"),
+    );
+    let (realm, identifier, name, scopes, signing_alg) = body.finish(taken)?;
+    let alg = signing_alg.unwrap_or(app.settings.signing_alg);
+    let new = NewResourceServer {
+        realm,
+        identifier,
+        name,
+        scopes: scopes.into_iter().collect(),
+        signing_alg: alg,
+    };
+    let now = app.clock.now();
+    // First the key: once registered, the audience can be asked for at once.
+    if realm.is_environment() {
+        super::keys::ensure(&app, realm, alg).await?;
+    }
+    let shared = app.clone();
+    let (server, client) = app
+        .store
+        .write(move |db| resource_servers::create(db, &who.actor, &shared.addresses, new, now))
+        .await?;
+    Ok(HttpResponse::Created().json(ResourceServerView::from((server, Some(client)))))
+}

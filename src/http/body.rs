@@ -1,0 +1,330 @@
+//! Request bodies: bounded, and read member by member so that all faults are told at once.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{HttpRequest, web};
+use serde_json::{Map, Value};
+
+use super::problem::{FieldFault, Problem};
+
+/// No request body is larger than this many bytes.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// Why a body could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// Over [`MAX_BODY`].
+    TooLarge,
+    /// The connection broke, or the transfer coding is wrong.
+    Broken,
+}
+
+/// Reads a whole body of at most [`MAX_BODY`] bytes.
+pub async fn bytes(payload: web::Payload) -> Result<web::Bytes, BodyError> {
+    match payload.to_bytes_limited(MAX_BODY).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err(BodyError::Broken),
+        Err(_) => Err(BodyError::TooLarge),
+    }
+}
+
+/// The media type of a request, lower case and without parameters.
+pub fn media_type(request: &HttpRequest) -> Option<String> {
+    let value = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(
+        value
+            .split(';')
+            .next()
+            .unwrap_or("")
+            .trim()
+            .to_ascii_lowercase(),
+    )
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "a body has at most 65,536 bytes",
+            ),
+            BodyError::Broken => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "broken_body",
+                "the body did not arrive whole",
+            ),
+        }
+    }
+}
+
+/// The members of a JSON object, taken out one by one.
+///
+/// Each taker notes what is wrong and answers `None`; [`Members::finish`] tells all
+/// faults together, those of members that nobody took included.
+pub struct Members {
+    members: Map<String, Value>,
+    faults: Vec<FieldFault>,
+}
+
+impl Members {
+    /// Reads a JSON object. An empty body is an empty object.
+    pub async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Self, Problem> {
+        let body = bytes(payload).await?;
+        if body.is_empty() {
+            return Ok(Self {
+                members: Map::new(),
+                faults: Vec::new(),
+            });
+        }
+        if media_type(request).as_deref() != Some("application/json") {
+            let detail = "send the body as application/json";
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                detail,
+            ));
+        }
+        match serde_json::from_slice(&body) {
+            Ok(Value::Object(members)) => Ok(Self {
+                members,
+                faults: Vec::new(),
+            }),
+            Ok(_) => Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_json",
+                "the body must be a JSON object",
+            )),
+            Err(error) => {
+                let detail = format!(
+                    "the body is not JSON: line {}, column {}",
+                    error.line(),
+                    error.column()
+                );
+                Err(Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    "invalid_json",
+                    detail,
+                ))
+            }
+        }
+    }
+
+    fn fault(&mut self, pointer: String, code: &'static str, detail: impl Into<String>) {
+        self.faults.push(FieldFault {
+            pointer,
+            code,
+            detail: detail.into(),
+        });
+    }
+
+    /// Takes a member out; `null` counts as absent.
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.members.remove(name).filter(|value| !value.is_null())
+    }
+
+    fn missing(&mut self, name: &str) {
+        self.fault(format!("/{name}"), "missing", "must be there");
+    }
+
+    /// A text of 1 to `max` characters that is not all white space.
+    pub fn text(&mut self, name: &str, max: usize) -> Option<String> {
+        match self.optional_text(name, max)? {
+            Some(text) => Some(text),
+            None => {
+                self.missing(name);
+                None
+            }
+        }
+    }
+
+    /// Such a text, or nothing. The outer `None`: a fault was noted.
+    pub fn optional_text(&mut self, name: &str, max: usize) -> Option<Option<String>> {
+        match self.take(name) {
+            None => Some(None),
+            Some(Value::String(text)) if is_text(&text, max) => Some(Some(text)),
+            Some(Value::String(_)) => {
+                let detail = format!("must be 1 to {max} characters, without control characters");
+                self.fault(format!("/{name}"), "invalid", detail);
+                None
+            }
+            Some(_) => {
+                self.fault(format!("/{name}"), "type", "must be a string");
+                None
+            }
+        }
+    }
+
+    /// A text with a form of its own: an id, a word, a time.
+    pub fn parsed<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
+        match self.optional_parsed(name)? {
+            Some(value) => Some(value),
+            None => {
+                self.missing(name);
+                None
+            }
+        }
+    }
+
+    /// Such a text, or nothing. The outer `None`: a fault was noted.
+    pub fn optional_parsed<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<Option<T>> {
+        match self.optional_text(name, 2048)? {
+            None => Some(None),
+            Some(text) => match text.parse() {
+                Ok(value) => Some(Some(value)),
+                Err(error) => {
+                    self.fault(format!("/{name}"), "invalid", error.to_string());
+                    None
+                }
+            },
+        }
+    }
+
+    /// A whole number within a range.
+    pub fn integer(&mut self, name: &str, range: RangeInclusive<i32>) -> Option<i32> {
+        match self.optional_integer(name, range)? {
+            Some(number) => Some(number),
+            None => {
+                self.missing(name);
+                None
+            }
+        }
+    }
+
+    /// Such a number, or nothing. The outer `None`: a fault was noted.
+    pub fn optional_integer(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<i32>,
+    ) -> Option<Option<i32>> {
+        let Some(value) = self.take(name) else {
+            return Some(None);
+        };
+        match value
+            .as_i64()
+            .and_then(|n| i32::try_from(n).ok())
+            .filter(|n| range.contains(n))
+        {
+            Some(number) => Some(Some(number)),
+            None => {
+                let detail = format!(
+                    "must be a whole number from {} to {}",
+                    range.start(),
+                    range.end()
+                );
+                self.fault(format!("/{name}"), "invalid", detail);
+                None
+            }
+        }
+    }
+
+    /// A list of texts with a form of their own, at most `max` of them.
+    pub fn list<T: FromStr<Err: Display>>(&mut self, name: &str, max: usize) -> Option<Vec<T>> {
+        match self.optional_list(name, max)? {
+            Some(items) => Some(items),
+            None => {
+                self.missing(name);
+                None
+            }
+        }
+    }
+
+    /// Such a list, or nothing. The outer `None`: a fault was noted.
+    pub fn optional_list<T: FromStr<Err: Display>>(
+        &mut self,
+        name: &str,
+        max: usize,
+    ) -> Option<Option<Vec<T>>> {
+        let items = match self.take(name) {
+            None => return Some(None),
+            Some(Value::Array(items)) if items.len() <= max => items,
+            Some(_) => {
+                self.fault(
+                    format!("/{name}"),
+                    "type",
+                    format!("must be a list of at most {max} strings"),
+                );
+                return None;
+            }
+        };
+        let before = self.faults.len();
+        let mut parsed = Vec::with_capacity(items.len());
+        for (nth, item) in items.iter().enumerate() {
+            match item.as_str().map(str::parse) {
+                Some(Ok(value)) => parsed.push(value),
+                Some(Err(error)) => self.fault(
+                    format!("/{name}/{nth}"),
+                    "invalid",
+                    T::Err::to_string(&error),
+                ),
+                None => self.fault(format!("/{name}/{nth}"), "type", "must be a string"),
+            }
+        }
+        if self.faults.len() == before {
+            Some(Some(parsed))
+        } else {
+            None
+        }
+    }
+
+    /// All the taken values, or all the faults.
+    pub fn finish<T: Taken>(mut self, taken: T) -> Result<T::Values, Problem> {
+        for name in std::mem::take(&mut self.members).keys() {
+            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            self.fault(pointer, "unknown", "is not a member of this request");
+        }
+        match taken.values() {
+            Some(values) if self.faults.is_empty() => Ok(values),
+            _ => Err(Problem::invalid(self.faults)),
+        }
+    }
+}
+
+fn is_text(text: &str, max: usize) -> bool {
+    let fits = !text.trim().is_empty() && text.chars().count() <= max;
+    fits && !text
+        .chars()
+        .any(|c| c.is_control() && c != '\n' && c != '\t')
+}
+
+/// What the takers of [`Members`] answered, in a tuple.
+pub trait Taken {
+    /// The tuple with every `Option` opened.
+    type Values;
+    /// `None`: one of them noted a fault.
+    fn values(self) -> Option<Self::Values>;
+}
+
+macro_rules! taken {
+    ($($name:ident),*) => {
+        impl<$($name),*> Taken for ($(Option<$name>,)*) {
+            type Values = ($($name,)*);
+            #[expect(non_snake_case, reason = "each variable has the name of its type")]
+            fn values(self) -> Option<Self::Values> {
+                let ($($name,)*) = self;
+                Some(($($name?,)*))
+            }
+        }
+    };
+}
+
+/// A request without members of its own.
+impl Taken for () {
+    type Values = ();
+    fn values(self) -> Option<()> {
+        Some(())
+    }
+}
+
+taken!(A);
+taken!(A, B);
+taken!(A, B, C);
+taken!(A, B, C, D);
+taken!(A, B, C, D, E);
+taken!(A, B, C, D, E, F);
+taken!(A, B, C, D, E, F, G);
+taken!(A, B, C, D, E, F, G, H);

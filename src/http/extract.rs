@@ -1,0 +1,172 @@
+//! Who calls: verified tokens as types, each with the right that its route demands.
+//!
+//! A handler that takes [`Granted`] or [`Operator`] cannot run without one.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
+use onyx_verifier::{Caller, Rejection, TokenFault};
+
+use super::problem::Problem;
+use crate::admin::Actor;
+use crate::app::App;
+use crate::domain::id::{ClientId, CredentialId};
+use crate::domain::realm::Realm;
+use crate::domain::tenant::Tenant;
+
+/// What a route demands of a token.
+pub trait Right: 'static {
+    /// The scope that the token must carry; `None`: any token of the right kind will do.
+    const SCOPE: Option<&'static str>;
+}
+
+macro_rules! rights {
+    ($($(#[$meta:meta])* $name:ident = $scope:expr),+ $(,)?) => { $(
+        $(#[$meta])*
+        #[derive(Debug)]
+        pub struct $name;
+        impl Right for $name {
+            const SCOPE: Option<&'static str> = $scope;
+        }
+    )+ };
+}
+
+rights!(
+    /// Any valid token of a partner.
+    AnyScope = None,
+    ClientsRead = Some("clients:read"),
+    ClientsWrite = Some("clients:write"),
+    CredentialsIssue = Some("credentials:issue"),
+    CredentialsRevoke = Some("credentials:revoke"),
+    GovernanceWrite = Some("governance:write"),
+    GrantsDecide = Some("grants:decide"),
+    KeysManage = Some("keys:manage"),
+    OperatorsWrite = Some("operators:write"),
+    PartnersRead = Some("partners:read"),
+    PartnersWrite = Some("partners:write"),
+    ResourceServersWrite = Some("resource-servers:write"),
+);
+
+/// A partner's verified token that carries the right `R`.
+///
+/// The tenant comes from here and from nowhere else.
+#[derive(Debug)]
+pub struct Granted<R> {
+    /// Whose data.
+    pub tenant: Tenant,
+    /// The client that calls.
+    pub client_id: ClientId,
+    /// The credential that its token was given for.
+    pub credential_id: CredentialId,
+    /// The verified token.
+    pub caller: Caller,
+    right: PhantomData<R>,
+}
+
+/// An operator's verified token that carries the right `R`.
+#[derive(Debug)]
+pub struct Operator<R> {
+    /// Who acts.
+    pub actor: Actor,
+    right: PhantomData<R>,
+}
+
+impl<R: Right> FromRequest for Granted<R> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let gate = Gate::of(&request)?;
+            let caller = gate.admit::<R>(&request).await?;
+            let named = |fault| gate.refuse(&Rejection::InvalidToken(fault));
+            let of_another_kind = || named(TokenFault::WrongAudience);
+            let partner = caller.partner_id().ok_or_else(of_another_kind)?;
+            if caller.env() != Some(gate.realm.as_str()) {
+                return Err(of_another_kind());
+            }
+            let malformed = || named(TokenFault::Malformed);
+            let credential_id = caller
+                .credential_id()
+                .and_then(|id| id.parse().ok())
+                .ok_or_else(malformed)?;
+            Ok(Self {
+                tenant: Tenant::of_token(partner.parse().map_err(|_| malformed())?, gate.realm),
+                client_id: caller.client_id().parse().map_err(|_| malformed())?,
+                credential_id,
+                caller,
+                right: PhantomData,
+            })
+        })
+    }
+}
+
+impl<R: Right> FromRequest for Operator<R> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let gate = Gate::of(&request)?;
+            let caller = gate.admit::<R>(&request).await?;
+            let client: Option<ClientId> = caller.client_id().parse().ok();
+            match client.filter(|id| id.realm() == Realm::Admin && gate.realm == Realm::Admin) {
+                Some(id) => Ok(Self {
+                    actor: Actor::operator(id),
+                    right: PhantomData,
+                }),
+                None => Err(gate.refuse(&Rejection::InvalidToken(TokenFault::WrongAudience))),
+            }
+        })
+    }
+}
+
+/// The realm whose tokens open this part of the server, and the application.
+struct Gate {
+    app: web::Data<App>,
+    realm: Realm,
+}
+
+impl Gate {
+    fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        match (
+            request.app_data::<web::Data<App>>(),
+            request.app_data::<web::ThinData<Realm>>(),
+        ) {
+            (Some(app), Some(realm)) => Ok(Self {
+                app: app.clone(),
+                realm: realm.0,
+            }),
+            _ => Err(Problem::not_found()),
+        }
+    }
+
+    async fn admit<R: Right>(&self, request: &HttpRequest) -> Result<Caller, Problem> {
+        let verifier = self
+            .app
+            .verifier(self.realm)
+            .ok_or_else(Problem::not_found)?;
+        let verified = onyx_verifier::actix::authorize(request, verifier).await;
+        let caller = verified.map_err(|rejection| self.refuse(&rejection))?;
+        if let Some(scope) = R::SCOPE {
+            caller
+                .require_scope(scope)
+                .map_err(|rejection| self.refuse(&rejection))?;
+        }
+        Ok(caller)
+    }
+
+    fn refuse(&self, rejection: &Rejection) -> Problem {
+        log::debug!("token refused: {rejection}");
+        let metadata = self
+            .realm
+            .is_environment()
+            .then(|| self.app.addresses.resource_metadata(self.realm));
+        Problem::refused(rejection, self.realm.as_str(), metadata.as_deref())
+    }
+}

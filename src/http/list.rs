@@ -1,0 +1,111 @@
+//! Lists: `limit` and `cursor` in, `{"data","next_cursor"}` out.
+
+use std::collections::BTreeMap;
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use std::future::{Ready, ready};
+
+use super::problem::Problem;
+use crate::domain::page::{Page, PageRequest};
+
+/// The query of a list: the page, and filters that the handler takes out one by one.
+#[derive(Debug)]
+pub struct ListQuery {
+    page: PageRequest,
+    filters: BTreeMap<String, String>,
+}
+
+/// A page as it is sent.
+#[derive(Debug, Serialize)]
+pub struct ListView<T> {
+    data: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+impl ListQuery {
+    fn parse(query: &str) -> Result<Self, Problem> {
+        let mut parameters = BTreeMap::new();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            if parameters
+                .insert(name.to_string(), value.into_owned())
+                .is_some()
+            {
+                return Err(Problem::bad_parameter(format!(
+                    "{name} was sent more than once"
+                )));
+            }
+        }
+        let limit = match parameters.remove("limit") {
+            None => 20,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|limit| (1..=100).contains(limit))
+                .ok_or_else(|| Problem::bad_parameter("limit must be a number from 1 to 100"))?,
+        };
+        let after = parameters
+            .remove("cursor")
+            .map(|cursor| decode(&cursor))
+            .transpose()?;
+        Ok(Self {
+            page: PageRequest { limit, after },
+            filters: parameters,
+        })
+    }
+
+    /// Takes a filter out. `None`: not sent.
+    pub fn filter<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<T>, Problem> {
+        let Some(text) = self.filters.remove(name) else {
+            return Ok(None);
+        };
+        text.parse()
+            .map(Some)
+            .map_err(|error| Problem::bad_parameter(format!("{name} {error}")))
+    }
+
+    /// The page that is asked for; a parameter that nobody took is an error.
+    pub fn page(self) -> Result<PageRequest, Problem> {
+        match self.filters.keys().next() {
+            Some(name) => Err(Problem::bad_parameter(format!(
+                "{name} is not a parameter of this list"
+            ))),
+            None => Ok(self.page),
+        }
+    }
+}
+
+impl FromRequest for ListQuery {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::parse(request.query_string()))
+    }
+}
+
+impl<T> ListView<T> {
+    /// The page's rows as the wire shows them.
+    pub fn of<R>(page: Page<R>, view: impl Fn(R) -> T) -> web::Json<Self> {
+        let next_cursor = page.next.map(|id| URL_SAFE_NO_PAD.encode(id));
+        web::Json(Self {
+            data: page.rows.into_iter().map(view).collect(),
+            next_cursor,
+        })
+    }
+}
+
+fn decode(cursor: &str) -> Result<String, Problem> {
+    let id = URL_SAFE_NO_PAD
+        .decode(cursor)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    // PostgreSQL takes no NUL in a text.
+    id.filter(|id| id.len() <= 64 && id.bytes().all(|b| b.is_ascii_graphic()))
+        .ok_or_else(|| Problem::bad_parameter("cursor must be a next_cursor of an earlier page"))
+}

@@ -1,0 +1,16 @@
+//! The wire: listeners, routes, extractors and shapes; one file a noun.
+//!
+//! Only this room writes what callers see. It refuses to know SQL and cryptography.
+
+pub mod admin;
+pub mod body;
+pub mod extract;
+pub mod list;
+pub mod oauth;
+pub mod ops;
+pub mod problem;
+pub mod routes;
+pub mod server;
+pub mod source;
+pub mod trace;
+pub mod v1;

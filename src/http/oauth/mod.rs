@@ -1,0 +1,4 @@
+//! The OAuth endpoints of every realm.
+
+pub mod discovery;
+pub mod token;

@@ -1,0 +1,194 @@
+//! `POST /{realm}/oauth2/token` (RFC 6749 §3.2).
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, HeaderValue, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::domain::realm::Realm;
+use crate::http::{body, source};
+use crate::oauth::grant::{Desk, grant};
+use crate::oauth::issue::{Press, TokenAnswer, issue};
+use crate::oauth::refusal::Refusal;
+use crate::oauth::request::TokenRequest;
+
+/// An error answer (RFC 6749 §5.2).
+#[derive(Serialize)]
+struct Wire<'a> {
+    error: &'a str,
+    error_description: &'a str,
+}
+
+/// Exchanges client credentials for a token.
+pub async fn exchange(
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+    realm: web::ThinData<Realm>,
+) -> HttpResponse {
+    match answer(&request, payload, &app, realm.0).await {
+        Ok(token) => uncached(HttpResponse::Ok()).json(token),
+        Err(denial) => denial.response(&request, realm.0),
+    }
+}
+
+async fn answer(
+    request: &HttpRequest,
+    payload: web::Payload,
+    app: &App,
+    realm: Realm,
+) -> Result<TokenAnswer, Denial> {
+    if body::media_type(request).as_deref() != Some("application/x-www-form-urlencoded") {
+        return Err(Denial::UnsupportedMediaType);
+    }
+    if query_has_credentials(request) {
+        return Err(Refusal::invalid_request(
+            "credentials do not belong in the URI: send them in the body",
+        )
+        .into());
+    }
+    let form = body::bytes(payload).await.map_err(Denial::Body)?;
+    let authorization: Vec<&[u8]> = request
+        .headers()
+        .get_all(AUTHORIZATION)
+        .map(HeaderValue::as_bytes)
+        .collect();
+    let asked = TokenRequest::read(&authorization, &form)?;
+    let now = app.clock.now();
+    let desk = Desk {
+        directory: &app.directory,
+        master: &app.master,
+        addresses: &app.addresses,
+        signing_alg: app.settings.signing_alg,
+        realm,
+        now,
+    };
+    let granted = grant(desk, &asked).await?;
+    let press = Press {
+        ring: &app.ring,
+        store: &app.store,
+        addresses: &app.addresses,
+        token_ttl: app.settings.token_ttl,
+        realm,
+        now,
+    };
+    let from = source::address(request, &app.settings.trusted_proxies).map(|ip| ip.to_string());
+    Ok(issue(press, granted, from).await?)
+}
+
+/// Another method than POST.
+pub async fn method_not_allowed() -> HttpResponse {
+    uncached(HttpResponse::MethodNotAllowed())
+        .insert_header(("Allow", "POST"))
+        .json(Wire {
+            error: "invalid_request",
+            error_description: "use POST",
+        })
+}
+
+/// Why no token is answered: the protocol's refusals, and those of HTTP around it.
+#[derive(Debug)]
+enum Denial {
+    Refused(Refusal),
+    UnsupportedMediaType,
+    Body(body::BodyError),
+}
+
+impl From<Refusal> for Denial {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl Denial {
+    fn response(&self, request: &HttpRequest, realm: Realm) -> HttpResponse {
+        match self {
+            Self::Refused(refusal) => refused(refusal, request, realm),
+            Self::UnsupportedMediaType => {
+                let advice = "send the body as application/x-www-form-urlencoded";
+                invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, advice)
+            }
+            Self::Body(body::BodyError::TooLarge) => invalid(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "a body has at most 65536 bytes",
+            ),
+            Self::Body(body::BodyError::Broken) => {
+                invalid(StatusCode::BAD_REQUEST, "the body did not arrive whole")
+            }
+        }
+    }
+}
+
+fn invalid(status: StatusCode, advice: &str) -> HttpResponse {
+    uncached(HttpResponse::build(status)).json(Wire {
+        error: "invalid_request",
+        error_description: advice,
+    })
+}
+
+fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpResponse {
+    let used_header = request.headers().contains_key(AUTHORIZATION);
+    let mut answer = HttpResponse::build(status(refusal, used_header));
+    match refusal {
+        Refusal::Store(_) | Refusal::NoKey | Refusal::Signer(_) => {
+            log::error!("no token could be given: {refusal:?}");
+            answer.insert_header((RETRY_AFTER, "1"));
+        }
+        Refusal::NoClientAuthentication(_) | Refusal::InvalidClient if used_header => {
+            answer.insert_header((
+                WWW_AUTHENTICATE,
+                format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
+            ));
+        }
+        _ => {}
+    }
+    let description = printable(&refusal.to_string());
+    uncached(answer).json(Wire {
+        error: refusal.code(),
+        error_description: &description,
+    })
+}
+
+fn status(refusal: &Refusal, used_header: bool) -> StatusCode {
+    match refusal {
+        Refusal::NoClientAuthentication(_) | Refusal::InvalidClient if used_header => {
+            StatusCode::UNAUTHORIZED
+        }
+        Refusal::NoClientAuthentication(_)
+        | Refusal::InvalidClient
+        | Refusal::InvalidRequest(_)
+        | Refusal::UnsupportedGrantType
+        | Refusal::InvalidScope(_)
+        | Refusal::InvalidTarget(_) => StatusCode::BAD_REQUEST,
+        Refusal::Store(_) | Refusal::NoKey | Refusal::Signer(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// Only what RFC 6749 §5.2 allows in a description: %x20-21 / %x23-5B / %x5D-7E.
+fn printable(text: &str) -> String {
+    let fits = |c: &char| matches!(c, '\x20'..='\x21' | '\x23'..='\x5B' | '\x5D'..='\x7E');
+    text.chars()
+        .map(|c| if fits(&c) { c } else { '?' })
+        .collect()
+}
+
+/// Tokens and refusals are for one caller, once (RFC 6749 §5.1).
+fn uncached(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
+    answer
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((PRAGMA, "no-cache"));
+    answer
+}
+
+fn query_has_credentials(request: &HttpRequest) -> bool {
+    let query = request.query_string().as_bytes();
+    url::form_urlencoded::parse(query).any(|(name, _)| {
+        matches!(
+            name.as_ref(),
+            "client_id" | "client_secret" | "client_assertion"
+        )
+    })
+}

@@ -1,0 +1,39 @@
+//! Health and readiness, on a listener of their own.
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+
+use crate::app::App;
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    reasons: Vec<&'static str>,
+}
+
+/// `GET /healthz`: the process serves.
+pub async fn healthz() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .body("ok\n")
+}
+
+/// `GET /readyz`: the process can do its work; 503 with the reasons where it cannot.
+pub async fn readyz(app: web::Data<App>) -> HttpResponse {
+    let mut reasons = Vec::new();
+    if let Err(error) = app.store.ping().await {
+        log::warn!("not ready: {error}");
+        reasons.push("database");
+    }
+    if reasons.is_empty() {
+        HttpResponse::Ok().json(Readiness {
+            ready: true,
+            reasons,
+        })
+    } else {
+        HttpResponse::ServiceUnavailable().json(Readiness {
+            ready: false,
+            reasons,
+        })
+    }
+}

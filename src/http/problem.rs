@@ -1,0 +1,219 @@
+//! Errors of the JSON APIs: problem details (RFC 9457) with a stable `code`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, ResponseError};
+use onyx_verifier::Rejection;
+use serde::Serialize;
+
+use crate::admin::AdminError;
+use crate::logging;
+use crate::store::StoreError;
+
+/// An error answer. It says what was wrong, where, and what to do.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldFault>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// Members of this kind of problem, such as the states that are allowed from here.
+    more: serde_json::Map<String, serde_json::Value>,
+}
+
+/// One wrong member of a request body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldFault {
+    /// Where (RFC 6901).
+    pub pointer: String,
+    /// What kind: `missing`, `unknown`, `type`, `invalid`, `duplicate`.
+    pub code: &'static str,
+    /// What to write instead.
+    pub detail: String,
+}
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    request_id: Option<crate::domain::id::RequestId>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldFault],
+    #[serde(flatten)]
+    more: &'a serde_json::Map<String, serde_json::Value>,
+}
+
+impl Problem {
+    /// A problem with a status, a stable code and a sentence.
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let detail = detail.into();
+        Self {
+            status,
+            code,
+            detail,
+            errors: Vec::new(),
+            headers: Vec::new(),
+            more: serde_json::Map::new(),
+        }
+    }
+
+    /// The path leads nowhere, or to something that the caller may not know of: the same answer.
+    pub fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there is nothing at this path",
+        )
+    }
+
+    /// Bad members of the body, all of them.
+    pub fn invalid(errors: Vec<FieldFault>) -> Self {
+        let detail = "the request body has members that must be mended; see errors";
+        Self {
+            errors,
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail)
+        }
+    }
+
+    /// A bad query parameter.
+    pub fn bad_parameter(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail)
+    }
+
+    /// The caller cannot help it; the cause is in the log under the request's id.
+    pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
+        log::error!("{}", Chain(cause));
+        let detail = "something went wrong on our side; the request_id leads us to it";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    /// The database is not to be had; trying again helps.
+    pub fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Self {
+        log::error!("{}", Chain(cause));
+        let detail = "the server cannot reach its database right now; try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+            .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// The same with a header.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.more.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// A token that was refused, with its challenge (RFC 6750 §3).
+    pub fn refused(rejection: &Rejection, realm: &str, resource_metadata: Option<&str>) -> Self {
+        let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::UNAUTHORIZED);
+        let code = rejection.code().unwrap_or(match rejection {
+            Rejection::NoCredentials => "token_missing",
+            _ => "unavailable",
+        });
+        let problem = Self::new(status, code, rejection.description());
+        match rejection
+            .challenge(realm, resource_metadata)
+            .map(|text| HeaderValue::from_str(&text))
+        {
+            Some(Ok(challenge)) => problem.with_header(WWW_AUTHENTICATE, challenge),
+            _ => problem,
+        }
+    }
+}
+
+/// An error with everything that caused it.
+struct Chain<'a>(&'a (dyn std::error::Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status.as_u16(), self.code)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut answer = HttpResponse::build(self.status);
+        for (name, value) in &self.headers {
+            answer.insert_header((name.clone(), value.clone()));
+        }
+        let wire = Wire {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            request_id: logging::current_request(),
+            errors: &self.errors,
+            more: &self.more,
+        };
+        match serde_json::to_string(&wire) {
+            Ok(body) => answer.content_type("application/problem+json").body(body),
+            Err(_) => answer.finish(),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Duplicate(_) | StoreError::Dangling(_) => Self::internal(&error),
+            StoreError::Unreachable(_) | StoreError::Failed(_) | StoreError::Interrupted => {
+                Self::unavailable(&error)
+            }
+        }
+    }
+}
+
+impl From<AdminError> for Problem {
+    fn from(error: AdminError) -> Self {
+        let detail = error.to_string();
+        match error {
+            AdminError::NotFound => Self::not_found(),
+            AdminError::Illegal { state, allowed, .. } => {
+                Self::new(StatusCode::CONFLICT, "illegal_transition", detail)
+                    .with("state", state)
+                    .with("allowed", allowed)
+            }
+            AdminError::Conflict { code, .. } => Self::new(StatusCode::CONFLICT, code, detail),
+            AdminError::FourEyes(_) => Self::new(StatusCode::FORBIDDEN, "four_eyes", detail),
+            AdminError::Invalid { pointer, .. } => Self::invalid(vec![FieldFault {
+                pointer: pointer.to_owned(),
+                code: "invalid",
+                detail,
+            }]),
+            AdminError::Store(error) => error.into(),
+            AdminError::Randomness(error) => Self::internal(&error),
+            AdminError::Key(error) => Self::internal(&error),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Listeners: bound first, served when the application is ready, drained at the end.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::{App as ActixApp, HttpServer, web};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::routes::{self, Face};
+use super::trace;
+use crate::app::App;
+use crate::config::{Role, Settings, Tls};
+use crate::keys::file::{self, KeyFileError};
+
+/// How long requests under way may take to finish once the server is asked to stop.
+const DRAIN_SECONDS: u64 = 30;
+
+/// The sockets of a process, bound and not served yet.
+#[derive(Debug)]
+pub struct Listeners {
+    public: TcpListener,
+    admin: Option<TcpListener>,
+    ops: TcpListener,
+    tls: Option<ServerConfig>,
+}
+
+/// A listener cannot be had; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address is taken, or not this machine's.
+    #[error("{key}: cannot listen on {address}: {cause}")]
+    Bind {
+        /// The setting.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The certificate file cannot be used.
+    #[error("tls_cert: {0}")]
+    Certificate(String),
+    /// The key file cannot be used.
+    #[error("tls_key: {0}")]
+    KeyFile(#[from] KeyFileError),
+    /// The key file holds no key, or not the certificate's.
+    #[error("tls_key: {0}")]
+    Key(String),
+    /// The server failed while it ran.
+    #[error("the server failed: {0}")]
+    Serve(#[from] std::io::Error),
+}
+
+impl Listeners {
+    /// Binds every configured address, and reads the TLS files.
+    pub fn bind(settings: &Settings) -> Result<Self, ListenError> {
+        let bind = |key: &'static str, address: SocketAddr| {
+            TcpListener::bind(address).map_err(|cause| ListenError::Bind {
+                key,
+                address,
+                cause,
+            })
+        };
+        Ok(Self {
+            public: bind("listen", settings.listen)?,
+            admin: settings
+                .admin_listen
+                .map(|address| bind("admin_listen", address))
+                .transpose()?,
+            ops: bind("ops_listen", settings.ops_listen)?,
+            tls: settings.tls.as_ref().map(tls).transpose()?,
+        })
+    }
+}
+
+/// The servers of a process, running.
+pub struct Running {
+    servers: Vec<Server>,
+    handles: Vec<ServerHandle>,
+}
+
+/// Serves the listeners; must be called within actix's runtime.
+pub fn start(app: &Arc<App>, listeners: Listeners) -> Result<Running, ListenError> {
+    let Listeners {
+        public,
+        admin,
+        ops,
+        tls,
+    } = listeners;
+    let shows_admin = app.settings.has_role(Role::Admin) || app.settings.has_role(Role::Auth);
+    let face = if admin.is_some() {
+        Face::Public
+    } else {
+        Face::Whole
+    };
+    let mut servers = vec![
+        serve(app, public, tls, face)?,
+        serve(app, ops, None, Face::Ops)?,
+    ];
+    if let Some(admin) = admin.filter(|_| shows_admin) {
+        servers.push(serve(app, admin, None, Face::Admin)?);
+    }
+    let handles = servers.iter().map(Server::handle).collect();
+    Ok(Running { servers, handles })
+}
+
+impl Running {
+    /// Runs until the process is told to stop (SIGTERM, SIGINT) or `until` is done; then
+    /// takes no new connections and lets requests under way finish.
+    pub async fn run(self, until: impl Future<Output = ()>) -> Result<(), ListenError> {
+        let Self { servers, handles } = self;
+        let tasks: Vec<_> = servers.into_iter().map(actix_web::rt::spawn).collect();
+        tokio::select! {
+            () = stop_signal() => log::info!("stopping: finishing requests under way"),
+            () = until => {}
+        }
+        for handle in &handles {
+            handle.stop(true).await;
+        }
+        for task in tasks {
+            if let Ok(ended) = task.await {
+                ended?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(error) => {
+            log::warn!("SIGTERM cannot be heard: {error}");
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+fn serve(
+    app: &Arc<App>,
+    listener: TcpListener,
+    tls: Option<ServerConfig>,
+    face: Face,
+) -> Result<Server, ListenError> {
+    let data = web::Data::from(Arc::clone(app));
+    let name = format!("{face:?}").to_ascii_lowercase();
+    let address = listener.local_addr()?;
+    let server = HttpServer::new(move || {
+        let data = data.clone();
+        ActixApp::new()
+            .configure(|config| routes::table(config, &data, face))
+            .wrap(from_fn(trace::request))
+    })
+    .disable_signals()
+    .shutdown_timeout(DRAIN_SECONDS)
+    .client_request_timeout(Duration::from_secs(10))
+    .keep_alive(Duration::from_secs(75))
+    .server_hostname(address.to_string());
+    let server = if face == Face::Ops {
+        server.workers(1)
+    } else {
+        server
+    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let server = match tls {
+        Some(config) => server.listen_rustls_0_23(listener, config)?,
+        None => server.listen(listener)?,
+    };
+    log::info!("listening on {scheme}://{address} ({name})");
+    Ok(server.run())
+}
+
+fn tls(files: &Tls) -> Result<ServerConfig, ListenError> {
+    let shown = files.cert.display();
+    let certificate = |error| ListenError::Certificate(format!("{shown}: {error}"));
+    let chain = CertificateDer::pem_file_iter(&files.cert).map_err(certificate)?;
+    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(certificate)?;
+    if chain.is_empty() {
+        return Err(ListenError::Certificate(format!(
+            "{shown} holds no certificate in PEM"
+        )));
+    }
+    let key = PrivateKeyDer::from_pem_slice(&file::read(&files.key)?)
+        .map_err(|error| ListenError::Key(format!("{}: {error}", files.key.display())))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(|error| ListenError::Key(error.to_string()))
+}

@@ -1,0 +1,55 @@
+//! Around every request: its id, its log line, and the headers that every answer carries.
+
+use std::time::Instant as Stopwatch;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, web};
+
+use crate::app::App;
+use crate::domain::id::RequestId;
+use crate::logging;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("onyx-request-id");
+static NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+
+/// Gives the request an id, runs it, and logs method, route, status and milliseconds.
+///
+/// The path and the query are not logged: they can hold what a partner mistook for a
+/// safe place; the route's template says what a reader needs.
+pub async fn request<B: MessageBody>(
+    app: web::Data<App>,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let id = RequestId::generate(app.clock.now());
+    logging::in_request(id.clone(), async move {
+        let started = Stopwatch::now();
+        let method = request.method().clone();
+        let answer = next.call(request).await;
+        let status = match &answer {
+            Ok(answer) => answer.status(),
+            Err(error) => error.as_response_error().status_code(),
+        };
+        let route = match &answer {
+            Ok(answer) => answer.request().match_pattern(),
+            Err(_) => None,
+        };
+        let route = route.as_deref().unwrap_or("-");
+        log::info!(
+            "{method} {route} {} {} ms",
+            status.as_u16(),
+            started.elapsed().as_millis()
+        );
+        let mut answer = answer?;
+        let headers = answer.headers_mut();
+        if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+            headers.insert(REQUEST_ID.clone(), value);
+        }
+        headers.insert(NOSNIFF.clone(), HeaderValue::from_static("nosniff"));
+        Ok(answer)
+    })
+    .await
+}

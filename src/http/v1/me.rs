@@ -1,0 +1,129 @@
+//! `GET /{env}/v1/me`: who the caller is, as the server sees it.
+
+use actix_web::web;
+use onyx_verifier::{Rejection, TokenFault};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::domain::credential::CredentialState;
+use crate::domain::id::{ClientId, CredentialId, PartnerId};
+use crate::domain::instant::Instant;
+use crate::domain::realm::Realm;
+use crate::domain::scope::Scope;
+use crate::http::extract::{AnyScope, Granted};
+use crate::http::problem::Problem;
+use crate::store::{StoreError, clients, credentials, grants, partners};
+
+/// What a partner sees of itself.
+#[derive(Serialize)]
+pub struct MeView {
+    partner: PartnerPart,
+    env: Realm,
+    client: ClientPart,
+    credential: CredentialPart,
+    scopes: ScopesPart,
+    token: TokenPart,
+}
+
+#[derive(Serialize)]
+struct PartnerPart {
+    id: PartnerId,
+    name: String,
+}
+
+#[derive(Serialize)]
+struct ClientPart {
+    id: ClientId,
+    name: String,
+    expires_at: Option<Instant>,
+}
+
+#[derive(Serialize)]
+struct CredentialPart {
+    id: CredentialId,
+    state: CredentialState,
+    hint: String,
+    created_at: Instant,
+    expires_at: Option<Instant>,
+}
+
+#[derive(Serialize)]
+struct ScopesPart {
+    /// What the partner's approved grants allow this client at the partner API.
+    granted: Vec<Scope>,
+    /// What this very token carries.
+    token: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct TokenPart {
+    id: String,
+    expires_at: Instant,
+}
+
+/// Describes the caller to itself.
+pub async fn show(
+    who: Granted<AnyScope>,
+    app: web::Data<App>,
+) -> Result<web::Json<MeView>, Problem> {
+    let now = app.clock.now();
+    let (tenant, client_id, credential_id) = (
+        who.tenant.clone(),
+        who.client_id.clone(),
+        who.credential_id.clone(),
+    );
+    let found = app
+        .store
+        .read(move |db| {
+            let client = clients::of_tenant(db, &tenant, &client_id)?;
+            let credential = credentials::of_tenant(db, &tenant, &credential_id)?;
+            let partner = partners::find(db, tenant.partner_id())?;
+            let grants = grants::in_force(db, tenant.partner_id(), tenant.realm(), now)?;
+            Ok::<_, StoreError>((partner, client, credential, grants))
+        })
+        .await?;
+    let (Some(partner), Some(client), Some(credential), grants) = found else {
+        // A good token of records that are gone: only a restored backup does this.
+        return Err(Problem::refused(
+            &Rejection::InvalidToken(TokenFault::InvalidClaim("credential_id")),
+            who.tenant.realm().as_str(),
+            None,
+        ));
+    };
+    let at_partner_api = grants
+        .into_iter()
+        .filter(|g| g.resource_server_id.is_none());
+    let mut granted: Vec<Scope> = at_partner_api
+        .map(|g| g.scope)
+        .filter(|s| client.scopes.contains(s))
+        .collect();
+    granted.sort();
+    granted.dedup();
+    Ok(web::Json(MeView {
+        partner: PartnerPart {
+            id: partner.id,
+            name: partner.name,
+        },
+        env: who.tenant.realm(),
+        client: ClientPart {
+            id: client.id,
+            name: client.name,
+            expires_at: client.expires_at,
+        },
+        credential: CredentialPart {
+            id: credential.id,
+            state: credential.state,
+            hint: credential.hint,
+            created_at: credential.created_at,
+            expires_at: credential.expires_at,
+        },
+        scopes: ScopesPart {
+            granted,
+            token: who.caller.scopes().map(str::to_owned).collect(),
+        },
+        token: TokenPart {
+            id: who.caller.token_id().to_owned(),
+            expires_at: Instant::from_epoch_seconds(who.caller.expires_at()),
+        },
+    }))
+}

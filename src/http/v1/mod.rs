@@ -1,0 +1,3 @@
+//! The partner API, one file a noun.
+
+pub mod me;

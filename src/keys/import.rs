@@ -1,0 +1,141 @@
+//! PEM keys that an operator placed in the keys folder.
+//!
+//! A file `{realm}.{alg}.pem`, such as `live.rs256.pem`, holds one private key.
+//! Both are in the name because a key serves one realm and one algorithm.
+
+use std::path::{Path, PathBuf};
+
+use rsa::RsaPrivateKey;
+use rsa::pkcs1::DecodeRsaPrivateKey;
+use rsa::pkcs8::EncodePrivateKey;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::file::{self, KeyFileError};
+use super::master::MasterKey;
+use super::provision::{self, KeyError};
+use crate::domain::Algorithm;
+use crate::domain::instant::Instant;
+use crate::domain::realm::Realm;
+use crate::store::{Db, signing_keys};
+
+/// A PEM file cannot be imported; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The folder cannot be listed.
+    #[error("keys_dir: {path}: {cause}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The file cannot be used.
+    #[error("keys_dir: {0}")]
+    File(#[from] KeyFileError),
+    /// The name does not say what the key is for.
+    #[error("keys_dir: {0} must be named {{sandbox|live|admin}}.{{es256|rs256|ps256|eddsa}}.pem")]
+    Name(PathBuf),
+    /// The content is no private key.
+    #[error(
+        "keys_dir: {path} is not one PKCS#8 (or RSA PKCS#1) private key in PEM for {alg}; convert it with \
+         `openssl pkcs8 -topk8 -nocrypt`"
+    )]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What its name says it is for.
+        alg: Algorithm,
+    },
+}
+
+/// Imports every PEM key of the folder that the database does not know yet; answers their kids.
+///
+/// Must run alone among all processes on the database.
+pub fn import_all(
+    db: &mut Db,
+    master: &MasterKey,
+    folder: &Path,
+    now: Instant,
+) -> Result<Vec<String>, KeyError> {
+    let mut imported = Vec::new();
+    for path in pem_files(folder)? {
+        let (realm, alg) = purpose(&path).ok_or_else(|| ImportError::Name(path.clone()))?;
+        let content = || ImportError::Content {
+            path: path.clone(),
+            alg,
+        };
+        let pkcs8 =
+            private_key(&file::read(&path).map_err(ImportError::File)?).ok_or_else(content)?;
+        let key =
+            provision::stored(master, realm, alg, &pkcs8, "imported", now).map_err(|error| {
+                match error {
+                    KeyError::Signer(super::signer::SignerError::WrongKey(_)) => content().into(),
+                    other => other,
+                }
+            })?;
+        if !signing_keys::exists(db, &key.kid)? {
+            let key = provision::introduce(db, key, now)?;
+            log::info!(
+                "imported {} as {} key {}; it signs from {}",
+                path.display(),
+                realm,
+                key.kid,
+                key.signs_from
+            );
+            imported.push(key.kid);
+        }
+    }
+    Ok(imported)
+}
+
+/// The folder's PEM files in order of their names; none where the folder does not exist.
+fn pem_files(folder: &Path) -> Result<Vec<PathBuf>, ImportError> {
+    let fail = |cause| ImportError::Folder {
+        path: folder.to_owned(),
+        cause,
+    };
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        if path
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("pem"))
+        {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// What the file's name says the key is for.
+fn purpose(path: &Path) -> Option<(Realm, Algorithm)> {
+    let (realm, alg) = path.file_stem()?.to_str()?.split_once('.')?;
+    let alg = Algorithm::ALL
+        .into_iter()
+        .find(|a| a.as_str().eq_ignore_ascii_case(alg))?;
+    Some((realm.parse().ok()?, alg))
+}
+
+/// The one private key in the PEM text, as PKCS#8.
+fn private_key(pem: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let mut block = pem::parse(pem).ok()?;
+    let pkcs8 = match block.tag() {
+        "PRIVATE KEY" => Some(Zeroizing::new(block.contents().to_vec())),
+        "RSA PRIVATE KEY" => RsaPrivateKey::from_pkcs1_der(block.contents())
+            .and_then(|key| Ok(key.to_pkcs8_der()?))
+            .ok()
+            .map(|der| Zeroizing::new(der.as_bytes().to_vec())),
+        _ => None,
+    };
+    zero(&mut block);
+    pkcs8
+}
+
+fn zero(block: &mut pem::Pem) {
+    let mut contents = std::mem::replace(block, pem::Pem::new("", Vec::new())).into_contents();
+    contents.zeroize();
+}

@@ -1,0 +1,16 @@
+//! The master key, the key ring, and signing.
+//!
+//! Nothing outside this room holds a private key, and nothing in it prints one.
+//! It refuses to know who asks for a signature.
+
+pub mod file;
+pub mod generate;
+pub mod import;
+pub mod master;
+pub mod provision;
+pub mod ring;
+pub mod sealed;
+pub mod signer;
+
+pub use master::MasterKey;
+pub use ring::KeyRing;

@@ -1,0 +1,265 @@
+//! The key ring: which key signs now, and which are published.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use onyx_verifier::JwkSet;
+
+use super::master::MasterKey;
+use super::sealed::{self, SealError};
+use super::signer::{SignerError, SigningKey};
+use crate::domain::Algorithm;
+use crate::domain::instant::Instant;
+use crate::domain::realm::Realm;
+use crate::store::signing_keys::StoredKey;
+
+/// How long a JWKS may be cached, as its `Cache-Control` says.
+pub const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
+/// How long a key is published before it signs: two rounds of every cache.
+pub const PUBLISH_LEAD: Duration = Duration::from_secs(600);
+/// How long a key stays published after its last signature: the longest token
+/// lifetime, clocks that disagree by a minute, and one more round of every cache.
+pub const PUBLISH_TAIL: Duration = Duration::from_secs(900 + 60 + 300);
+
+/// A key with the times in which it signs and is published.
+#[derive(Debug)]
+pub struct RingKey {
+    stored: StoredKey,
+    signing: SigningKey,
+}
+
+impl RingKey {
+    /// The private half, for signing only.
+    pub fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+
+    /// Its name.
+    pub fn kid(&self) -> &str {
+        &self.stored.kid
+    }
+
+    fn signs_at(&self, now: Instant) -> bool {
+        self.stored.signs_from <= now && self.stored.signs_until.is_none_or(|end| now < end)
+    }
+
+    fn is_published_at(&self, now: Instant) -> bool {
+        self.stored.published_at <= now && self.stored.published_until.is_none_or(|end| now < end)
+    }
+}
+
+/// A stored key cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum RingError {
+    /// It does not open.
+    #[error("signing key {kid}: {cause}")]
+    Sealed {
+        /// Which.
+        kid: String,
+        /// Why.
+        cause: SealError,
+    },
+    /// It opens, and is no key.
+    #[error("signing key {kid}: {cause}")]
+    Unusable {
+        /// Which.
+        kid: String,
+        /// Why.
+        cause: SignerError,
+    },
+}
+
+/// All realms' keys, replaced as a whole when the database has others.
+#[derive(Debug, Default)]
+pub struct KeyRing {
+    keys: ArcSwap<Vec<Arc<RingKey>>>,
+}
+
+impl KeyRing {
+    /// Takes over what the database holds; `true` if anything differs. Keys that are held already are not parsed again.
+    pub fn load(&self, master: &MasterKey, stored: Vec<StoredKey>) -> Result<bool, RingError> {
+        let held = self.keys.load();
+        if held.len() == stored.len()
+            && held
+                .iter()
+                .zip(&stored)
+                .all(|(key, row)| key.stored == *row)
+        {
+            return Ok(false);
+        }
+        let keys = stored
+            .into_iter()
+            .map(|row| unseal(master, row))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.keys.store(Arc::new(keys));
+        Ok(true)
+    }
+
+    /// The key that signs for a realm and algorithm at a moment: the one that began last.
+    pub fn signer(&self, realm: Realm, alg: Algorithm, now: Instant) -> Option<Arc<RingKey>> {
+        let keys = self.keys.load();
+        keys.iter()
+            .filter(|key| key.stored.realm == realm && key.stored.alg == alg && key.signs_at(now))
+            .max_by_key(|key| key.stored.signs_from)
+            .cloned()
+    }
+
+    /// A realm's public keys at a moment (RFC 7517 §5).
+    pub fn jwks(&self, realm: Realm, now: Instant) -> JwkSet {
+        let keys = self.keys.load();
+        let published = keys
+            .iter()
+            .filter(|key| key.stored.realm == realm && key.is_published_at(now));
+        JwkSet {
+            keys: published.map(|key| key.signing.jwk().clone()).collect(),
+        }
+    }
+
+    /// The algorithms that a realm can sign with at a moment, in order and without doubles.
+    pub fn algorithms(&self, realm: Realm, now: Instant) -> Vec<Algorithm> {
+        let keys = self.keys.load();
+        let mut algs: Vec<_> = keys
+            .iter()
+            .filter(|k| k.stored.realm == realm && k.signs_at(now))
+            .map(|k| k.stored.alg)
+            .collect();
+        algs.sort();
+        algs.dedup();
+        algs
+    }
+}
+
+fn unseal(master: &MasterKey, stored: StoredKey) -> Result<Arc<RingKey>, RingError> {
+    let private = sealed::open(master, &stored.kid, &stored.sealed_key).map_err(|cause| {
+        RingError::Sealed {
+            kid: stored.kid.clone(),
+            cause,
+        }
+    })?;
+    let signing =
+        SigningKey::from_pkcs8(stored.alg, &private).map_err(|cause| RingError::Unusable {
+            kid: stored.kid.clone(),
+            cause,
+        })?;
+    Ok(Arc::new(RingKey { stored, signing }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::master::tests::master;
+    use super::super::{generate, provision};
+    use super::*;
+
+    fn at(seconds: i64) -> Instant {
+        Instant::from_epoch_seconds(1_800_000_000 + seconds)
+    }
+
+    fn key(alg: Algorithm, published_at: Instant, signs_from: Instant) -> StoredKey {
+        let private = generate::pkcs8(alg).unwrap();
+        let mut key = provision::stored(
+            &master(1),
+            Realm::Live,
+            alg,
+            &private,
+            "generated",
+            published_at,
+        )
+        .unwrap();
+        key.signs_from = signs_from;
+        key
+    }
+
+    #[test]
+    fn a_rotated_key_is_published_before_it_signs_and_after_it_has_signed() {
+        let mut old = key(Algorithm::Es256, at(0), at(0));
+        let new = key(Algorithm::Es256, at(1000), at(1600));
+        old.signs_until = Some(at(1600));
+        old.published_until = Some(at(2860));
+        let ring = KeyRing::default();
+        ring.load(&master(1), vec![old.clone(), new.clone()])
+            .unwrap();
+
+        let signer = |s| {
+            ring.signer(Realm::Live, Algorithm::Es256, at(s))
+                .map(|k| k.kid().to_owned())
+        };
+        let published = |s| {
+            ring.jwks(Realm::Live, at(s))
+                .keys
+                .into_iter()
+                .map(|k| k.kid)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (signer(999), published(999)),
+            (Some(old.kid.clone()), vec![old.kid.clone()])
+        );
+        assert_eq!(
+            (signer(1599), published(1599)),
+            (
+                Some(old.kid.clone()),
+                vec![old.kid.clone(), new.kid.clone()]
+            )
+        );
+        assert_eq!(
+            (signer(1600), published(1600)),
+            (
+                Some(new.kid.clone()),
+                vec![old.kid.clone(), new.kid.clone()]
+            )
+        );
+        assert_eq!(
+            (signer(2860), published(2860)),
+            (Some(new.kid.clone()), vec![new.kid])
+        );
+    }
+
+    #[test]
+    fn a_realm_never_signs_or_publishes_with_anothers_key() {
+        let ring = KeyRing::default();
+        ring.load(&master(1), vec![key(Algorithm::EdDsa, at(0), at(0))])
+            .unwrap();
+        assert!(
+            ring.signer(Realm::Sandbox, Algorithm::EdDsa, at(1))
+                .is_none()
+        );
+        assert!(ring.jwks(Realm::Sandbox, at(1)).keys.is_empty());
+        assert!(ring.signer(Realm::Live, Algorithm::Es256, at(1)).is_none());
+    }
+
+    #[test]
+    fn a_key_under_another_master_key_is_an_error_and_the_ring_keeps_what_it_had() {
+        let ring = KeyRing::default();
+        let first = key(Algorithm::Es256, at(0), at(0));
+        ring.load(&master(1), vec![first.clone()]).unwrap();
+        assert!(
+            ring.load(
+                &master(2),
+                vec![first.clone(), key(Algorithm::Es256, at(1), at(1))]
+            )
+            .is_err()
+        );
+        assert_eq!(ring.jwks(Realm::Live, at(2)).keys.len(), 1);
+        assert!(!ring.load(&master(1), vec![first]).unwrap());
+    }
+
+    #[test]
+    fn every_algorithm_signs_what_the_verifier_accepts() {
+        for alg in Algorithm::ALL {
+            let ring = KeyRing::default();
+            ring.load(&master(1), vec![key(alg, at(0), at(0))]).unwrap();
+            let signer = ring.signer(Realm::Live, alg, at(0)).unwrap();
+            let claims = serde_json::json!({
+                "iss": "https://i", "sub": "c", "client_id": "c", "aud": "https://a", "scope": "s",
+                "iat": at(0).epoch_seconds(), "nbf": at(0).epoch_seconds(), "exp": at(60).epoch_seconds(), "jti": "j",
+            });
+            let token = signer.signing().sign_access_token(&claims).unwrap();
+            let verifier = onyx_verifier::Verifier::builder("https://i", "https://a")
+                .jwks(ring.jwks(Realm::Live, at(0)))
+                .unwrap();
+            let caller = verifier.verify_at(&token, at(1).epoch_seconds()).unwrap();
+            assert_eq!(caller.client_id(), "c", "{alg}");
+        }
+    }
+}

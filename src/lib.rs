@@ -1,0 +1,17 @@
+//! Onyx Auth: an OAuth 2.0 client-credentials authorization server, and the partner API behind it.
+//!
+//! ARCHITECTURE.md at the top of the repository shows the rooms and how they know each other.
+
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod directory;
+pub mod domain;
+pub mod http;
+pub mod keys;
+pub mod logging;
+pub mod oauth;
+pub mod store;
+pub mod worker;

@@ -1,0 +1,348 @@
+//! The client-credentials grant (RFC 6749 §4.4): who asks, what it may have, for whom.
+//!
+//! oxide-auth's state machine fixes the order (authenticate, bind, negotiate); each
+//! of its questions is answered here from the directory.
+
+use std::borrow::Cow;
+
+use oxide_auth::code_grant::client_credentials::{
+    ClientCredentials, Error, Input, Output, Request,
+};
+use oxide_auth::code_grant::error::AccessTokenErrorType;
+use oxide_auth::primitives::grant::Extensions;
+use oxide_auth::primitives::registrar::{BoundClient, PreGrant, RegisteredUrl};
+use oxide_auth::primitives::scope::Scope as OxideScope;
+use url::Url;
+
+use super::authenticate::{Authenticated, authenticate};
+use super::refusal::Refusal;
+use super::request::TokenRequest;
+use crate::directory::{Audience, Directory, Entry, Holdings};
+use crate::domain::Algorithm;
+use crate::domain::audience::Addresses;
+use crate::domain::client::ClientKind;
+use crate::domain::instant::Instant;
+use crate::domain::realm::Realm;
+use crate::domain::scope::{Scope, ScopeSet};
+use crate::keys::MasterKey;
+
+/// Where the answers come from.
+#[derive(Clone, Copy)]
+pub struct Desk<'a> {
+    /// Who clients are.
+    pub directory: &'a Directory,
+    /// What secrets are hashed under.
+    pub master: &'a MasterKey,
+    /// The server's own audiences.
+    pub addresses: &'a Addresses,
+    /// What the server's own audiences are signed with.
+    pub signing_alg: Algorithm,
+    /// The issuer that is asked.
+    pub realm: Realm,
+    /// The moment of the request.
+    pub now: Instant,
+}
+
+/// What was granted: all that a token says beyond its id and times.
+#[derive(Debug)]
+pub struct Granted {
+    /// The client, and the credential that it showed.
+    pub who: Authenticated,
+    /// What it may do.
+    pub scopes: ScopeSet,
+    /// For whom.
+    pub audiences: Vec<String>,
+    /// What the audiences verify.
+    pub alg: Algorithm,
+    /// The token lives no longer than this, whatever its lifetime.
+    pub ends_at: Option<Instant>,
+}
+
+/// Takes a request through the grant.
+pub async fn grant(desk: Desk<'_>, request: &TokenRequest) -> Result<Granted, Refusal> {
+    let wanted = wanted_scopes(request)?;
+    let mut machine = ClientCredentials::new(&Spoken(request));
+    let mut who = None;
+    let mut bargain = None;
+    let mut input = Input::None;
+    loop {
+        input = match machine.advance(input) {
+            Output::Authenticate { client, passdata } => {
+                let found = authenticate(
+                    desk.directory,
+                    desk.master,
+                    desk.realm,
+                    client,
+                    passdata,
+                    desk.now,
+                );
+                who = Some(found.await?);
+                Input::Authenticated
+            }
+            Output::Binding { client_id } => Input::Bound {
+                bound_client: bind(client_id)?,
+            },
+            Output::Extend => Input::Extended {
+                extensions: Extensions::new(),
+            },
+            Output::Negotiate {
+                bound_client,
+                scope: _,
+            } => {
+                let entry = who
+                    .as_ref()
+                    .map(|w: &Authenticated| &w.entry)
+                    .ok_or(Refusal::InvalidClient)?;
+                let agreed = negotiate(desk, entry, wanted.as_ref(), &request.resources).await?;
+                let pre_grant = PreGrant {
+                    client_id: bound_client.client_id.to_string(),
+                    redirect_uri: bound_client.redirect_uri.clone().into_owned(),
+                    scope: agreed
+                        .scopes
+                        .to_string()
+                        .parse::<OxideScope>()
+                        .map_err(|_| malformed_scope())?,
+                };
+                bargain = Some(agreed);
+                Input::Negotiated { pre_grant }
+            }
+            Output::Ok { pre_grant, .. } => {
+                let (Some(who), Some(bargain)) = (who, bargain) else {
+                    return Err(Refusal::InvalidClient);
+                };
+                return conclude(who, bargain, pre_grant);
+            }
+            Output::Err(error) => return Err(refusal(*error)),
+        };
+    }
+}
+
+/// The audiences and scopes that were agreed on.
+struct Bargain {
+    scopes: ScopeSet,
+    audiences: Vec<String>,
+    alg: Algorithm,
+    ends_at: Option<Instant>,
+}
+
+/// What the client may have at every audience that it names.
+async fn negotiate(
+    desk: Desk<'_>,
+    entry: &Entry,
+    wanted: Option<&ScopeSet>,
+    resources: &[String],
+) -> Result<Bargain, Refusal> {
+    let mut targets = Vec::new();
+    for resource in resources {
+        let target = registered(desk, resource).await?;
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    if targets.is_empty() {
+        targets.push(default_target(desk, entry.client.kind));
+    }
+    let alg = targets.first().map_or(desk.signing_alg, |t| t.alg);
+    if targets.iter().any(|t| t.alg != alg) {
+        return Err(Refusal::InvalidTarget(
+            "these resources want different signing algorithms: ask for one each".into(),
+        ));
+    }
+    let not_for =
+        |t: &Target| Refusal::InvalidTarget(format!("{} is not for this client", t.uri).into());
+    let held = targets
+        .iter()
+        .map(|t| {
+            entry
+                .holdings(&t.audience, desk.now)
+                .ok_or_else(|| not_for(t))
+        })
+        .collect::<Result<Vec<Holdings>, _>>()?;
+    let scopes = choose(entry, wanted, &held)?;
+    let ends_at = held.iter().filter_map(|h| h.end_of(&scopes)).min();
+    Ok(Bargain {
+        scopes,
+        audiences: targets.into_iter().map(|t| t.uri).collect(),
+        alg,
+        ends_at,
+    })
+}
+
+/// The scopes of the token. A scope counts only if it is held at every audience: one
+/// token shown at two places must not carry to either what was granted at the other.
+fn choose(
+    entry: &Entry,
+    wanted: Option<&ScopeSet>,
+    held: &[Holdings],
+) -> Result<ScopeSet, Refusal> {
+    let everywhere = held
+        .iter()
+        .map(|h| h.scopes.clone())
+        .reduce(|a, b| a.intersection(&b))
+        .unwrap_or_default();
+    match wanted {
+        Some(wanted) => {
+            let missing = wanted.difference(&everywhere);
+            if missing.is_empty() {
+                Ok(wanted.clone())
+            } else {
+                Err(Refusal::InvalidScope(
+                    format!("not granted here: {missing}").into(),
+                ))
+            }
+        }
+        None => {
+            let chosen = match &entry.client.default_scopes {
+                Some(default) => default.intersection(&everywhere),
+                None => everywhere,
+            };
+            if chosen.is_empty() {
+                Err(Refusal::InvalidScope(
+                    "no scope is granted to this client here".into(),
+                ))
+            } else {
+                Ok(chosen)
+            }
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Target {
+    uri: String,
+    audience: Audience,
+    alg: Algorithm,
+}
+
+fn default_target(desk: Desk<'_>, kind: ClientKind) -> Target {
+    let (uri, audience) = match kind {
+        ClientKind::Partner | ClientKind::Operator => {
+            (desk.addresses.api(desk.realm), Audience::Api)
+        }
+        ClientKind::ResourceServer => (desk.addresses.issuer(desk.realm), Audience::Issuer),
+    };
+    Target {
+        uri,
+        audience,
+        alg: desk.signing_alg,
+    }
+}
+
+/// The audience that a `resource` parameter names (RFC 8707 §2).
+async fn registered(desk: Desk<'_>, resource: &str) -> Result<Target, Refusal> {
+    let is_absolute =
+        Url::parse(resource).is_ok_and(|url| url.fragment().is_none()) && !resource.contains('#');
+    if !is_absolute {
+        return Err(Refusal::InvalidTarget(
+            "resource must be an absolute URI without a fragment".into(),
+        ));
+    }
+    let target = |audience, alg| Target {
+        uri: resource.to_owned(),
+        audience,
+        alg,
+    };
+    if resource == desk.addresses.api(desk.realm) {
+        return Ok(target(Audience::Api, desk.signing_alg));
+    }
+    if resource == desk.addresses.issuer(desk.realm) {
+        return Ok(target(Audience::Issuer, desk.signing_alg));
+    }
+    match desk
+        .directory
+        .resource_server(desk.realm, resource.to_owned())
+        .await?
+    {
+        Some(server) => Ok(target(
+            Audience::ResourceServer(server.id),
+            server.signing_alg,
+        )),
+        None => Err(Refusal::InvalidTarget(
+            "no resource server is registered under this resource".into(),
+        )),
+    }
+}
+
+/// The token's end from everything that it hangs on, and a last look that the machine
+/// carried the same client and scopes through.
+fn conclude(who: Authenticated, bargain: Bargain, agreed: &PreGrant) -> Result<Granted, Refusal> {
+    let carried: Result<ScopeSet, _> = agreed.scope.iter().map(str::parse::<Scope>).collect();
+    if agreed.client_id != who.entry.client.id.as_str() || carried.as_ref() != Ok(&bargain.scopes) {
+        return Err(Refusal::InvalidClient);
+    }
+    let ends = [
+        bargain.ends_at,
+        who.entry.client.expires_at,
+        who.credential.validity().ends_at(),
+    ];
+    Ok(Granted {
+        ends_at: ends.into_iter().flatten().min(),
+        scopes: bargain.scopes,
+        audiences: bargain.audiences,
+        alg: bargain.alg,
+        who,
+    })
+}
+
+fn wanted_scopes(request: &TokenRequest) -> Result<Option<ScopeSet>, Refusal> {
+    let Some(text) = &request.scope else {
+        return Ok(None);
+    };
+    let scopes: ScopeSet = text.parse().map_err(|_| malformed_scope())?;
+    if scopes.is_empty() {
+        Err(malformed_scope())
+    } else {
+        Ok(Some(scopes))
+    }
+}
+
+fn malformed_scope() -> Refusal {
+    Refusal::InvalidScope("scope must be names separated by single spaces".into())
+}
+
+/// The machine binds every client to a redirect URI, which this grant has no use for.
+fn bind(client_id: &str) -> Result<BoundClient<'static>, Refusal> {
+    let nowhere = Url::parse("about:blank").map_err(|_| Refusal::InvalidClient)?;
+    Ok(BoundClient {
+        client_id: Cow::Owned(client_id.to_owned()),
+        redirect_uri: Cow::Owned(RegisteredUrl::Semantic(nowhere)),
+    })
+}
+
+fn refusal(mut error: Error) -> Refusal {
+    match error.description().map(|d| d.kind()) {
+        Some(AccessTokenErrorType::UnsupportedGrantType) => Refusal::UnsupportedGrantType,
+        Some(AccessTokenErrorType::InvalidRequest) | None => {
+            Refusal::invalid_request("grant_type is missing: send grant_type=client_credentials")
+        }
+        Some(_) => Refusal::InvalidClient,
+    }
+}
+
+/// A request as the machine wants to hear it.
+struct Spoken<'a>(&'a TokenRequest);
+
+impl Request for Spoken<'_> {
+    fn valid(&self) -> bool {
+        true
+    }
+
+    fn authorization(&self) -> Option<(Cow<'_, str>, Cow<'_, [u8]>)> {
+        Some((
+            Cow::Borrowed(&self.0.client_id),
+            Cow::Borrowed(self.0.secret.as_bytes()),
+        ))
+    }
+
+    fn scope(&self) -> Option<Cow<'_, str>> {
+        self.0.scope.as_deref().map(Cow::Borrowed)
+    }
+
+    fn grant_type(&self) -> Option<Cow<'_, str>> {
+        self.0.grant_type.as_deref().map(Cow::Borrowed)
+    }
+
+    fn extension(&self, _key: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+}

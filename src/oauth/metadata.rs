@@ -1,0 +1,86 @@
+//! What a client or verifier can find out by itself (RFC 8414, RFC 9728).
+
+use serde::Serialize;
+
+use crate::domain::Algorithm;
+use crate::domain::audience::Addresses;
+use crate::domain::realm::Realm;
+use crate::domain::scope::{ADMIN_SCOPES, PARTNER_SCOPES, RESOURCE_SERVER_SCOPES};
+
+/// Authorization server metadata (RFC 8414 §2). Says only what is served.
+#[derive(Serialize)]
+pub struct ServerMetadata {
+    issuer: String,
+    token_endpoint: String,
+    jwks_uri: String,
+    scopes_supported: Vec<&'static str>,
+    /// Required by the RFC; no response type is served.
+    response_types_supported: [&'static str; 1],
+    grant_types_supported: [&'static str; 1],
+    token_endpoint_auth_methods_supported: [&'static str; 2],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protected_resources: Option<[String; 1]>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    openid: Option<OpenIdMembers>,
+}
+
+/// What parsers that look only at openid-configuration insist on (OpenID Connect Discovery 1.0 §3).
+#[derive(Serialize)]
+struct OpenIdMembers {
+    subject_types_supported: [&'static str; 1],
+    id_token_signing_alg_values_supported: Vec<&'static str>,
+}
+
+/// The metadata of a realm's issuer.
+pub fn server(addresses: &Addresses, realm: Realm) -> ServerMetadata {
+    let mut scopes = match realm {
+        Realm::Admin => ADMIN_SCOPES.to_vec(),
+        Realm::Sandbox | Realm::Live => [PARTNER_SCOPES, RESOURCE_SERVER_SCOPES].concat(),
+    };
+    scopes.sort_unstable();
+    ServerMetadata {
+        issuer: addresses.issuer(realm),
+        token_endpoint: addresses.token_endpoint(realm),
+        jwks_uri: addresses.jwks(realm),
+        scopes_supported: scopes,
+        response_types_supported: ["none"],
+        grant_types_supported: ["client_credentials"],
+        token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
+        protected_resources: realm.is_environment().then(|| [addresses.api(realm)]),
+        openid: None,
+    }
+}
+
+/// The same for verifiers that know only OpenID Connect's path.
+pub fn openid(addresses: &Addresses, realm: Realm, algorithms: &[Algorithm]) -> ServerMetadata {
+    ServerMetadata {
+        openid: Some(OpenIdMembers {
+            subject_types_supported: ["public"],
+            id_token_signing_alg_values_supported: algorithms.iter().map(|a| a.as_str()).collect(),
+        }),
+        ..server(addresses, realm)
+    }
+}
+
+/// Protected resource metadata (RFC 9728 §2).
+#[derive(Serialize)]
+pub struct ResourceMetadata {
+    resource: String,
+    authorization_servers: [String; 1],
+    scopes_supported: &'static [&'static str],
+    bearer_methods_supported: [&'static str; 1],
+    dpop_bound_access_tokens_required: bool,
+    resource_name: &'static str,
+}
+
+/// The description of the partner API in an environment.
+pub fn partner_api(addresses: &Addresses, realm: Realm) -> ResourceMetadata {
+    ResourceMetadata {
+        resource: addresses.api(realm),
+        authorization_servers: [addresses.issuer(realm)],
+        scopes_supported: PARTNER_SCOPES,
+        bearer_methods_supported: ["header"],
+        dpop_bound_access_tokens_required: false,
+        resource_name: "Onyx partner API",
+    }
+}

@@ -1,0 +1,57 @@
+//! Why a request at an OAuth endpoint is refused (RFC 6749 §5.2, RFC 8707 §2).
+
+use std::borrow::Cow;
+
+use crate::keys::signer::SignerError;
+use crate::store::StoreError;
+
+/// A refusal. What it prints goes to the caller: it helps, and gives nothing away.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Malformed, repeated or contradictory parameters.
+    #[error("{0}")]
+    InvalidRequest(Cow<'static, str>),
+    /// The request shows no credentials; this tells nothing about any client.
+    #[error("{0}")]
+    NoClientAuthentication(&'static str),
+    /// Unknown client, wrong secret, suspended, revoked or expired: one answer for all.
+    #[error("client authentication failed")]
+    InvalidClient,
+    /// Only client_credentials is served.
+    #[error("grant_type must be client_credentials")]
+    UnsupportedGrantType,
+    /// A scope that is malformed, or not held at the audience.
+    #[error("{0}")]
+    InvalidScope(Cow<'static, str>),
+    /// A resource that is malformed, unknown, or not to be combined with the others.
+    #[error("{0}")]
+    InvalidTarget(Cow<'static, str>),
+    /// The database did not take the token's record: no token is given.
+    #[error("the server cannot record a token right now; try again")]
+    Store(#[from] StoreError),
+    /// No key signs for the audience's algorithm.
+    #[error("the server cannot sign a token right now; try again")]
+    NoKey,
+    /// Signing failed.
+    #[error("the server cannot sign a token right now; try again")]
+    Signer(#[from] SignerError),
+}
+
+impl Refusal {
+    /// A malformed request, with what to mend.
+    pub fn invalid_request(advice: impl Into<Cow<'static, str>>) -> Self {
+        Self::InvalidRequest(advice.into())
+    }
+
+    /// The registered error code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest(_) => "invalid_request",
+            Self::NoClientAuthentication(_) | Self::InvalidClient => "invalid_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidScope(_) => "invalid_scope",
+            Self::InvalidTarget(_) => "invalid_target",
+            Self::Store(_) | Self::NoKey | Self::Signer(_) => "temporarily_unavailable",
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! OAuth clients.
+
+use diesel::prelude::*;
+
+use super::db::Db;
+use super::error::StoreError;
+use super::schema::clients;
+use crate::domain::client::{ClientKind, ClientState};
+use crate::domain::id::{ClientId, PartnerId, ResourceServerId};
+use crate::domain::instant::Instant;
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::realm::Realm;
+use crate::domain::scope::ScopeSet;
+use crate::domain::tenant::Tenant;
+
+/// A row of `clients`.
+#[derive(Clone, Debug, Queryable, Insertable)]
+#[diesel(table_name = clients, treat_none_as_default_value = false)]
+pub struct Client {
+    pub id: ClientId,
+    pub realm: Realm,
+    pub kind: ClientKind,
+    /// Partner clients only.
+    pub partner_id: Option<PartnerId>,
+    /// Resource servers' clients only.
+    pub resource_server_id: Option<ResourceServerId>,
+    pub name: String,
+    pub state: ClientState,
+    /// The names it may hold; what it holds at an audience its grants decide.
+    pub scopes: ScopeSet,
+    /// What a request without `scope` gets; `None`: all that it holds.
+    pub default_scopes: Option<ScopeSet>,
+    /// Seconds, 60 to 900; `None`: the server's.
+    pub token_ttl: Option<i32>,
+    pub expires_at: Option<Instant>,
+    pub created_by: String,
+    pub created_at: Instant,
+    pub updated_at: Instant,
+}
+
+/// Which clients a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub partner_id: Option<PartnerId>,
+    pub kind: Option<ClientKind>,
+    pub realm: Option<Realm>,
+}
+
+/// Writes a new client.
+pub fn insert(db: &mut Db, client: &Client) -> Result<(), StoreError> {
+    diesel::insert_into(clients::table)
+        .values(client)
+        .execute(db)?;
+    Ok(())
+}
+
+/// A client by id. `None`: unknown.
+pub fn find(db: &mut Db, id: &ClientId) -> Result<Option<Client>, StoreError> {
+    Ok(clients::table.find(id).first(db).optional()?)
+}
+
+/// A tenant's own client. `None`: unknown, or another tenant's.
+pub fn of_tenant(
+    db: &mut Db,
+    tenant: &Tenant,
+    id: &ClientId,
+) -> Result<Option<Client>, StoreError> {
+    let row = clients::table
+        .filter(
+            clients::partner_id
+                .eq(tenant.partner_id())
+                .and(clients::realm.eq(tenant.realm())),
+        )
+        .filter(clients::id.eq(id))
+        .first(db);
+    Ok(row.optional()?)
+}
+
+/// The client of a resource server. `None`: unknown.
+pub fn of_resource_server(
+    db: &mut Db,
+    id: &ResourceServerId,
+) -> Result<Option<Client>, StoreError> {
+    Ok(clients::table
+        .filter(clients::resource_server_id.eq(id))
+        .first(db)
+        .optional()?)
+}
+
+/// A page of clients, oldest first.
+pub fn page(db: &mut Db, filter: &Filter, page: &PageRequest) -> Result<Page<Client>, StoreError> {
+    let mut query = clients::table
+        .filter(clients::id.gt(page.after()))
+        .into_boxed();
+    if let Some(partner) = &filter.partner_id {
+        query = query.filter(clients::partner_id.eq(partner));
+    }
+    if let Some(kind) = filter.kind {
+        query = query.filter(clients::kind.eq(kind));
+    }
+    if let Some(realm) = filter.realm {
+        query = query.filter(clients::realm.eq(realm));
+    }
+    let rows = query
+        .order(clients::id.asc())
+        .limit(page.probe())
+        .load(db)?;
+    Ok(page.page(rows, |c: &Client| c.id.as_str()))
+}
+
+/// Whether any operator exists.
+pub fn any_operator(db: &mut Db) -> Result<bool, StoreError> {
+    let operators = clients::table.filter(clients::kind.eq(ClientKind::Operator));
+    Ok(diesel::select(diesel::dsl::exists(operators)).get_result(db)?)
+}
+
+/// Holds an active client against every other change until the transaction ends.
+///
+/// Whoever counts a client's credentials and then adds one takes this first, so
+/// that two who do so queue. `false`: unknown, suspended or revoked.
+pub fn hold_active(db: &mut Db, id: &ClientId, now: Instant) -> Result<bool, StoreError> {
+    let held = diesel::update(
+        clients::table
+            .find(id)
+            .filter(clients::state.eq(ClientState::Active)),
+    )
+    .set(clients::updated_at.eq(now))
+    .execute(db)?;
+    Ok(held == 1)
+}

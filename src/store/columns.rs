@@ -1,0 +1,88 @@
+//! How the trade's types stand in columns: words and ids as text, moments as timestamps.
+
+use chrono::NaiveDateTime;
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql};
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::{Text, Timestamp};
+
+use crate::domain::client::{ClientKind, ClientState};
+use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
+use crate::domain::grant::GrantState;
+use crate::domain::id::{ClientId, CredentialId, GrantId, PartnerId, ResourceServerId};
+use crate::domain::instant::Instant;
+use crate::domain::partner::PartnerState;
+use crate::domain::realm::Realm;
+use crate::domain::scope::{Scope, ScopeSet};
+use crate::domain::secret::SecretHash;
+
+/// A type with one text form, checked when it is read back.
+macro_rules! text_column {
+    ($($name:ty),+ $(,)?) => { $(
+        impl<DB: Backend> ToSql<Text, DB> for $name where str: ToSql<Text, DB> {
+            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+                self.as_str().to_sql(out)
+            }
+        }
+
+        impl<DB: Backend> FromSql<Text, DB> for $name where String: FromSql<Text, DB> {
+            fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+                Ok(String::from_sql(bytes)?.parse()?)
+            }
+        }
+    )+ };
+}
+
+text_column!(
+    PartnerId,
+    CredentialId,
+    GrantId,
+    ResourceServerId,
+    ClientId,
+    Realm,
+    Scope,
+    ClientKind,
+    ClientState,
+    CredentialKind,
+    CredentialState,
+    RevocationReason,
+    GrantState,
+    PartnerState,
+    ScopeSet,
+);
+
+impl<DB: Backend> ToSql<Text, DB> for SecretHash
+where
+    str: ToSql<Text, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        self.0.as_str().to_sql(out)
+    }
+}
+
+impl<DB: Backend> FromSql<Text, DB> for SecretHash
+where
+    String: FromSql<Text, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        Ok(Self(String::from_sql(bytes)?))
+    }
+}
+
+impl<DB: Backend> ToSql<Timestamp, DB> for Instant
+where
+    NaiveDateTime: ToSql<Timestamp, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        self.naive().to_sql(out)
+    }
+}
+
+impl<DB: Backend> FromSql<Timestamp, DB> for Instant
+where
+    NaiveDateTime: FromSql<Timestamp, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        Ok(NaiveDateTime::from_sql(bytes)?.into())
+    }
+}

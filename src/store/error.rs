@@ -1,0 +1,77 @@
+//! What can go wrong at the database, sorted by what the caller can do about it.
+
+use diesel::result::{DatabaseErrorKind, Error as Diesel};
+
+/// A failure of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A row with this key exists already; the text names the constraint.
+    #[error("a row with this key exists already ({0})")]
+    Duplicate(String),
+    /// The row points at one that does not exist.
+    #[error("a row that this one points at does not exist ({0})")]
+    Dangling(String),
+    /// No connection in time: the database is down or all connections are busy.
+    #[error("the database gave no connection: {0}")]
+    Unreachable(String),
+    /// The database refused or failed.
+    #[error("the database failed")]
+    Failed(#[source] Diesel),
+    /// The thread that held the connection ended early.
+    #[error("the database task ended early")]
+    Interrupted,
+}
+
+impl From<Diesel> for StoreError {
+    fn from(error: Diesel) -> Self {
+        match error {
+            Diesel::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => Self::Duplicate(
+                info.constraint_name()
+                    .unwrap_or_else(|| info.message())
+                    .to_owned(),
+            ),
+            Diesel::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, info) => Self::Dangling(
+                info.constraint_name()
+                    .unwrap_or_else(|| info.message())
+                    .to_owned(),
+            ),
+            other => Self::Failed(other),
+        }
+    }
+}
+
+/// The database cannot be opened; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL has neither known scheme.
+    #[error("database_url: must start with sqlite:// or postgres://")]
+    UnknownScheme,
+    /// Built without PostgreSQL.
+    #[error(
+        "database_url: this build has no PostgreSQL; build with `--features postgres` (system libpq) \
+         or `--features postgres-bundled`"
+    )]
+    NoPostgres,
+    /// The folder or file of the SQLite database cannot be made.
+    #[error("database_url: cannot create {path}: {cause}")]
+    File {
+        /// The file that was wanted.
+        path: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The database does not answer.
+    #[error("database_url: cannot connect: {0}")]
+    Connect(String),
+    /// A migration failed.
+    #[error("migration failed: {0}")]
+    Migrate(Box<dyn std::error::Error + Send + Sync>),
+    /// The database is at a version that this program does not know.
+    #[error(
+        "the database has migration {0}, which this program does not know: run a newer onyx-auth"
+    )]
+    Newer(String),
+    /// A query failed while opening.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,42 @@
+//! What the database remembers about the installation itself.
+
+use diesel::prelude::*;
+
+use super::db::Db;
+use super::error::StoreError;
+use super::schema::instance;
+
+/// Names of what is remembered.
+#[derive(Clone, Copy, Debug)]
+pub enum Fact {
+    /// A fingerprint of the master key under which keys and hashes were made.
+    MasterKeyFingerprint,
+    /// The partner that `quickstart` made.
+    QuickstartPartner,
+}
+
+impl Fact {
+    fn name(self) -> &'static str {
+        match self {
+            Fact::MasterKeyFingerprint => "master_key_fingerprint",
+            Fact::QuickstartPartner => "quickstart_partner",
+        }
+    }
+}
+
+/// What is remembered. `None`: nothing yet.
+pub fn get(db: &mut Db, fact: Fact) -> Result<Option<String>, StoreError> {
+    let row = instance::table
+        .find(fact.name())
+        .select(instance::value)
+        .first(db);
+    Ok(row.optional()?)
+}
+
+/// Remembers something for the first time; a second time is a `Duplicate`.
+pub fn remember(db: &mut Db, fact: Fact, value: &str) -> Result<(), StoreError> {
+    diesel::insert_into(instance::table)
+        .values((instance::name.eq(fact.name()), instance::value.eq(value)))
+        .execute(db)?;
+    Ok(())
+}

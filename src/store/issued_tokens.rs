@@ -1,0 +1,46 @@
+//! Issued tokens: one row each, durable before the token is answered.
+
+use diesel::prelude::*;
+
+use super::db::Db;
+use super::error::StoreError;
+use super::schema::issued_tokens;
+use crate::domain::id::{ClientId, CredentialId, PartnerId};
+use crate::domain::instant::Instant;
+use crate::domain::realm::Realm;
+
+/// A row of `issued_tokens`.
+#[derive(Clone, Debug, Queryable, Insertable)]
+#[diesel(table_name = issued_tokens, treat_none_as_default_value = false)]
+pub struct IssuedToken {
+    /// The token's `iat`.
+    pub issued_at: Instant,
+    pub jti: String,
+    pub realm: Realm,
+    pub client_id: ClientId,
+    pub partner_id: Option<PartnerId>,
+    pub credential_id: CredentialId,
+    /// Space-separated, as in the token.
+    pub scope: String,
+    /// Space-separated, as in the token.
+    pub aud: String,
+    pub kid: String,
+    pub expires_at: Instant,
+    pub source_ip: Option<String>,
+}
+
+/// Records a token.
+pub fn insert(db: &mut Db, token: &IssuedToken) -> Result<(), StoreError> {
+    diesel::insert_into(issued_tokens::table)
+        .values(token)
+        .execute(db)?;
+    Ok(())
+}
+
+/// Forgets tokens that were given out before a moment; answers how many.
+pub fn purge(db: &mut Db, issued_before: Instant) -> Result<usize, StoreError> {
+    Ok(
+        diesel::delete(issued_tokens::table.filter(issued_tokens::issued_at.lt(issued_before)))
+            .execute(db)?,
+    )
+}

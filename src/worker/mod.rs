@@ -1,0 +1,63 @@
+//! What runs beside the server: loops, each of which can miss a turn without harm.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::app::App;
+use crate::config::Role;
+use crate::store::issued_tokens;
+
+/// How often keys that other processes made are looked for.
+const KEY_ROUND: Duration = Duration::from_secs(5);
+/// How often old rows are swept away.
+const SWEEP_ROUND: Duration = Duration::from_secs(3600);
+/// How long a token's record outlives the longest token.
+const TOKEN_RECORDS: Duration = Duration::from_secs(24 * 3600 + 900);
+
+/// The loops of a process; they end when this is dropped.
+#[derive(Debug)]
+pub struct Loops(Vec<JoinHandle<()>>);
+
+impl Drop for Loops {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Starts the loops that the process's roles ask for.
+pub fn start(app: &Arc<App>) -> Loops {
+    let mut loops = vec![tokio::spawn(follow_keys(Arc::clone(app)))];
+    if app.settings.has_role(Role::Worker) {
+        loops.push(tokio::spawn(sweep(Arc::clone(app))));
+    }
+    Loops(loops)
+}
+
+async fn follow_keys(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(KEY_ROUND).await;
+        if let Err(error) = app.refresh_keys().await {
+            log::warn!("signing keys could not be refreshed: {error}");
+        }
+    }
+}
+
+async fn sweep(app: Arc<App>) {
+    loop {
+        let before = app.clock.now().minus(TOKEN_RECORDS);
+        match app
+            .store
+            .write(move |db| issued_tokens::purge(db, before))
+            .await
+        {
+            Ok(0) => {}
+            Ok(purged) => {
+                log::info!("forgot {purged} records of tokens that expired over a day ago")
+            }
+            Err(error) => log::warn!("old token records could not be purged: {error}"),
+        }
+        tokio::time::sleep(SWEEP_ROUND).await;
+    }
+}

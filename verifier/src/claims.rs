@@ -1,0 +1,129 @@
+//! What an access token says: the one definition, which the issuer serialises and the verifier reads.
+
+use serde::{Deserialize, Serialize};
+
+/// The claims of an access token (RFC 9068 §2.2, with Onyx Auth's own members).
+///
+/// All times are whole seconds since the Unix epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Claims {
+    /// The issuer's URL, compared exactly (RFC 7519 §4.1.1).
+    pub iss: String,
+    /// The subject. For client credentials it equals `client_id` (RFC 9068 §2.2).
+    pub sub: String,
+    /// The client that the token was issued to (RFC 8693 §4.3).
+    pub client_id: String,
+    /// The resource services that the token is meant for (RFC 7519 §4.1.3).
+    pub aud: Audience,
+    /// The granted scopes, sorted and separated by single spaces (RFC 8693 §4.2); may be empty.
+    pub scope: String,
+    /// When the token was issued (RFC 7519 §4.1.6).
+    pub iat: i64,
+    /// When the token starts to be valid (RFC 7519 §4.1.5); 0 where the token does not say.
+    #[serde(default)]
+    pub nbf: i64,
+    /// When the token stops being valid (RFC 7519 §4.1.4).
+    pub exp: i64,
+    /// The token's unique, unguessable name (RFC 7519 §4.1.7).
+    pub jti: String,
+    /// The partner that the client belongs to; absent for operators and resource servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner_id: Option<String>,
+    /// The partner's environment, `sandbox` or `live`; absent for operators and resource servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
+    /// The credential that the client authenticated with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_id: Option<String>,
+    /// The revocation sequence number that the issuing node had applied: a revocation of this
+    /// token's subject counts if its own number is greater.
+    #[serde(default)]
+    pub rsn: u64,
+    /// Where the token's status can be looked up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<StatusClaim>,
+    /// The key that a sender-constrained token is bound to (RFC 7800 §3.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<serde_json::Value>,
+}
+
+/// The `aud` claim: one audience or several (RFC 7519 §4.1.3).
+///
+/// On the wire a string or an array of strings.
+///
+/// ```
+/// use onyx_verifier::Audience;
+///
+/// let one: Audience = serde_json::from_str(r#""https://api.example/v1""#)?;
+/// let many: Audience = serde_json::from_str(r#"["https://api.example/v1", "https://b.example"]"#)?;
+/// assert!(one.contains("https://api.example/v1"));
+/// assert_eq!(many.iter().count(), 2);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Audience {
+    /// A single audience, written as a string.
+    One(String),
+    /// Several audiences, written as an array.
+    Many(Vec<String>),
+}
+
+impl Audience {
+    /// Whether `audience` is among them, compared byte for byte.
+    pub fn contains(&self, audience: &str) -> bool {
+        self.iter().any(|one| one == audience)
+    }
+
+    /// All audiences, in the token's order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many.as_slice(),
+        }
+        .iter()
+        .map(String::as_str)
+    }
+}
+
+/// The `status` claim: `{"status_list":{"idx","uri"}}` (draft-ietf-oauth-status-list §6.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusClaim {
+    /// The token's place in a Token Status List.
+    pub status_list: StatusListRef,
+}
+
+/// A place in a Token Status List (draft-ietf-oauth-status-list §6.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusListRef {
+    /// The index within the list, from 0.
+    pub idx: u64,
+    /// The list's URL.
+    pub uri: String,
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_members_stay_absent_and_have_defaults() {
+        let wire = r#"{"iss":"https://as","sub":"c","client_id":"c","aud":"https://rs","scope":"","iat":1,"exp":2,"jti":"j"}"#;
+        let claims: Claims = serde_json::from_str(wire).unwrap();
+        assert_eq!((claims.nbf, claims.rsn), (0, 0));
+        assert_eq!(
+            serde_json::to_string(&claims).unwrap(),
+            r#"{"iss":"https://as","sub":"c","client_id":"c","aud":"https://rs","scope":"","iat":1,"nbf":0,"exp":2,"jti":"j","rsn":0}"#
+        );
+    }
+
+    #[test]
+    fn an_audience_is_matched_whole_and_by_case() {
+        let many = Audience::Many(vec!["https://a".into(), "https://b".into()]);
+        assert!(many.contains("https://b"));
+        assert!(!many.contains("https://B"));
+        assert!(!many.contains("https://"));
+        assert!(!Audience::Many(Vec::new()).contains(""));
+    }
+}

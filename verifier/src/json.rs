@@ -1,0 +1,134 @@
+//! JSON objects in which no member stands twice.
+//!
+//! Parsers disagree on which of two equal members counts, so a token that has any could mean one
+//! thing here and another at the next hop; RFC 8725 §2.4 and RFC 7515 §5.2 let them be refused.
+
+use std::{collections::HashSet, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+use crate::error::TokenFault;
+
+/// Reads a JSON object and nothing after it; members must be unique in it and in all within it.
+pub(crate) fn object(text: &[u8]) -> Result<Map<String, Value>, TokenFault> {
+    serde_json::from_slice::<Unique>(text).map_err(|_| TokenFault::Malformed)?;
+    serde_json::from_slice(text).map_err(|_| TokenFault::Malformed)
+}
+
+/// Any JSON value, looked through for members that stand twice and then dropped.
+///
+/// A pass of its own and no collecting visitor, because how `serde_json` hands out numbers depends
+/// on features that any crate of a build can turn on.
+struct Unique;
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Unique)
+    }
+}
+
+impl<'de> Visitor<'de> for Unique {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON without repeated members")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        let mut seen = HashSet::new();
+        while let Some(name) = members.next_key::<String>()? {
+            if !seen.insert(name) {
+                return Err(A::Error::custom("repeated member"));
+            }
+            members.next_value::<Self>()?;
+        }
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_with_unique_members_is_read() {
+        let text = br#"{"a": {"a": [1, -1, 1.5, null, true, {"a": "b"}]}, "b": {"a": 1}}"#;
+        assert!(object(text).is_ok());
+    }
+
+    #[test]
+    fn a_member_must_not_stand_twice_at_any_depth() {
+        for text in [
+            r#"{"a": 1, "a": 1}"#,
+            r#"{"a": 1, "\u0061": 1}"#,
+            r#"{"x": {"a": 1, "b": 2, "a": 1}}"#,
+            r#"{"x": [0, [{"a": 1, "a": 2}]]}"#,
+        ] {
+            assert_eq!(
+                object(text.as_bytes()),
+                Err(TokenFault::Malformed),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(4000), "]".repeat(4000));
+        for text in [
+            "",
+            "null",
+            "[]",
+            "1",
+            "\"a\"",
+            "{} {}",
+            "{}x",
+            "{\"a\":1",
+            "\u{feff}{}",
+            "{\"a\":1e999}",
+            "{'a':1}",
+            "{\"a\":1,}",
+            &deep,
+        ] {
+            assert_eq!(
+                object(text.as_bytes()),
+                Err(TokenFault::Malformed),
+                "{text:.20}"
+            );
+        }
+        assert_eq!(object(b"{\"a\":\"\xff\"}"), Err(TokenFault::Malformed));
+    }
+}
