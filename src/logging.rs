@@ -23,6 +23,8 @@ pub fn current_request() -> Option<RequestId> {
 /// Starts logging to standard error; a second call in a process changes nothing.
 pub fn start(filter: &str, format: LogFormat) {
     let mut builder = env_logger::Builder::new();
+    // Its lines say what ours say, once a worker; a filter that names it is heard.
+    builder.filter_module("actix_server", log::LevelFilter::Warn);
     builder.parse_filters(filter);
     builder.format(move |out, record| {
         let request = current_request();

@@ -174,13 +174,16 @@ fn report(app: &App, shown: &Shown, exit: bool, output: &Output) -> Done {
         shown.credential.client_secret.as_str(),
     );
     if output.is_json() {
-        return output.record(&json!({
+        // One line, so that whoever reads the pipe of a server that stays up knows its end.
+        let shown = json!({
             "base_url": base,
             "partner_id": shown.partner_id,
             "client_id": id,
             "client_secret": secret,
             "access_token": shown.access_token,
-        }));
+        });
+        println!("{shown}");
+        return Ok(());
     }
     let scopes = shown
         .me

@@ -1,0 +1,602 @@
+//! A server of its own for each story: the real binary, a fresh database, free ports.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+
+/// Scopes of the partner API, as the contract lists them.
+pub const PARTNER_SCOPES: [&str; 8] = [
+    "catalogue:read",
+    "events:replay",
+    "invoices:read",
+    "ledger:read",
+    "orders:create",
+    "orders:read",
+    "usage:read",
+    "webhooks:manage",
+];
+
+/// Which engine a world stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// A folder, a database, and perhaps a running server.
+pub struct World {
+    pub engine: Engine,
+    pub base: String,
+    pub ops: String,
+    pub http: reqwest::Client,
+    folder: tempfile::TempDir,
+    env: Vec<(String, String)>,
+    server: Option<Child>,
+    schema: Option<String>,
+}
+
+/// An answer, taken apart.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub async fn of(response: Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self {
+            status,
+            headers,
+            text: response.text().await.unwrap(),
+        }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// `401 {"error":…}`: for snapshots.
+    pub fn line(&self) -> String {
+        format!("{} {}", self.status, self.text)
+    }
+
+    /// The JSON of an answer that must have this status.
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.json()
+    }
+}
+
+/// A client with its secret.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    pub partner_id: String,
+    pub client_id: String,
+    pub credential_id: String,
+    pub secret: String,
+}
+
+/// Fresh worlds with a running server and a bootstrapped operator, one an engine.
+pub async fn worlds() -> Vec<World> {
+    worlds_with(&[]).await
+}
+
+/// The same with settings.
+pub async fn worlds_with(settings: &[(&str, &str)]) -> Vec<World> {
+    let mut worlds = Vec::new();
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let mut world = World::prepare(engine, settings);
+        let made = world.run(&["operator", "bootstrap"]);
+        assert!(
+            made.status.success(),
+            "bootstrap: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        world.start().await;
+        worlds.push(world);
+    }
+    worlds
+}
+
+impl World {
+    /// A folder, a fresh database and free ports; nothing runs yet.
+    pub fn prepare(engine: Engine, settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (listen, ops) = (free_address(), free_address());
+        let mut env = vec![
+            ("ONYX_LISTEN".to_owned(), listen.clone()),
+            ("ONYX_OPS_LISTEN".to_owned(), ops.clone()),
+            ("ONYX_BASE_URL".to_owned(), format!("http://{listen}")),
+        ];
+        let mut schema = None;
+        if engine == Engine::Postgres {
+            let name = format!(
+                "w{}",
+                folder
+                    .path()
+                    .file_name()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .trim_start_matches(".tmp")
+            );
+            let name = name.to_ascii_lowercase();
+            sql(&format!("CREATE SCHEMA {name}"));
+            env.push((
+                "ONYX_DATABASE_URL".to_owned(),
+                format!("{}?options=-csearch_path%3D{name}", postgres()),
+            ));
+            schema = Some(name);
+        }
+        env.extend(
+            settings
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
+        );
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none());
+        Self {
+            engine,
+            base: format!("http://{listen}"),
+            ops: format!("http://{ops}"),
+            http: http.build().unwrap(),
+            folder,
+            env,
+            server: None,
+            schema,
+        }
+    }
+
+    /// The folder that the server runs in.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The database's URL.
+    pub fn database_url(&self) -> String {
+        let known = self
+            .env
+            .iter()
+            .find(|(name, _)| name == "ONYX_DATABASE_URL");
+        known.map_or_else(
+            || "sqlite://data/onyx.db".to_owned(),
+            |(_, url)| url.clone(),
+        )
+    }
+
+    /// The binary with this world's settings, ready for arguments.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_onyx-auth"));
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_clear()
+            .stdin(Stdio::null());
+        for kept in ["PATH", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"] {
+            if let Some(value) = std::env::var_os(kept) {
+                command.env(kept, value);
+            }
+        }
+        command.envs(self.env.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that must succeed; answers what it printed.
+    pub fn cli(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Runs a command with something on its standard input.
+    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.command(arguments);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(input.as_bytes())
+            .unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    /// Starts the server and waits until it is ready.
+    pub async fn start(&mut self) {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .unwrap();
+        self.server = Some(
+            self.command(&["serve"])
+                .stderr(log)
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap(),
+        );
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Ok(ready) = self.http.get(format!("{}/readyz", self.ops)).send().await
+                && ready.status().is_success()
+            {
+                return;
+            }
+            let ended = self.server.as_mut().unwrap().try_wait().unwrap();
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "the server did not start:\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Kills the server: SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().unwrap();
+            server.wait().unwrap();
+        }
+    }
+
+    /// Asks the server to end (SIGTERM) and waits for its exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let mut server = self.server.take().unwrap();
+        let ended = Command::new("kill")
+            .arg(server.id().to_string())
+            .status()
+            .unwrap();
+        assert!(ended.success());
+        server.wait().unwrap().code()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.path().join("server.log")
+    }
+
+    /// What the server logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// A request to a path of the public listener.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    /// `GET` with an optional bearer token.
+    pub async fn get(&self, path: &str, token: Option<&str>) -> Answer {
+        let request = self.request(Method::GET, path);
+        let request = if let Some(token) = token {
+            request.bearer_auth(token)
+        } else {
+            request
+        };
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    /// `POST` of a form to a realm's token endpoint, authenticated by the form.
+    pub async fn token_form(&self, realm: &str, form: &[(&str, &str)]) -> Answer {
+        let request = self
+            .request(Method::POST, &format!("/{realm}/oauth2/token"))
+            .form(form);
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    /// A token request with a credential in HTTP Basic, and more parameters.
+    pub async fn token_answer(
+        &self,
+        realm: &str,
+        who: &Credential,
+        more: &[(&str, &str)],
+    ) -> Answer {
+        let mut form = vec![("grant_type", "client_credentials")];
+        form.extend_from_slice(more);
+        let request = self.request(Method::POST, &format!("/{realm}/oauth2/token"));
+        let request = request
+            .basic_auth(&who.client_id, Some(&who.secret))
+            .form(&form);
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    /// A token that must be given.
+    pub async fn token(&self, realm: &str, who: &Credential, more: &[(&str, &str)]) -> String {
+        let answer = self.token_answer(realm, who, more).await.expect(200);
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// The bootstrapped operator's credential.
+    pub fn operator_credential(&self) -> Credential {
+        let file = std::fs::read_to_string(self.path().join("data/operator.json")).unwrap();
+        let file: Value = serde_json::from_str(&file).unwrap();
+        let text = |name: &str| file[name].as_str().unwrap().to_owned();
+        Credential {
+            partner_id: String::new(),
+            client_id: text("client_id"),
+            credential_id: String::new(),
+            secret: text("client_secret"),
+        }
+    }
+
+    /// The bootstrapped operator with a token.
+    pub async fn operator(&self) -> Operator<'_> {
+        let token = self.token("admin", &self.operator_credential(), &[]).await;
+        Operator { world: self, token }
+    }
+
+    /// Another operator with every admin scope, made by the first.
+    pub async fn second_operator(&self) -> Operator<'_> {
+        let first = self.operator().await;
+        let scopes =
+            first.get("/clients?kind=operator").await.expect(200)["data"][0]["scopes"].clone();
+        let made = first
+            .post("/operators", json!({ "name": "second", "scopes": scopes }))
+            .await
+            .expect(201);
+        let credential = first.issue(made["id"].as_str().unwrap()).await;
+        let token = self.token("admin", &credential, &[]).await;
+        Operator { world: self, token }
+    }
+
+    /// An approved partner with approved sandbox grants and a sandbox client with a secret.
+    pub async fn sandbox_client(&self, scopes: &[&str]) -> Credential {
+        let operator = self.operator().await;
+        let partner = operator.partner().await;
+        for scope in scopes {
+            operator.sandbox_grant(&partner, scope, None).await;
+        }
+        operator.client(&partner, "sandbox", scopes).await
+    }
+
+    /// An approved partner with live grants, decided by a second operator, and a live client with a secret.
+    pub async fn live_client(&self, scopes: &[&str]) -> Credential {
+        let (operator, second) = (self.operator().await, self.second_operator().await);
+        let partner = operator.partner().await;
+        for scope in scopes {
+            let asked = operator
+                .request_grant(&partner, "live", scope, None)
+                .await
+                .expect(201);
+            let id = asked["id"].as_str().unwrap();
+            second
+                .post(&format!("/scope-grants/{id}/approve"), json!({}))
+                .await
+                .expect(200);
+        }
+        operator.client(&partner, "live", scopes).await
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- {:?} server's log ---\n{}", self.engine, self.log());
+        }
+        if let Some(schema) = &self.schema {
+            sql(&format!("DROP SCHEMA {schema} CASCADE"));
+        }
+    }
+}
+
+/// An operator at the admin API.
+pub struct Operator<'a> {
+    pub world: &'a World,
+    pub token: String,
+}
+
+impl Operator<'_> {
+    pub async fn get(&self, path: &str) -> Answer {
+        self.world
+            .get(&format!("/admin/v1{path}"), Some(&self.token))
+            .await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        let request = self
+            .world
+            .request(Method::POST, &format!("/admin/v1{path}"));
+        Answer::of(
+            request
+                .bearer_auth(&self.token)
+                .json(&body)
+                .send()
+                .await
+                .unwrap(),
+        )
+        .await
+    }
+
+    /// An approved partner's id.
+    pub async fn partner(&self) -> String {
+        let body = json!({ "name": "Acme", "legal_name": "Acme Ltd", "security_contact": "sec@acme.example" });
+        let partner = self.post("/partners", body).await.expect(201);
+        let id = partner["id"].as_str().unwrap().to_owned();
+        self.post(&format!("/partners/{id}/approve"), json!({}))
+            .await
+            .expect(200);
+        id
+    }
+
+    /// Asks for a grant that ends in 30 days.
+    pub async fn request_grant(
+        &self,
+        partner: &str,
+        realm: &str,
+        scope: &str,
+        resource: Option<&str>,
+    ) -> Answer {
+        self.request_grant_until(
+            partner,
+            realm,
+            scope,
+            resource,
+            Duration::from_secs(30 * 24 * 3600),
+        )
+        .await
+    }
+
+    /// Asks for a grant that ends after a while.
+    pub async fn request_grant_until(
+        &self,
+        partner: &str,
+        realm: &str,
+        scope: &str,
+        resource: Option<&str>,
+        lasts: Duration,
+    ) -> Answer {
+        let body = json!({
+            "realm": realm,
+            "scope": scope,
+            "resource": resource,
+            "purpose": "showing orders to the customer who made them",
+            "lawful_basis": "contract",
+            "data_classes": ["orders"],
+            "retention_days": 30,
+            "expires_at": in_future(lasts),
+        });
+        self.post(&format!("/partners/{partner}/scope-grants"), body)
+            .await
+    }
+
+    /// A sandbox grant, approved at once by policy.
+    pub async fn sandbox_grant(&self, partner: &str, scope: &str, resource: Option<&str>) {
+        let grant = self
+            .request_grant(partner, "sandbox", scope, resource)
+            .await
+            .expect(201);
+        assert_eq!(
+            (grant["state"].as_str(), grant["decided_by"].as_str()),
+            (Some("approved"), Some("policy"))
+        );
+    }
+
+    /// A client of a partner with a secret.
+    pub async fn client(&self, partner: &str, realm: &str, scopes: &[&str]) -> Credential {
+        let body = json!({ "realm": realm, "name": "backend", "scopes": scopes });
+        self.client_with(partner, body).await
+    }
+
+    /// The same with a body of one's own.
+    pub async fn client_with(&self, partner: &str, body: Value) -> Credential {
+        let client = self
+            .post(&format!("/partners/{partner}/clients"), body)
+            .await
+            .expect(201);
+        Credential {
+            partner_id: partner.to_owned(),
+            ..self.issue(client["id"].as_str().unwrap()).await
+        }
+    }
+
+    /// Issues a secret.
+    pub async fn issue(&self, client: &str) -> Credential {
+        let issued = self
+            .post(
+                &format!("/clients/{client}/credentials"),
+                json!({ "kind": "secret" }),
+            )
+            .await;
+        let issued = issued.expect(201);
+        Credential {
+            partner_id: String::new(),
+            client_id: client.to_owned(),
+            credential_id: issued["id"].as_str().unwrap().to_owned(),
+            secret: issued["secret"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// Revokes a credential.
+    pub async fn revoke(&self, credential: &str) -> Answer {
+        self.post(
+            &format!("/credentials/{credential}/revoke"),
+            json!({ "reason": "compromised" }),
+        )
+        .await
+    }
+}
+
+/// The claims of a token, unverified.
+pub fn claims(token: &str) -> Value {
+    part(token, 1)
+}
+
+/// The header of a token, unverified.
+pub fn header(token: &str) -> Value {
+    part(token, 0)
+}
+
+fn part(token: &str, nth: usize) -> Value {
+    use base64::Engine as _;
+    let bytes =
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token.split('.').nth(nth).unwrap());
+    serde_json::from_slice(&bytes.unwrap()).unwrap()
+}
+
+/// An RFC 3339 time this far ahead.
+pub fn in_future(ahead: Duration) -> String {
+    let ahead = chrono::TimeDelta::from_std(ahead).unwrap();
+    (chrono::Utc::now() + ahead).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+/// The PostgreSQL server that `./test` starts.
+pub fn postgres() -> String {
+    std::env::var("ONYX_TEST_POSTGRES").unwrap_or_else(|_| {
+        panic!("ONYX_TEST_POSTGRES is not set: run the tests with ./test, which starts a PostgreSQL server for them")
+    })
+}
+
+/// Runs SQL on the PostgreSQL server.
+pub fn sql(statements: &str) {
+    let output = Command::new("psql")
+        .args([
+            "-qAt",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-d",
+            &postgres(),
+            "-c",
+            statements,
+        ])
+        .output()
+        .expect("psql: install postgresql-client");
+    assert!(
+        output.status.success(),
+        "{statements}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
