@@ -1,0 +1,25 @@
+# One command a habit; CI runs the same through ./test.
+
+# List the habits.
+default:
+    @just --list
+
+# Format everything.
+format:
+    cargo fmt --all
+
+# Lints, warnings denied.
+lint:
+    cargo clippy --workspace --all-targets --features postgres --locked -- -D warnings
+
+# Every check and every test; or only tests whose names contain one of these.
+test *names:
+    ./test {{ names }}
+
+# The API documentation.
+doc:
+    cargo doc --workspace --features postgres --no-deps --open
+
+# The benchmarks.
+bench *names:
+    cargo bench --features postgres {{ names }}
