@@ -12,8 +12,8 @@ use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::secret::unguessable_id;
 use crate::keys::KeyRing;
+use crate::store::Store;
 use crate::store::issued_tokens::{self, IssuedToken};
-use crate::store::{Store, StoreError};
 
 /// A successful answer (RFC 6749 §5.1).
 #[derive(Serialize)]
@@ -60,7 +60,7 @@ pub async fn issue(
     let record = record(press.realm, &granted, &claims, key.kid(), source_ip);
     press
         .store
-        .write(move |db| Ok::<_, StoreError>(issued_tokens::insert(db, &record)?))
+        .write(move |db| issued_tokens::insert(db, &record))
         .await?;
     Ok(TokenAnswer {
         access_token: token,
