@@ -124,6 +124,12 @@ impl Reader {
         if let Err(error) = Target::parse(&url) {
             let advice = error.to_string();
             self.complain("database_url", advice.trim_start_matches("database_url: "));
+        } else if !url.starts_with("sqlite:") && !is_percent_encoded(&url) {
+            // libpq would say so too, and repeat the password that it stumbled over.
+            self.complain(
+                "database_url",
+                "must have each % of a name or password written as %25",
+            );
         }
         url
     }
@@ -236,6 +242,16 @@ impl StandIn for crate::domain::Algorithm {
     fn stand_in() -> Self {
         crate::domain::Algorithm::Es256
     }
+}
+
+/// Whether two hexadecimal digits, not both zero, follow each percent sign (RFC 3986 §2.1).
+fn is_percent_encoded(url: &str) -> bool {
+    url.split('%').skip(1).all(|after| {
+        let digits = after
+            .get(..2)
+            .filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
+        digits.is_some_and(|digits| digits != "00")
+    })
 }
 
 /// Whether the URL's host is this machine's loopback.

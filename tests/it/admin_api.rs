@@ -48,9 +48,7 @@ const NOBODY: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
 /// A body that no verb takes: whoever gets past the door is told so, and changes nothing.
 async fn knock(world: &World, (method, path): (&str, &str), token: Option<&str>) -> Answer {
-    let path = path
-        .replace('{', "")
-        .replace('}', &format!("_{NOBODY}"));
+    let path = path.replace('{', "").replace('}', &format!("_{NOBODY}"));
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let is_post = method == Method::POST;
     let mut request = world.request(method, &format!("/admin/v1{path}"));
@@ -191,7 +189,10 @@ async fn an_operator_makes_another_with_fewer_rights() {
         assert!(claims(&reader.token).get("partner_id").is_none());
         reader.get("/partners").await.expect(200);
         let refused = reader
-            .post("/operators", json!({ "name": "x", "scopes": ["clients:read"] }))
+            .post(
+                "/operators",
+                json!({ "name": "x", "scopes": ["clients:read"] }),
+            )
             .await;
         assert_snapshot!(refused.problem(), @"403 insufficient_scope: The access token lacks a scope.");
 
@@ -206,7 +207,11 @@ async fn an_operator_makes_another_with_fewer_rights() {
 async fn an_operator_has_only_admin_scopes() {
     for world in worlds().await {
         let operator = world.operator().await;
-        for scopes in [json!([]), json!(["orders:read"]), json!(["partners:read", "root"])] {
+        for scopes in [
+            json!([]),
+            json!(["orders:read"]),
+            json!(["partners:read", "root"]),
+        ] {
             let answer = operator
                 .post("/operators", json!({ "name": "x", "scopes": scopes }))
                 .await;
@@ -232,12 +237,12 @@ async fn a_partner_is_applied_for_and_decided_once() {
         let id = partner["id"].as_str().unwrap();
         assert!(id.starts_with("ptn_"));
         assert_eq!(partner["state"], "applied");
-        assert_eq!(
-            partner["created_by"],
-            world.operator_credential().client_id
-        );
+        assert_eq!(partner["created_by"], world.operator_credential().client_id);
         let approved = operator
-            .post(&format!("/partners/{id}/approve"), json!({ "reason": "signed" }))
+            .post(
+                &format!("/partners/{id}/approve"),
+                json!({ "reason": "signed" }),
+            )
             .await
             .expect(200);
         assert_eq!(approved["state"], "approved");
@@ -390,7 +395,10 @@ async fn pages(operator: &Operator<'_>, path: &str, limit: usize) -> Vec<String>
             .expect(200);
         let rows = page["data"].as_array().unwrap();
         assert!(rows.len() <= limit);
-        ids.extend(rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()));
+        ids.extend(
+            rows.iter()
+                .map(|row| row["id"].as_str().unwrap().to_owned()),
+        );
         match page["next_cursor"].as_str() {
             Some(cursor) => {
                 assert_eq!(rows.len(), limit, "a page before the last is full");
@@ -837,10 +845,7 @@ async fn a_client_has_at_most_two_usable_secrets() {
         for usable in [&second, &third] {
             world.token("sandbox", usable, &[]).await;
         }
-        assert_eq!(
-            world.token_answer("sandbox", &who, &[]).await.status,
-            401
-        );
+        assert_eq!(world.token_answer("sandbox", &who, &[]).await.status, 401);
     }
 }
 
@@ -896,10 +901,7 @@ async fn a_credential_is_revoked_once() {
                 &json!("found in a repository")
             )
         );
-        assert_eq!(
-            revoked["revoked_by"],
-            world.operator_credential().client_id
-        );
+        assert_eq!(revoked["revoked_by"], world.operator_credential().client_id);
         let again = operator.revoke(&who.credential_id).await;
         assert_snapshot!(again.problem(), @r#"
         409 illegal_transition: the credential is revoked; from there: nothing
@@ -931,7 +933,10 @@ async fn an_operator_whose_credential_is_revoked_gets_no_token() {
         world.token("admin", &fresh, &[]).await;
         operator.revoke(&fresh.credential_id).await.expect(200);
         let answer = world.token_answer("admin", &fresh, &[]).await;
-        assert_eq!((answer.status, &answer.json()["error"]), (401, &json!("invalid_client")));
+        assert_eq!(
+            (answer.status, &answer.json()["error"]),
+            (401, &json!("invalid_client"))
+        );
     }
 }
 
@@ -1110,11 +1115,7 @@ async fn an_audience_is_registered_with_its_client_and_its_key() {
 
         let partner = operator.partner().await;
         operator
-            .sandbox_grant(
-                &partner,
-                "orders:write",
-                Some("https://orders.example/api"),
-            )
+            .sandbox_grant(&partner, "orders:write", Some("https://orders.example/api"))
             .await;
         let who = operator
             .client(&partner, "sandbox", &["orders:write"])
@@ -1147,7 +1148,12 @@ async fn an_audience_is_an_absolute_uri_and_none_of_the_servers_own() {
     for world in worlds().await {
         let operator = world.operator().await;
         let mut told = Vec::new();
-        for identifier in ["orders", "https://a.example/#part", "https://a.example/ö", "/sandbox/v1"] {
+        for identifier in [
+            "orders",
+            "https://a.example/#part",
+            "https://a.example/ö",
+            "/sandbox/v1",
+        ] {
             let body = json!({ "realm": "live", "identifier": identifier, "name": "x", "scopes": ["read"],
                                "signing_alg": "EdDSA" });
             let answer = operator.post("/resource-servers", body).await.problem();
@@ -1208,7 +1214,10 @@ async fn a_rotated_key_is_published_before_it_signs() {
             (&rotated["realm"], &rotated["alg"], &rotated["origin"]),
             (&json!("sandbox"), &json!("ES256"), &json!("generated"))
         );
-        let (published, signs) = (moment(&rotated["published_at"]), moment(&rotated["signs_from"]));
+        let (published, signs) = (
+            moment(&rotated["published_at"]),
+            moment(&rotated["signs_from"]),
+        );
         assert_eq!((signs - published).num_seconds(), 600);
 
         let jwks = world.get("/sandbox/oauth2/jwks", None).await.expect(200);

@@ -47,29 +47,75 @@ async fn an_operator_onboards_a_partner_and_cuts_it_off_again() {
         world.start().await;
 
         let partner = world.cli(&[
-            "partner", "create", "--name", "Acme", "--security-contact", "sec@acme.example", "--field", "id",
+            "partner",
+            "create",
+            "--name",
+            "Acme",
+            "--security-contact",
+            "sec@acme.example",
+            "--field",
+            "id",
         ]);
         assert!(partner.starts_with("ptn_"));
         assert_eq!(
-            world.cli(&["partner", "approve", &partner, "--reason", "signed", "--field", "state"]),
+            world.cli(&[
+                "partner", "approve", &partner, "--reason", "signed", "--field", "state"
+            ]),
             "approved"
         );
         let grants = world.cli(&[
-            "grant", "request", "--partner", &partner, "--realm", "sandbox", "--scope", "orders:read", "--scope",
-            "catalogue:read", "--purpose", "showing orders", "--field", "state",
+            "grant",
+            "request",
+            "--partner",
+            &partner,
+            "--realm",
+            "sandbox",
+            "--scope",
+            "orders:read",
+            "--scope",
+            "catalogue:read",
+            "--purpose",
+            "showing orders",
+            "--field",
+            "state",
         ]);
         assert_eq!(grants, "approved\napproved");
         let client = world.cli(&[
-            "client", "create", "--partner", &partner, "--realm", "sandbox", "--name", "backend", "--scope",
-            "orders:read", "--scope", "catalogue:read", "--default-scope", "orders:read", "--token-ttl", "60",
-            "--field", "id",
+            "client",
+            "create",
+            "--partner",
+            &partner,
+            "--realm",
+            "sandbox",
+            "--name",
+            "backend",
+            "--scope",
+            "orders:read",
+            "--scope",
+            "catalogue:read",
+            "--default-scope",
+            "orders:read",
+            "--token-ttl",
+            "60",
+            "--field",
+            "id",
         ]);
         assert!(client.starts_with("cl_sbx_"));
 
-        let issued = world.run(&["credential", "issue", "--client", &client, "--field", "secret"]);
+        let issued = world.run(&[
+            "credential",
+            "issue",
+            "--client",
+            &client,
+            "--field",
+            "secret",
+        ]);
         assert_eq!(
             ended(&issued),
-            (0, "This is the only time that the secret is shown.\n".to_owned())
+            (
+                0,
+                "This is the only time that the secret is shown.\n".to_owned()
+            )
         );
         let secret = String::from_utf8(issued.stdout).unwrap();
         assert!(secret.starts_with("onyx_sbx_sk_") && secret.ends_with('\n'));
@@ -88,7 +134,11 @@ async fn an_operator_onboards_a_partner_and_cuts_it_off_again() {
             ),
             (&json!(true), &json!(client), &json!("orders:read"))
         );
-        let wide = [&request[..], &["--scope", "catalogue:read orders:read", "--field", "scope"]].concat();
+        let wide = [
+            &request[..],
+            &["--scope", "catalogue:read orders:read", "--field", "scope"],
+        ]
+        .concat();
         assert_eq!(world.cli(&wide), "catalogue:read orders:read");
 
         let credential = world.cli(&["credential", "list", "--client", &client, "--field", "id"]);
@@ -98,11 +148,21 @@ async fn an_operator_onboards_a_partner_and_cuts_it_off_again() {
         onyx-auth: this cannot be undone: say --yes
         ");
         assert!(world.run(&request).status.success());
-        let sure = ["credential", "revoke", &credential, "--reason", "compromised", "--yes"];
-        assert_eq!(world.cli(&[&sure[..], &["--field", "state"]].concat()), "revoked");
+        let sure = [
+            "credential",
+            "revoke",
+            &credential,
+            "--reason",
+            "compromised",
+            "--yes",
+        ];
+        assert_eq!(
+            world.cli(&[&sure[..], &["--field", "state"]].concat()),
+            "revoked"
+        );
         assert_snapshot!(refused(&world.run(&request)).replace(&world.base, "SERVER"), @"
         exit 1
-        onyx-auth: no token from SERVER: 401 invalid_client: client authentication failed
+        onyx-auth: no token from SERVER: 400 invalid_client: client authentication failed
         ");
         assert_snapshot!(refused(&world.run(&sure)), @"
         exit 1
@@ -116,16 +176,25 @@ async fn data_is_a_table_or_json_or_one_value() {
     for world in worlds().await {
         let partner = world.operator().await.partner().await;
         let table = world.cli(&["partner", "list"]);
-        let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let mut lines = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>());
         assert_eq!(lines.next().unwrap(), ["ID", "STATE", "NAME", "CREATED_AT"]);
-        assert_eq!(lines.next().unwrap()[..3], [partner.as_str(), "approved", "Acme"]);
+        assert_eq!(
+            lines.next().unwrap()[..3],
+            [partner.as_str(), "approved", "Acme"]
+        );
         assert!(lines.next().is_none());
 
         let list: Value = serde_json::from_str(&world.cli(&["partner", "list", "--json"])).unwrap();
         assert_eq!(list["data"][0]["id"], partner);
-        let shown: Value = serde_json::from_str(&world.cli(&["--json", "partner", "show", &partner])).unwrap();
+        let shown: Value =
+            serde_json::from_str(&world.cli(&["--json", "partner", "show", &partner])).unwrap();
         assert_eq!(shown, list["data"][0]);
-        assert_eq!(world.cli(&["partner", "list", "--field", "legal_name"]), "Acme Ltd");
+        assert_eq!(
+            world.cli(&["partner", "list", "--field", "legal_name"]),
+            "Acme Ltd"
+        );
         let row = world.cli(&["partner", "show", &partner]);
         assert!(
             row.lines()
@@ -154,7 +223,10 @@ async fn a_long_list_says_how_to_go_on() {
         assert_eq!(String::from_utf8_lossy(&first.stdout).trim(), made[0]);
         let table = world.run(&["partner", "list", "--limit", "1"]);
         let (code, prose) = ended(&table);
-        let cursor = prose.trim().strip_prefix("There are more: --cursor ").unwrap();
+        let cursor = prose
+            .trim()
+            .strip_prefix("There are more: --cursor ")
+            .unwrap();
         assert_eq!(code, 0);
         let second = world.run(&["partner", "list", "--limit", "1", "--cursor", cursor]);
         assert!(String::from_utf8_lossy(&second.stdout).contains(&made[1]));
@@ -166,14 +238,42 @@ async fn a_long_list_says_how_to_go_on() {
 async fn every_noun_lists_and_shows() {
     for world in worlds().await {
         let second = world.cli(&[
-            "operator", "create", "--name", "second", "--scope", "partners:read", "--field", "id",
+            "operator",
+            "create",
+            "--name",
+            "second",
+            "--scope",
+            "partners:read",
+            "--field",
+            "id",
         ]);
-        assert_eq!(world.cli(&["operator", "show", &second, "--field", "scopes"]), "partners:read");
-        assert_eq!(world.cli(&["operator", "list", "--field", "id"]).lines().count(), 2);
+        assert_eq!(
+            world.cli(&["operator", "show", &second, "--field", "scopes"]),
+            "partners:read"
+        );
+        assert_eq!(
+            world
+                .cli(&["operator", "list", "--field", "id"])
+                .lines()
+                .count(),
+            2
+        );
 
         let server = world.cli(&[
-            "resource-server", "create", "--realm", "live", "--identifier", "https://orders.example", "--name",
-            "Orders", "--scope", "read", "--signing-alg", "EdDSA", "--field", "id",
+            "resource-server",
+            "create",
+            "--realm",
+            "live",
+            "--identifier",
+            "https://orders.example",
+            "--name",
+            "Orders",
+            "--scope",
+            "read",
+            "--signing-alg",
+            "EdDSA",
+            "--field",
+            "id",
         ]);
         assert_eq!(
             world.cli(&["resource-server", "show", &server, "--field", "signing_alg"]),
@@ -184,18 +284,49 @@ async fn every_noun_lists_and_shows() {
             "https://orders.example"
         );
         let own = world.cli(&["resource-server", "show", &server, "--field", "client_id"]);
-        assert_eq!(world.cli(&["client", "show", &own, "--field", "kind"]), "resource_server");
-        assert_eq!(world.cli(&["client", "list", "--realm", "live", "--field", "id"]), own);
+        assert_eq!(
+            world.cli(&["client", "show", &own, "--field", "kind"]),
+            "resource_server"
+        );
+        assert_eq!(
+            world.cli(&["client", "list", "--realm", "live", "--field", "id"]),
+            own
+        );
 
-        assert_eq!(world.cli(&["key", "list", "--field", "kid"]).lines().count(), 4);
-        let rotated = world.cli(&["key", "rotate", "--realm", "live", "--alg", "EdDSA", "--field", "kid"]);
-        assert!(world.cli(&["key", "list", "--field", "kid"]).contains(&rotated));
+        assert_eq!(
+            world
+                .cli(&["key", "list", "--field", "kid"])
+                .lines()
+                .count(),
+            4
+        );
+        let rotated = world.cli(&[
+            "key", "rotate", "--realm", "live", "--alg", "EdDSA", "--field", "kid",
+        ]);
+        assert!(
+            world
+                .cli(&["key", "list", "--field", "kid"])
+                .contains(&rotated)
+        );
 
         let partner = world.cli(&[
-            "partner", "create", "--name", "Acme", "--security-contact", "sec@acme.example", "--field", "id",
+            "partner",
+            "create",
+            "--name",
+            "Acme",
+            "--security-contact",
+            "sec@acme.example",
+            "--field",
+            "id",
         ]);
-        assert_eq!(world.cli(&["partner", "show", &partner, "--field", "legal_name"]), "Acme");
-        assert_eq!(world.cli(&["partner", "reject", &partner, "--field", "state"]), "rejected");
+        assert_eq!(
+            world.cli(&["partner", "show", &partner, "--field", "legal_name"]),
+            "Acme"
+        );
+        assert_eq!(
+            world.cli(&["partner", "reject", &partner, "--field", "state"]),
+            "rejected"
+        );
     }
 }
 
@@ -204,21 +335,52 @@ async fn a_grant_for_live_is_decided_by_another_operators_credential() {
     for world in worlds().await {
         let partner = world.operator().await.partner().await;
         let grant = world.cli(&[
-            "grant", "request", "--partner", &partner, "--realm", "live", "--scope", "orders:read", "--purpose",
-            "showing orders", "--data-class", "orders", "--days", "30", "--field", "id",
+            "grant",
+            "request",
+            "--partner",
+            &partner,
+            "--realm",
+            "live",
+            "--scope",
+            "orders:read",
+            "--purpose",
+            "showing orders",
+            "--data-class",
+            "orders",
+            "--days",
+            "30",
+            "--field",
+            "id",
         ]);
         assert_snapshot!(refused(&world.run(&["grant", "approve", &grant])), @"
         exit 1
         onyx-auth: 403 four_eyes: who asked for a grant does not decide it: another operator must
         ");
         let second = world.cli(&[
-            "operator", "create", "--name", "second", "--scope", "grants:decide", "--field", "id",
+            "operator",
+            "create",
+            "--name",
+            "second",
+            "--scope",
+            "grants:decide",
+            "--field",
+            "id",
         ]);
-        let secret = world.cli(&["credential", "issue", "--client", &second, "--field", "secret"]);
+        let secret = world.cli(&[
+            "credential",
+            "issue",
+            "--client",
+            &second,
+            "--field",
+            "secret",
+        ]);
         keep(&world, "second.json", &second, &secret, 0o600);
         let as_second = |arguments: &[&str]| {
             let mut command = world.command(arguments);
-            command.env("ONYX_ADMIN_CREDENTIAL", "second.json").output().unwrap()
+            command
+                .env("ONYX_ADMIN_CREDENTIAL", "second.json")
+                .output()
+                .unwrap()
         };
         let approved = as_second(&["grant", "approve", &grant, "--field", "state"]);
         assert_eq!(String::from_utf8_lossy(&approved.stdout), "approved\n");
@@ -242,8 +404,20 @@ async fn what_the_server_refuses_is_told_member_by_member() {
     for world in worlds().await {
         let partner = world.operator().await.partner().await;
         let answer = world.run(&[
-            "client", "create", "--partner", &partner, "--realm", "mars", "--name", " ", "--scope", "orders read",
-            "--token-ttl", "1", "--expires-at", "soon",
+            "client",
+            "create",
+            "--partner",
+            &partner,
+            "--realm",
+            "mars",
+            "--name",
+            " ",
+            "--scope",
+            "orders read",
+            "--token-ttl",
+            "1",
+            "--expires-at",
+            "soon",
         ]);
         assert_snapshot!(refused(&answer), @"
         exit 1
@@ -272,7 +446,10 @@ fn wrong_usage_ends_with_2() {
     ] {
         let output = world.run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
+        assert!(
+            output.stdout.is_empty() && !output.stderr.is_empty(),
+            "{arguments:?}"
+        );
     }
     for arguments in [&["--help"][..], &["partner", "--help"], &["--version"]] {
         let output = world.run(arguments);
@@ -318,7 +495,10 @@ async fn a_token_that_is_not_valid_is_decoded_and_refused() {
         let who = world.sandbox_client(&["orders:read"]).await;
         let token = world.token("sandbox", &who, &[]).await;
         std::fs::write(world.path().join("token"), &token).unwrap();
-        assert_eq!(world.cli(&["token", "inspect", "token", "--field", "valid"]), "true");
+        assert_eq!(
+            world.cli(&["token", "inspect", "token", "--field", "valid"]),
+            "true"
+        );
 
         let (body, signature) = token.rsplit_once('.').unwrap();
         let other = if signature.starts_with('A') { 'B' } else { 'A' };
@@ -342,7 +522,10 @@ async fn a_token_that_is_not_valid_is_decoded_and_refused() {
 
         // A token of an issuer elsewhere is not verified with that issuer's word.
         let mut elsewhere = world.command(&["token", "inspect", "token"]);
-        let elsewhere = elsewhere.env("ONYX_SERVER", "https://auth.example").output().unwrap();
+        let elsewhere = elsewhere
+            .env("ONYX_SERVER", "https://auth.example")
+            .output()
+            .unwrap();
         assert_eq!(elsewhere.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&elsewhere.stderr).contains("is not at ONYX_SERVER"));
     }
@@ -366,7 +549,13 @@ async fn the_first_operator_is_made_once_and_another_when_its_credential_is_lost
         assert!(again.stdout.is_empty());
         assert_eq!(world.operator_credential().secret, first.secret);
 
-        let recovered = world.cli(&["operator", "recover", "--out", "safe/recovered.json", "--json"]);
+        let recovered = world.cli(&[
+            "operator",
+            "recover",
+            "--out",
+            "safe/recovered.json",
+            "--json",
+        ]);
         let recovered: Value = serde_json::from_str(&recovered).unwrap();
         assert_eq!(recovered["credential_file"], "safe/recovered.json");
         assert_eq!(recovered["expires_at"], Value::Null);
@@ -403,8 +592,10 @@ async fn away_from_loopback_the_first_operator_only_makes_others_for_a_day() {
         for verb in ["bootstrap", "recover"] {
             let mut world = World::prepare(engine, &[]);
             world.set("ONYX_BASE_URL", "https://auth.example.com");
-            let made: Value = serde_json::from_str(&world.cli(&["operator", verb, "--json"])).unwrap();
-            let ends = chrono::DateTime::parse_from_rfc3339(made["expires_at"].as_str().unwrap()).unwrap();
+            let made: Value =
+                serde_json::from_str(&world.cli(&["operator", verb, "--json"])).unwrap();
+            let ends =
+                chrono::DateTime::parse_from_rfc3339(made["expires_at"].as_str().unwrap()).unwrap();
             let left = (ends.to_utc() - chrono::Utc::now()).num_seconds();
             assert!(left > 23 * 3600 && left <= 24 * 3600, "{left}");
             let file = std::fs::read_to_string(world.path().join("data/operator.json")).unwrap();
@@ -418,7 +609,10 @@ async fn away_from_loopback_the_first_operator_only_makes_others_for_a_day() {
             assert_eq!(shown["data"][0]["expires_at"], made["expires_at"]);
             assert_eq!(operator.get("/partners").await.status, 403);
             operator
-                .post("/operators", json!({ "name": "daily", "scopes": ["partners:write"] }))
+                .post(
+                    "/operators",
+                    json!({ "name": "daily", "scopes": ["partners:write"] }),
+                )
                 .await
                 .expect(201);
         }

@@ -15,18 +15,36 @@ const KEYS: [(&str, &str, &[&str]); 5] = [
     (
         "es256",
         "ES256",
-        &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+        &[
+            "genpkey",
+            "-algorithm",
+            "EC",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ],
     ),
     ("eddsa", "EdDSA", &["genpkey", "-algorithm", "ED25519"]),
     (
         "rs256",
         "RS256",
-        &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+        &[
+            "genpkey",
+            "-algorithm",
+            "RSA",
+            "-pkeyopt",
+            "rsa_keygen_bits:2048",
+        ],
     ),
     (
         "ps256",
         "PS256",
-        &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072"],
+        &[
+            "genpkey",
+            "-algorithm",
+            "RSA",
+            "-pkeyopt",
+            "rsa_keygen_bits:3072",
+        ],
     ),
     ("rs256", "RS256", &["genrsa", "-traditional", "2048"]),
 ];
@@ -62,7 +80,11 @@ fn place(world: &World, name: &str, content: &str, mode: u32) {
 fn told(output: &Output) -> String {
     assert!(output.stdout.is_empty());
     let said = String::from_utf8(output.stderr.clone()).unwrap();
-    format!("exit {}\n{}", output.status.code().unwrap(), said.trim_end())
+    format!(
+        "exit {}\n{}",
+        output.status.code().unwrap(),
+        said.trim_end()
+    )
 }
 
 #[actix_web::test]
@@ -82,8 +104,15 @@ async fn a_key_from_openssl_signs_from_the_first_start_on() {
             let operator = world.operator().await;
             let keys = operator.get("/keys").await.expect(200);
             let keys = keys["data"].as_array().unwrap().clone();
-            assert_eq!(keys.len(), 3, "one a realm: the import takes the place of one");
-            let imported: Vec<&Value> = keys.iter().filter(|key| key["origin"] == "imported").collect();
+            assert_eq!(
+                keys.len(),
+                3,
+                "one a realm: the import takes the place of one"
+            );
+            let imported: Vec<&Value> = keys
+                .iter()
+                .filter(|key| key["origin"] == "imported")
+                .collect();
             assert_eq!(imported.len(), 1);
             assert_eq!(
                 (&imported[0]["realm"], &imported[0]["alg"]),
@@ -95,7 +124,8 @@ async fn a_key_from_openssl_signs_from_the_first_start_on() {
                 (&header(&token)["kid"], &header(&token)["alg"]),
                 (&imported[0]["kid"], &json!(alg))
             );
-            let inspected = world.run_with_input(&["token", "inspect", "-", "--field", "valid"], &token);
+            let inspected =
+                world.run_with_input(&["token", "inspect", "-", "--field", "valid"], &token);
             assert_eq!(inspected.stdout, b"true\n", "{inspected:?}");
 
             // The next start finds it known, and needs the file no more.
@@ -129,9 +159,11 @@ async fn a_key_that_comes_later_is_published_before_it_signs() {
         let keys = operator.get("/keys").await.expect(200);
         let key = |alg: &str, origin: &str| {
             let mut all = keys["data"].as_array().unwrap().iter();
-            all.find(|key| key["realm"] == "sandbox" && key["alg"] == alg && key["origin"] == origin)
-                .unwrap()
-                .clone()
+            all.find(|key| {
+                key["realm"] == "sandbox" && key["alg"] == alg && key["origin"] == origin
+            })
+            .unwrap()
+            .clone()
         };
         let (first, later, other) = (
             key("ES256", "generated"),
@@ -151,7 +183,13 @@ async fn a_key_that_comes_later_is_published_before_it_signs() {
 #[test]
 fn a_file_whose_name_does_not_say_what_it_is_for_is_refused() {
     let pem = openssl(KEYS[0].2);
-    for name in ["signing.pem", "sandbox.pem", "mars.es256.pem", "sandbox.hs256.pem", "sandbox.es256.old.pem"] {
+    for name in [
+        "signing.pem",
+        "sandbox.pem",
+        "mars.es256.pem",
+        "sandbox.hs256.pem",
+        "sandbox.es256.old.pem",
+    ] {
         let world = world(Engine::Sqlite);
         place(&world, name, &pem, 0o600);
         assert_eq!(
@@ -172,11 +210,27 @@ fn a_file_whose_name_does_not_say_what_it_is_for_is_refused() {
 fn a_file_that_holds_something_else_is_refused() {
     let (ec, ed) = (openssl(KEYS[0].2), openssl(KEYS[1].2));
     let traditional = openssl(&["ecparam", "-name", "prime256v1", "-genkey"]);
-    let other_curve = openssl(&["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"]);
-    let sealed = openssl(&["genpkey", "-algorithm", "ED25519", "-aes-256-cbc", "-pass", "pass:x"]);
+    let other_curve = openssl(&[
+        "genpkey",
+        "-algorithm",
+        "EC",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-384",
+    ]);
+    let sealed = openssl(&[
+        "genpkey",
+        "-algorithm",
+        "ED25519",
+        "-aes-256-cbc",
+        "-pass",
+        "pass:x",
+    ]);
     for (name, content) in [
         ("live.es256.pem", ""),
-        ("live.es256.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+        (
+            "live.es256.pem",
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        ),
         ("live.es256.pem", &ed),
         ("live.es256.pem", &traditional),
         ("live.es256.pem", &other_curve),
@@ -202,7 +256,9 @@ fn a_file_that_holds_something_else_is_refused() {
                 "{content}"
             );
             assert!(
-                world.lines("SELECT kid AS line FROM signing_keys").is_empty(),
+                world
+                    .lines("SELECT kid AS line FROM signing_keys")
+                    .is_empty(),
                 "nothing was written"
             );
         }
@@ -212,7 +268,13 @@ fn a_file_that_holds_something_else_is_refused() {
 #[test]
 fn an_rsa_key_that_is_too_short_is_refused() {
     let world = world(Engine::Sqlite);
-    let short = openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"]);
+    let short = openssl(&[
+        "genpkey",
+        "-algorithm",
+        "RSA",
+        "-pkeyopt",
+        "rsa_keygen_bits:1024",
+    ]);
     place(&world, "live.rs256.pem", &short, 0o600);
     let said = told(&world.run(&["serve"]));
     assert!(said.starts_with("exit 2\nonyx-auth: "), "{said}");
@@ -246,7 +308,9 @@ fn one_key_serves_one_realm_and_one_algorithm() {
         let world = world(Engine::Sqlite);
         place(&world, one, &pem, 0o600);
         place(&world, other, &pem, 0o600);
-        let said = told(&world.run(&["serve"])).replace(one, "ONE").replace(other, "OTHER");
+        let said = told(&world.run(&["serve"]))
+            .replace(one, "ONE")
+            .replace(other, "OTHER");
         assert_snapshot!(said, @"
         exit 2
         onyx-auth: keys_dir: keys/OTHER holds the same key as keys/ONE; a key serves one realm and one algorithm, so make one for each

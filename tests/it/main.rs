@@ -10,9 +10,16 @@
 
 mod support;
 
+mod admin_api;
 mod audiences;
+mod command_line;
 mod discovery;
 mod durability;
 mod isolation;
+mod key_files;
 mod other_languages;
+mod quickstart;
+mod schema;
+mod secrecy;
+mod startup;
 mod token_endpoint;

@@ -8,17 +8,15 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::assert_snapshot;
-use crate::support::world::{Engine, World, claims};
+use crate::support::world::{Engine, PARTNER_SCOPES, World, claims};
 
 const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
 
 /// A run that ends after its steps; what it showed.
 fn shown(world: &World) -> Value {
     let output = world.run(&["quickstart", "--exit", "--json"]);
-    assert_eq!(
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()),
-        (Some(0), "")
-    );
+    let prose = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{prose}");
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(text.lines().count(), 1, "one object on one line");
     serde_json::from_str(&text).unwrap()
@@ -39,12 +37,23 @@ fn a_first_run_makes_all_and_shows_it_in_one_object() {
         let members: Vec<_> = demo.as_object().unwrap().keys().collect();
         assert_eq!(
             members,
-            ["access_token", "base_url", "client_id", "client_secret", "partner_id"]
+            [
+                "access_token",
+                "base_url",
+                "client_id",
+                "client_secret",
+                "partner_id"
+            ]
         );
         assert_eq!(demo["base_url"], world.base);
         let claims = claims(demo["access_token"].as_str().unwrap());
         assert_eq!(
-            (&claims["iss"], &claims["client_id"], &claims["partner_id"], &claims["env"]),
+            (
+                &claims["iss"],
+                &claims["client_id"],
+                &claims["partner_id"],
+                &claims["env"]
+            ),
             (
                 &json!(format!("{}/sandbox", world.base)),
                 &demo["client_id"],
@@ -52,13 +61,18 @@ fn a_first_run_makes_all_and_shows_it_in_one_object() {
                 &json!("sandbox")
             )
         );
-        assert_eq!(claims["scope"].as_str().unwrap().split(' ').count(), 8);
+        assert_eq!(claims["scope"], PARTNER_SCOPES.join(" "));
         assert_eq!(
             file(&world, "data/demo.json"),
             json!({ "server": world.base, "client_id": demo["client_id"], "client_secret": demo["client_secret"] })
         );
         let operator = file(&world, "data/operator.json");
-        assert!(operator["client_id"].as_str().unwrap().starts_with("cl_adm_"));
+        assert!(
+            operator["client_id"]
+                .as_str()
+                .unwrap()
+                .starts_with("cl_adm_")
+        );
         let members: Vec<_> = operator.as_object().unwrap().keys().collect();
         assert_eq!(members, ["client_id", "client_secret", "server"]);
         assert!(world.path().join("keys/master.key").exists());
@@ -81,9 +95,20 @@ async fn a_second_run_reuses_what_the_first_made() {
             world.cli(&["partner", "list", "--field", "id"]),
             first["partner_id"].as_str().unwrap()
         );
-        assert_eq!(world.cli(&["operator", "list", "--field", "id"]).lines().count(), 1);
+        assert_eq!(
+            world
+                .cli(&["operator", "list", "--field", "id"])
+                .lines()
+                .count(),
+            1
+        );
         let grants = world.cli(&[
-            "grant", "list", "--partner", first["partner_id"].as_str().unwrap(), "--field", "decided_by",
+            "grant",
+            "list",
+            "--partner",
+            first["partner_id"].as_str().unwrap(),
+            "--field",
+            "decided_by",
         ]);
         assert_eq!(grants, ["policy"; 8].join("\n"));
     }
@@ -107,7 +132,10 @@ async fn a_revoked_demo_credential_is_replaced_by_the_next_run() {
             (&second["partner_id"], &second["client_id"])
         );
         assert_ne!(first["client_secret"], second["client_secret"]);
-        assert_eq!(file(&world, "data/demo.json")["client_secret"], second["client_secret"]);
+        assert_eq!(
+            file(&world, "data/demo.json")["client_secret"],
+            second["client_secret"]
+        );
         world.start().await;
         world.cli(&["token", "request"]);
         world.cli(&["partner", "list"]);
@@ -128,7 +156,12 @@ async fn lost_credential_files_are_made_anew() {
         world.start().await;
         world.cli(&["token", "request"]);
         let usable = world.cli(&[
-            "credential", "list", "--client", first["client_id"].as_str().unwrap(), "--field", "usable",
+            "credential",
+            "list",
+            "--client",
+            first["client_id"].as_str().unwrap(),
+            "--field",
+            "usable",
         ]);
         assert_eq!(usable, "false\nfalse\nfalse\ntrue");
     }
@@ -167,10 +200,15 @@ fn the_ports_are_bound_before_anything_is_made() {
         world.set(variable, &address);
         let output = world.run(&["quickstart", "--exit"]);
         assert_eq!(
-            (output.status.code(), String::from_utf8(output.stderr).unwrap()),
+            (
+                output.status.code(),
+                String::from_utf8(output.stderr).unwrap()
+            ),
             (
                 Some(2),
-                format!("onyx-auth: {key}: cannot listen on {address}: Address already in use (os error 98)\n")
+                format!(
+                    "onyx-auth: {key}: cannot listen on {address}: Address already in use (os error 98)\n"
+                )
             )
         );
         assert!(output.stdout.is_empty());
@@ -184,7 +222,10 @@ fn it_is_for_this_machine_only() {
     world.set("ONYX_BASE_URL", "https://auth.example.com");
     let output = world.run(&["quickstart", "--exit"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).starts_with("onyx-auth: base_url: quickstart is for trying out"));
+    assert!(
+        String::from_utf8_lossy(&output.stderr)
+            .starts_with("onyx-auth: base_url: quickstart is for trying out")
+    );
     assert!(!world.path().join("data").exists());
 }
 
@@ -194,7 +235,10 @@ fn a_run_whose_steps_fail_does_not_end_with_0() {
     let output = world.run(&["quickstart", "--exit", "--json"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.is_empty());
-    assert!(String::from_utf8_lossy(&output.stderr).starts_with("onyx-auth: GET /sandbox/v1/me answered 404"));
+    assert!(
+        String::from_utf8_lossy(&output.stderr)
+            .contains("onyx-auth: GET /sandbox/v1/me answered 404")
+    );
 }
 
 #[actix_web::test]
@@ -217,8 +261,10 @@ async fn it_stays_up_until_it_is_interrupted() {
             assert_eq!(me["client"]["id"], demo["client_id"]);
             world.cli(&["partner", "list"]);
             assert!(running.try_wait().unwrap().is_none());
-            let sent = Command::new("kill").args(["-s", signal, &running.id().to_string()]);
-            assert!({ sent }.status().unwrap().success());
+            let sent = Command::new("kill")
+                .args(["-s", signal, &running.id().to_string()])
+                .status();
+            assert!(sent.unwrap().success());
             assert_eq!(running.wait().unwrap().code(), Some(0));
         }
     }
@@ -233,7 +279,9 @@ async fn the_curl_lines_that_it_prints_repeat_its_steps() {
     let script: Vec<&str> = prose
         .lines()
         .map(str::trim)
-        .filter(|line| line.starts_with("TOKEN=") || line.starts_with("curl") || line.starts_with("http"))
+        .filter(|line| {
+            line.starts_with("TOKEN=") || line.starts_with("curl") || line.starts_with("http")
+        })
         .collect();
     assert_eq!(script.len(), 3, "{prose}");
     let demo = file(&world, "data/demo.json");

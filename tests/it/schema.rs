@@ -76,10 +76,7 @@ fn believed() -> Tables {
     let mut table = (String::new(), Vec::new());
     for line in include_str!("../../src/store/schema.rs").lines() {
         let line = line.trim().trim_end_matches(',');
-        if let Some((column, kind)) = line
-            .split_once(" -> ")
-            .filter(|_| !table.0.is_empty())
-        {
+        if let Some((column, kind)) = line.split_once(" -> ").filter(|_| !table.0.is_empty()) {
             let bare = kind
                 .strip_prefix("Nullable<")
                 .map_or(kind, |kind| kind.trim_end_matches('>'));
@@ -138,7 +135,10 @@ fn a_second_migration_finds_nothing_to_do() {
         let world = World::prepare(engine, &[]);
         let first = world.run(&["migrate"]);
         let told = String::from_utf8(first.stderr).unwrap();
-        assert!(first.status.success() && told.starts_with("Ran 0000"), "{told}");
+        assert!(
+            first.status.success() && told.starts_with("Ran 0000"),
+            "{told}"
+        );
         assert!(first.stdout.is_empty());
         let before = tables(&world);
         let second = world.run(&["migrate"]);

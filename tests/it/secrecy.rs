@@ -116,7 +116,10 @@ async fn no_secret_and_no_token_is_logged_or_stored() {
         keep("spoilt", &spoilt);
         for authorization in [
             format!("Bearer {}", who.secret),
-            format!("Basic {}", STANDARD.encode(format!("{}:{token}", who.client_id))),
+            format!(
+                "Basic {}",
+                STANDARD.encode(format!("{}:{token}", who.client_id))
+            ),
             format!("Bearer {token} {token}"),
             who.secret.clone(),
         ] {

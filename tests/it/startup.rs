@@ -23,7 +23,11 @@ fn told(world: &World, output: &Output) -> String {
         .replace(world.setting("ONYX_LISTEN"), "LISTEN")
         .replace(world.setting("ONYX_OPS_LISTEN"), "OPS_LISTEN")
         .replace(world.path().to_str().unwrap(), "FOLDER");
-    format!("exit {}\n{}", output.status.code().unwrap(), said.trim_end())
+    format!(
+        "exit {}\n{}",
+        output.status.code().unwrap(),
+        said.trim_end()
+    )
 }
 
 fn set_mode(path: &Path, mode: u32) {
@@ -190,7 +194,11 @@ fn the_effective_settings_are_printed_with_the_password_masked() {
         let output = world.run(&["config"]);
         let printed = String::from_utf8(output.stdout).unwrap();
         assert!(!printed.contains("hunter2"), "{printed}");
-        assert!(!String::from_utf8(output.stderr).unwrap().contains("hunter2"));
+        assert!(
+            !String::from_utf8(output.stderr)
+                .unwrap()
+                .contains("hunter2")
+        );
     }
 }
 
@@ -206,8 +214,12 @@ fn an_address_that_is_taken_is_told_with_its_key() {
         let world = World::prepare(Engine::Sqlite, &[(variable, &address)]);
         let output = world.run(&["serve"]);
         assert_eq!(
-            told(&world, &output).replace(&address, "LISTEN").replace("OPS_LISTEN", "LISTEN"),
-            format!("exit 2\nonyx-auth: {key}: cannot listen on LISTEN: Address already in use (os error 98)")
+            told(&world, &output)
+                .replace(&address, "LISTEN")
+                .replace("OPS_LISTEN", "LISTEN"),
+            format!(
+                "exit 2\nonyx-auth: {key}: cannot listen on LISTEN: Address already in use (os error 98)"
+            )
         );
         assert!(!world.path().join("data").exists() && !world.path().join("keys").exists());
     }
@@ -226,7 +238,9 @@ fn a_database_that_does_not_answer_is_told_with_its_key() {
     let output = world.run(&["migrate"]);
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8(output.stderr).unwrap();
-    let last = said.lines().rfind(|line| line.starts_with("onyx-auth: database_url: cannot connect"));
+    let last = said
+        .lines()
+        .rfind(|line| line.starts_with("onyx-auth: database_url: cannot connect"));
     assert!(last.is_some() && !said.contains("hunter2"), "{said}");
 
     let world = World::prepare(
@@ -241,13 +255,29 @@ fn a_database_that_does_not_answer_is_told_with_its_key() {
     );
 }
 
+#[cfg(feature = "postgres")]
+#[test]
+fn a_database_password_that_is_not_percent_encoded_is_not_repeated() {
+    for password in ["100%hunter2", "hunter2%", "%00hunter2", "%zzhunter2"] {
+        let url = format!("postgres://onyx:{password}@127.0.0.1:1/onyx");
+        let world = World::prepare(Engine::Sqlite, &[("ONYX_DATABASE_URL", &url)]);
+        assert_snapshot!(told(&world, &world.run(&["migrate"])), @"
+        exit 2
+        onyx-auth: ONYX_DATABASE_URL: must have each % of a name or password written as %25
+        ");
+    }
+}
+
 #[actix_web::test]
 async fn a_first_start_makes_what_it_needs_for_its_owner_alone() {
     for engine in ENGINES {
         let mut world = World::prepare(engine, &[]);
         world.start().await;
         let master = world.path().join("keys/master.key");
-        assert_eq!((mode(&master), mode(&world.path().join("keys"))), (0o600, 0o700));
+        assert_eq!(
+            (mode(&master), mode(&world.path().join("keys"))),
+            (0o600, 0o700)
+        );
         if engine == Engine::Sqlite {
             assert_eq!(mode(&world.path().join("data/onyx.db")), 0o600);
             assert_eq!(mode(&world.path().join("data/onyx.db-wal")), 0o600);
@@ -257,7 +287,11 @@ async fn a_first_start_makes_what_it_needs_for_its_owner_alone() {
             answer.unwrap().text().await.unwrap(),
             r#"{"ready":true,"reasons":[]}"#
         );
-        let answer = world.http.get(format!("{}/healthz", world.ops)).send().await;
+        let answer = world
+            .http
+            .get(format!("{}/healthz", world.ops))
+            .send()
+            .await;
         assert_eq!(answer.unwrap().text().await.unwrap(), "ok\n");
         assert_eq!(world.get("/readyz", None).await.status, 404);
     }
@@ -270,7 +304,10 @@ async fn kids(http: &reqwest::Client, base: &str) -> Vec<String> {
         let answer = http.get(format!("{base}/{realm}/oauth2/jwks")).send().await;
         let jwks: serde_json::Value = answer.unwrap().json().await.unwrap();
         let keys = jwks["keys"].as_array().unwrap();
-        kids.extend(keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()));
+        kids.extend(
+            keys.iter()
+                .map(|key| key["kid"].as_str().unwrap().to_owned()),
+        );
     }
     kids
 }
@@ -314,7 +351,11 @@ async fn servers_that_start_at_once_on_a_fresh_database_share_its_keys() {
                 if ready.is_ok_and(|ready| ready.status().is_success()) {
                     break;
                 }
-                assert!(server.try_wait().unwrap().is_none(), "{engine:?}: {}", log());
+                assert!(
+                    server.try_wait().unwrap().is_none(),
+                    "{engine:?}: {}",
+                    log()
+                );
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             seen.push(kids(&world.http, &base).await);
@@ -425,6 +466,22 @@ fn a_garbled_master_key_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn a_master_key_that_cannot_be_read_is_told_and_left_as_it_is() {
+    for engine in ENGINES {
+        let (world, _) = with_sealed_keys(engine);
+        let file = world.path().join("keys/master.key");
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        set_mode(&file, 0o700);
+        assert_snapshot!(told(&world, &world.run(&["serve"])), @"
+        exit 2
+        onyx-auth: master_key_file: keys/master.key: Is a directory (os error 21)
+        ");
+        assert!(file.is_dir());
+    }
+}
+
+#[test]
 fn a_master_key_that_others_can_read_is_refused() {
     for engine in ENGINES {
         let (world, key) = with_sealed_keys(engine);
@@ -521,9 +578,25 @@ async fn a_certificate_turns_the_public_listener_to_https() {
     openssl(
         &world,
         &[
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "tls.key",
-            "-out", "tls.crt", "-days", "2", "-subj", "/CN=localhost", "-addext",
-            "subjectAltName=IP:127.0.0.1,DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-keyout",
+            "tls.key",
+            "-out",
+            "tls.crt",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1,DNS:localhost",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
         ],
     );
     let key = world.path().join("tls.key");
@@ -566,7 +639,10 @@ async fn a_certificate_turns_the_public_listener_to_https() {
     exit 2
     onyx-auth: tls_key: tls.key has mode 0644: others than its owner can read it; run `chmod 600 tls.key`
     ");
-    openssl(&world, &["genpkey", "-algorithm", "ED25519", "-out", "other.key"]);
+    openssl(
+        &world,
+        &["genpkey", "-algorithm", "ED25519", "-out", "other.key"],
+    );
     set_mode(&world.path().join("other.key"), 0o600);
     for (variable, file, key) in [
         ("ONYX_TLS_KEY", "other.key", "tls_key"),
@@ -575,7 +651,11 @@ async fn a_certificate_turns_the_public_listener_to_https() {
         ("ONYX_TLS_CERT", "nowhere.crt", "tls_cert"),
     ] {
         set_mode(&world.path().join("tls.key"), 0o600);
-        let output = world.command(&["serve"]).env(variable, file).output().unwrap();
+        let output = world
+            .command(&["serve"])
+            .env(variable, file)
+            .output()
+            .unwrap();
         let said = told(&world, &output);
         assert!(
             said.starts_with(&format!("exit 2\nonyx-auth: {key}: ")) && said.lines().count() == 2,

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::clients::ClientView;
 use super::id;
-use crate::admin::{AdminError, clients, operators};
+use crate::admin::{clients, operators};
 use crate::app::App;
 use crate::domain::client::ClientKind;
 use crate::domain::id::ClientId;
@@ -37,10 +37,7 @@ pub async fn show(
     app: web::Data<App>,
 ) -> Result<web::Json<ClientView>, Problem> {
     let id: ClientId = id(&path)?;
-    let found = app
-        .store
-        .read(move |db| Ok::<_, AdminError>(clients::get(db, &id)?))
-        .await?;
+    let found = app.store.read(move |db| clients::get(db, &id)).await?;
     if found.kind == ClientKind::Operator {
         Ok(web::Json(found.into()))
     } else {
