@@ -25,6 +25,13 @@ pub async fn readyz(app: web::Data<App>) -> HttpResponse {
         log::warn!("not ready: {error}");
         reasons.push("database");
     }
+    if !app.directory.is_fresh() {
+        log::warn!(
+            "not ready: no news from the database for {:?}",
+            app.directory.staleness()
+        );
+        reasons.push("stale");
+    }
     if reasons.is_empty() {
         HttpResponse::Ok().json(Readiness {
             ready: true,

@@ -61,7 +61,7 @@ impl Target {
 pub(super) struct Manager(pub(super) Target);
 
 impl Manager {
-    fn open(&self) -> Result<Db, diesel::ConnectionError> {
+    pub(super) fn open(&self) -> Result<Db, diesel::ConnectionError> {
         match &self.0 {
             Target::Sqlite(path) => {
                 let mut conn = SqliteConnection::establish(path)?;
