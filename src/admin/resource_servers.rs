@@ -76,7 +76,8 @@ pub fn create(
     Ok((server, client.id))
 }
 
-fn check(addresses: &Addresses, new: &NewResourceServer) -> Result<(), AdminError> {
+/// What can be said against an audience without asking the database.
+pub fn check(addresses: &Addresses, new: &NewResourceServer) -> Result<(), AdminError> {
     if !new.realm.is_environment() {
         return Err(AdminError::invalid(
             "/realm",

@@ -112,17 +112,16 @@ pub(super) async fn fetch_token(
     if status.is_success() {
         return Ok(body);
     }
-    let text = |name: &str| {
-        body.get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
+    // Where there is no token endpoint, the answer is a problem document.
+    let text = |name: &str, other: &str| {
+        let value = body.get(name).or_else(|| body.get(other));
+        value.and_then(Value::as_str).unwrap_or_default().to_owned()
     };
     Err(Failure::Refused(format!(
-        "no token: {} {}: {}",
+        "no token from {server}: {} {}: {}",
         status.as_u16(),
-        text("error"),
-        text("error_description")
+        text("error", "code"),
+        text("error_description", "detail")
     )))
 }
 

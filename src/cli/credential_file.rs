@@ -39,10 +39,15 @@ impl CredentialFile {
         }
         let text = Zeroizing::new(serde_json::to_string_pretty(self)? + "\n");
         let fresh = path.with_extension("json.new");
+        // What an interrupted run left would keep the mode that it has.
+        if let Err(error) = std::fs::remove_file(&fresh)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(fail(error));
+        }
         let mut file = std::fs::OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&fresh)
             .map_err(fail)?;

@@ -25,7 +25,7 @@ impl SettingFlags {
     pub(super) fn load_with(&self, adjust: impl FnOnce(&mut Given)) -> Result<Settings, Failure> {
         let mut given = Given {
             file: self.file.clone(),
-            env: std::env::vars().collect(),
+            env: environment()?,
             flags: self.flags.clone(),
         };
         adjust(&mut given);
@@ -33,6 +33,26 @@ impl SettingFlags {
             let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
             Failure::Usage(lines.join("\n"))
         })
+    }
+}
+
+/// The environment; a setting that is no text is refused, and what else is none is nobody's business here.
+fn environment() -> Result<BTreeMap<String, String>, Failure> {
+    let (mut texts, mut problems) = (BTreeMap::new(), Vec::new());
+    for (name, value) in std::env::vars_os() {
+        let Some(name) = name.to_str() else { continue };
+        match value.to_str() {
+            Some(value) => {
+                texts.insert(name.to_owned(), value.to_owned());
+            }
+            None if name.starts_with("ONYX_") => problems.push(format!("{name}: must be UTF-8")),
+            None => {}
+        }
+    }
+    if problems.is_empty() {
+        Ok(texts)
+    } else {
+        Err(Failure::Usage(problems.join("\n")))
     }
 }
 

@@ -106,6 +106,6 @@ fn decode(cursor: &str) -> Result<String, Problem> {
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok());
     // PostgreSQL takes no NUL in a text.
-    id.filter(|id| id.len() <= 64 && id.bytes().all(|b| b.is_ascii_graphic()))
+    id.filter(|id| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()))
         .ok_or_else(|| Problem::bad_parameter("cursor must be a next_cursor of an earlier page"))
 }

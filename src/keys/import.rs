@@ -3,6 +3,7 @@
 //! A file `{realm}.{alg}.pem`, such as `live.rs256.pem`, holds one private key.
 //! Both are in the name because a key serves one realm and one algorithm.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rsa::RsaPrivateKey;
@@ -47,6 +48,16 @@ pub enum ImportError {
         /// What its name says it is for.
         alg: Algorithm,
     },
+    /// Another file holds the same key.
+    #[error(
+        "keys_dir: {path} holds the same key as {other}; a key serves one realm and one algorithm, so make one for each"
+    )]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// The one before it.
+        other: PathBuf,
+    },
 }
 
 /// Imports every PEM key of the folder that the database does not know yet; answers their kids.
@@ -59,6 +70,7 @@ pub fn import_all(
     now: Instant,
 ) -> Result<Vec<String>, KeyError> {
     let mut imported = Vec::new();
+    let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
     for path in pem_files(folder)? {
         let (realm, alg) = purpose(&path).ok_or_else(|| ImportError::Name(path.clone()))?;
         let content = || ImportError::Content {
@@ -74,6 +86,9 @@ pub fn import_all(
                     other => other,
                 }
             })?;
+        if let Some(other) = seen.insert(key.kid.clone(), path.clone()) {
+            return Err(ImportError::Twice { path, other }.into());
+        }
         if !signing_keys::exists(db, &key.kid)? {
             let key = provision::introduce(db, key, now)?;
             log::info!(
@@ -123,17 +138,24 @@ fn purpose(path: &Path) -> Option<(Realm, Algorithm)> {
 
 /// The one private key in the PEM text, as PKCS#8.
 fn private_key(pem: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let mut block = pem::parse(pem).ok()?;
-    let pkcs8 = match block.tag() {
+    let mut blocks = pem::parse_many(pem).ok()?;
+    let pkcs8 = match blocks.as_slice() {
+        [block] => pkcs8(block),
+        _ => None,
+    };
+    blocks.iter_mut().for_each(zero);
+    pkcs8
+}
+
+fn pkcs8(block: &pem::Pem) -> Option<Zeroizing<Vec<u8>>> {
+    match block.tag() {
         "PRIVATE KEY" => Some(Zeroizing::new(block.contents().to_vec())),
         "RSA PRIVATE KEY" => RsaPrivateKey::from_pkcs1_der(block.contents())
             .and_then(|key| Ok(key.to_pkcs8_der()?))
             .ok()
             .map(|der| Zeroizing::new(der.as_bytes().to_vec())),
         _ => None,
-    };
-    zero(&mut block);
-    pkcs8
+    }
 }
 
 fn zero(block: &mut pem::Pem) {

@@ -132,11 +132,11 @@ async fn negotiate(
     wanted: Option<&ScopeSet>,
     resources: &[String],
 ) -> Result<Bargain, Refusal> {
-    let mut targets = Vec::new();
+    let mut targets: Vec<Target> = Vec::new();
     for resource in resources {
-        let target = registered(desk, resource).await?;
-        if !targets.contains(&target) {
-            targets.push(target);
+        // Named again, it costs no second look: one request could name it thousands of times.
+        if !targets.iter().any(|t| t.uri == *resource) {
+            targets.push(registered(desk, resource).await?);
         }
     }
     if targets.is_empty() {
@@ -160,6 +160,12 @@ async fn negotiate(
         .collect::<Result<Vec<Holdings>, _>>()?;
     let scopes = choose(entry, wanted, &held)?;
     let ends_at = held.iter().filter_map(|h| h.end_of(&scopes)).min();
+    if ends_at.is_some_and(|end| end.epoch_seconds() <= desk.now.epoch_seconds()) {
+        // Tokens know whole seconds: what ends within this one is over for them.
+        return Err(Refusal::InvalidScope(
+            "a grant of these scopes ends this second".into(),
+        ));
+    }
     Ok(Bargain {
         scopes,
         audiences: targets.into_iter().map(|t| t.uri).collect(),
@@ -207,7 +213,6 @@ fn choose(
     }
 }
 
-#[derive(Clone, PartialEq, Eq)]
 struct Target {
     uri: String,
     audience: Audience,

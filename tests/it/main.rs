@@ -6,7 +6,13 @@
     clippy::indexing_slicing,
     reason = "a test that is wrong should stop at once"
 )]
+#![expect(unreachable_pub, reason = "what the stories share is public to them")]
 
 mod support;
 
+mod audiences;
+mod discovery;
+mod durability;
+mod isolation;
+mod other_languages;
 mod token_endpoint;

@@ -111,10 +111,9 @@ pub async fn create(
         signing_alg: alg,
     };
     let now = app.clock.now();
+    resource_servers::check(&app.addresses, &new)?;
     // First the key: once registered, the audience can be asked for at once.
-    if realm.is_environment() {
-        super::keys::ensure(&app, realm, alg).await?;
-    }
+    super::keys::ensure(&app, realm, alg).await?;
     let shared = app.clone();
     let (server, client) = app
         .change(now, move |db| {

@@ -1,3 +1,11 @@
 //! What the stories stand on.
 
 pub mod world;
+
+/// insta's `assert_snapshot!` with an inline snapshot that holds in every world of a loop.
+macro_rules! assert_snapshot {
+    ($($snapshot:tt)*) => {
+        insta::allow_duplicates! { insta::assert_snapshot!($($snapshot)*) }
+    };
+}
+pub(crate) use assert_snapshot;

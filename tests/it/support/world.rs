@@ -73,6 +73,33 @@ impl Answer {
         format!("{} {}", self.status, self.text)
     }
 
+    /// A problem as people read it: status, code and sentence, then each bad member, then what else it says.
+    pub fn problem(&self) -> String {
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{self:?}"
+        );
+        let body = self.json();
+        let text = |value: &Value, name: &str| value[name].as_str().unwrap().to_owned();
+        assert_eq!(body["status"], self.status);
+        assert_eq!(text(&body, "request_id"), self.header("onyx-request-id"));
+        let mut lines = vec![format!(
+            "{} {}: {}",
+            self.status,
+            text(&body, "code"),
+            text(&body, "detail")
+        )];
+        for fault in body["errors"].as_array().into_iter().flatten() {
+            let (pointer, code) = (text(fault, "pointer"), text(fault, "code"));
+            lines.push(format!("  {pointer} {code}: {}", text(fault, "detail")));
+        }
+        if let (Some(state), Some(allowed)) = (body.get("state"), body.get("allowed")) {
+            lines.push(format!("  state {state}, allowed {allowed}"));
+        }
+        lines.join("\n")
+    }
+
     /// The JSON of an answer that must have this status.
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
@@ -166,6 +193,50 @@ impl World {
         self.folder.path()
     }
 
+    /// Changes a setting for what is started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// A setting that this world was prepared with.
+    pub fn setting(&self, name: &str) -> &str {
+        let known = self.env.iter().rev().find(|(known, _)| known == name);
+        known.map_or("", |(_, value)| value.as_str())
+    }
+
+    /// Runs SQL on this world's database; answers the column `line` of each row.
+    pub fn lines(&self, query: &str) -> Vec<String> {
+        match self.engine {
+            Engine::Sqlite => {
+                use diesel::prelude::*;
+                let path = self.path().join("data/onyx.db");
+                let mut db = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+                let rows = diesel::sql_query(query).load::<Line>(&mut db).unwrap();
+                rows.into_iter().map(|row| row.line).collect()
+            }
+            Engine::Postgres => {
+                let rows = psql(&self.database_url(), query);
+                rows.lines().map(str::to_owned).collect()
+            }
+        }
+    }
+
+    /// Changes this world's database behind the server's back.
+    pub fn execute(&self, statement: &str) {
+        match self.engine {
+            Engine::Sqlite => {
+                use diesel::prelude::*;
+                let path = self.path().join("data/onyx.db");
+                let mut db = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+                diesel::sql_query(statement).execute(&mut db).unwrap();
+            }
+            Engine::Postgres => {
+                psql(&self.database_url(), statement);
+            }
+        }
+    }
+
     /// The database's URL.
     pub fn database_url(&self) -> String {
         let known = self
@@ -231,18 +302,17 @@ impl World {
 
     /// Starts the server and waits until it is ready.
     pub async fn start(&mut self) {
+        self.start_as(self.command(&["serve"])).await;
+    }
+
+    /// The same by a command of one's own, which becomes the server.
+    pub async fn start_as(&mut self, mut command: Command) {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.log_path())
             .unwrap();
-        self.server = Some(
-            self.command(&["serve"])
-                .stderr(log)
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap(),
-        );
+        self.server = Some(command.stderr(log).stdout(Stdio::null()).spawn().unwrap());
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             if let Ok(ready) = self.http.get(format!("{}/readyz", self.ops)).send().await
@@ -270,13 +340,20 @@ impl World {
 
     /// Asks the server to end (SIGTERM) and waits for its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
-        let mut server = self.server.take().unwrap();
-        let ended = Command::new("kill")
-            .arg(server.id().to_string())
-            .status()
-            .unwrap();
-        assert!(ended.success());
-        server.wait().unwrap().code()
+        self.signal("TERM");
+        self.ended()
+    }
+
+    /// Sends the server a signal.
+    pub fn signal(&self, name: &str) {
+        let server = self.server.as_ref().unwrap().id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &server]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for the server's exit code.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.server.take().unwrap().wait().unwrap().code()
     }
 
     fn log_path(&self) -> PathBuf {
@@ -302,6 +379,21 @@ impl World {
             request
         };
         Answer::of(request.send().await.unwrap()).await
+    }
+
+    /// Sends bytes as they are, on a connection of their own; answers the status line and all that follows.
+    pub fn raw(&self, bytes: &[u8]) -> String {
+        use std::io::Read;
+        let address = self.base.trim_start_matches("http://");
+        let mut socket = std::net::TcpStream::connect(address).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        // The server may answer, and hang up, before it has read everything.
+        let _ = socket.write_all(bytes);
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     /// `POST` of a form to a realm's token endpoint, authenticated by the form.
@@ -500,6 +592,18 @@ impl Operator<'_> {
         );
     }
 
+    /// Registers an audience; its `client_id` is that of its own client.
+    pub async fn resource_server(
+        &self,
+        realm: &str,
+        identifier: &str,
+        scopes: &[&str],
+        alg: &str,
+    ) -> Value {
+        let body = json!({ "realm": realm, "identifier": identifier, "name": "a service", "scopes": scopes, "signing_alg": alg });
+        self.post("/resource-servers", body).await.expect(201)
+    }
+
     /// A client of a partner with a secret.
     pub async fn client(&self, partner: &str, realm: &str, scopes: &[&str]) -> Credential {
         let body = json!({ "realm": realm, "name": "backend", "scopes": scopes });
@@ -577,13 +681,24 @@ pub fn postgres() -> String {
 
 /// Runs SQL on the PostgreSQL server.
 pub fn sql(statements: &str) {
+    psql(&postgres(), statements);
+}
+
+/// One row of a query whose only column is `line`.
+#[derive(diesel::QueryableByName)]
+struct Line {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    line: String,
+}
+
+fn psql(database: &str, statements: &str) -> String {
     let output = Command::new("psql")
         .args([
             "-qAt",
             "-v",
             "ON_ERROR_STOP=1",
             "-d",
-            &postgres(),
+            database,
             "-c",
             statements,
         ])
@@ -594,9 +709,11 @@ pub fn sql(statements: &str) {
         "{statements}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+    String::from_utf8(output.stdout).unwrap()
 }
 
-fn free_address() -> String {
+/// An address of this machine that nobody listens on.
+pub fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }
