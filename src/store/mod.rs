@@ -42,6 +42,10 @@ const READERS: u32 = 8;
 /// How long a request may wait for its turn at the database.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a request may wait for the database's answer: longer than the database itself
+/// lets a statement run.
+const LONGEST: Duration = Duration::from_secs(10);
+
 type Pool = r2d2::Pool<Manager>;
 
 /// The database, opened and migrated.
@@ -212,8 +216,14 @@ impl Lane {
             let _permit = permit;
             work(&mut *lane.connection()?)
         });
-        task.await
-            .unwrap_or_else(|_| Err(StoreError::Interrupted.into()))
+        // A connection whose network is gone can block for ever; its thread keeps the permit, and
+        // the caller is told in time. What was asked for may still happen.
+        match tokio::time::timeout(LONGEST, task).await {
+            Ok(done) => done.unwrap_or_else(|_| Err(StoreError::Interrupted.into())),
+            Err(_) => {
+                Err(StoreError::Unreachable("the database does not answer".to_owned()).into())
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::error::{OpenError, StoreError};
 /// How often a waiting tail looks: at SQLite's tables, or at PostgreSQL's socket.
 const LOOK: Duration = Duration::from_millis(10);
 /// How often it asks PostgreSQL although nothing was told: a notification can be lost with its connection.
-const ASK: Duration = Duration::from_secs(1);
+const ASK: Duration = Duration::from_millis(250);
 
 /// A reader of changes. Blocks; lives on a thread of its own.
 pub struct Tail {

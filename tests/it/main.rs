@@ -14,5 +14,7 @@ mod audiences;
 mod discovery;
 mod durability;
 mod isolation;
+mod nodes;
 mod other_languages;
 mod token_endpoint;
+mod torture;
