@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use onyx_verifier::{ConnectError, Verifier};
 
@@ -11,9 +12,12 @@ use crate::directory::Directory;
 use crate::domain::audience::Addresses;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
+use crate::journal::Journal;
 use crate::keys::provision::{self, KeyError};
 use crate::keys::ring::RingError;
 use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
+use crate::store::changes::Change;
+use crate::store::issued_tokens::IssuedToken;
 use crate::store::{OpenError, Store, StoreError, signing_keys};
 
 /// Everything that serving needs, shared by all threads.
@@ -30,6 +34,8 @@ pub struct App {
     pub ring: KeyRing,
     /// Who clients are.
     pub directory: Directory,
+    /// Where issued tokens are recorded.
+    pub tokens: Journal<IssuedToken>,
     /// The issuers and audiences.
     pub addresses: Addresses,
     verifiers: BTreeMap<Realm, Verifier>,
@@ -48,6 +54,8 @@ pub enum StartError {
     Verifier(#[from] ConnectError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("a thread could not be started: {0}")]
+    Thread(#[source] std::io::Error),
 }
 
 impl From<RingError> for StartError {
@@ -67,7 +75,7 @@ impl App {
             log::info!("migrated the database: {}", ran.join(", "));
         }
         let now = clock.now();
-        let (master, keys) = store.alone(|db| {
+        let (master, keys) = store.alone(now, |db| {
             let master = MasterKey::obtain(db, &settings.master_key_file)?;
             import::import_all(db, &master, &settings.keys_dir, now)?;
             for realm in Realm::ALL {
@@ -79,7 +87,9 @@ impl App {
         ring.load(&master, keys)?;
         let addresses = settings.addresses();
         let verifiers = verifiers(&addresses, &ring, now)?;
-        let directory = Directory::new(store.clone());
+        let staleness = Duration::from_secs(settings.max_staleness.into());
+        let directory = Directory::open(store.clone(), settings.client_cache, staleness)?;
+        let tokens = Journal::open(store.clone()).map_err(StartError::Thread)?;
         Ok(Arc::new(Self {
             settings,
             clock,
@@ -87,6 +97,7 @@ impl App {
             master,
             ring,
             directory,
+            tokens,
             addresses,
             verifiers,
         }))
@@ -95,6 +106,18 @@ impl App {
     /// What verifies tokens for a realm's own API.
     pub fn verifier(&self, realm: Realm) -> Option<&Verifier> {
         self.verifiers.get(&realm)
+    }
+
+    /// Makes a change that every node must hear of; on this one it counts before it is answered.
+    pub async fn change<T, E, F>(&self, now: Instant, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Change<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (value, touched) = self.store.change(now, work).await?;
+        self.directory.forget(&touched);
+        Ok(value)
     }
 
     /// Takes over keys that this or another process has stored, or that have come to their time.

@@ -10,6 +10,7 @@ pub mod config;
 pub mod directory;
 pub mod domain;
 pub mod http;
+pub mod journal;
 pub mod keys;
 pub mod logging;
 pub mod oauth;

@@ -6,6 +6,7 @@ use crate::domain::id::{ClientId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::ScopeSet;
+use crate::store::changes::{Change, Subject};
 use crate::store::clients::{self, Client};
 use crate::store::{Db, grants};
 
@@ -22,7 +23,7 @@ pub struct NewClient {
 
 /// Makes a client, whose scopes must be granted to its partner in that environment now.
 pub fn create(
-    db: &mut Db,
+    db: &mut Change<'_>,
     actor: &Actor,
     partner: &PartnerId,
     new: NewClient,
@@ -80,6 +81,7 @@ pub fn create(
         updated_at: now,
     };
     clients::insert(db, &client)?;
+    db.touch(Subject::Client(client.id.clone()));
     Ok(client)
 }
 

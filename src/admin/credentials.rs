@@ -8,7 +8,7 @@ use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::instant::Instant;
 use crate::domain::secret::PlainSecret;
 use crate::keys::master::{MasterKey, PEPPER_VERSION};
-use crate::store::Db;
+use crate::store::changes::{Change, Subject};
 use crate::store::clients as client_rows;
 use crate::store::credentials::{self, Credential, Revocation};
 
@@ -21,7 +21,7 @@ pub struct Issued {
 
 /// Issues a secret to an active client that has fewer than two usable ones.
 pub fn issue(
-    db: &mut Db,
+    db: &mut Change<'_>,
     master: &MasterKey,
     actor: &Actor,
     client_id: &ClientId,
@@ -67,6 +67,7 @@ pub fn issue(
         revoked_note: None,
     };
     credentials::insert(db, &credential)?;
+    db.touch(Subject::Client(client_id.clone()));
     log::info!(
         "credential {} issued to {client_id}, by {actor}",
         credential.id
@@ -76,7 +77,7 @@ pub fn issue(
 
 /// Revokes a credential: from the answer on, it gets no more tokens.
 pub fn revoke(
-    db: &mut Db,
+    db: &mut Change<'_>,
     actor: &Actor,
     id: &CredentialId,
     reason: RevocationReason,
@@ -92,6 +93,7 @@ pub fn revoke(
     let revoked = credentials::revoke(db, id, &revocation)?;
     let credential = credentials::find(db, id)?.ok_or(AdminError::NotFound)?;
     if revoked {
+        db.touch(Subject::Client(credential.client_id.clone()));
         log::info!("credential {id} revoked as {reason}, by {actor}");
         Ok(credential)
     } else {

@@ -18,6 +18,7 @@ use crate::domain::realm::Realm;
 use crate::domain::scope::{PARTNER_SCOPES, Scope, ScopeSet};
 use crate::keys::MasterKey;
 use crate::keys::master::same_hash;
+use crate::store::changes::Change;
 use crate::store::clients::{Filter, any_operator, page};
 use crate::store::credentials::unrevoked;
 use crate::store::instance::{self, Fact};
@@ -49,7 +50,7 @@ pub struct Demo {
 ///
 /// Must run alone among all processes on the database.
 pub fn prepare(
-    db: &mut Db,
+    db: &mut Change<'_>,
     master: &MasterKey,
     operator: Option<&Remembered>,
     client: Option<&Remembered>,
@@ -80,7 +81,7 @@ pub fn prepare(
     })
 }
 
-fn partner(db: &mut Db, now: Instant) -> Result<PartnerId, AdminError> {
+fn partner(db: &mut Change<'_>, now: Instant) -> Result<PartnerId, AdminError> {
     let known = instance::get(db, Fact::QuickstartPartner)?;
     let everyone = partner_rows::page(
         db,
@@ -112,7 +113,7 @@ fn partner(db: &mut Db, now: Instant) -> Result<PartnerId, AdminError> {
     Ok(partner.id)
 }
 
-fn grant_all(db: &mut Db, partner: &PartnerId, now: Instant) -> Result<(), AdminError> {
+fn grant_all(db: &mut Change<'_>, partner: &PartnerId, now: Instant) -> Result<(), AdminError> {
     let held: ScopeSet = grant_rows::in_force(db, partner, Realm::Sandbox, now)?
         .into_iter()
         .map(|g| g.scope)
@@ -133,7 +134,11 @@ fn grant_all(db: &mut Db, partner: &PartnerId, now: Instant) -> Result<(), Admin
     Ok(())
 }
 
-fn sandbox_client(db: &mut Db, partner: &PartnerId, now: Instant) -> Result<ClientId, AdminError> {
+fn sandbox_client(
+    db: &mut Change<'_>,
+    partner: &PartnerId,
+    now: Instant,
+) -> Result<ClientId, AdminError> {
     let filter = Filter {
         partner_id: Some(partner.clone()),
         realm: Some(Realm::Sandbox),
@@ -179,7 +184,7 @@ fn is_usable(
 
 /// A new secret, and room for it: nobody knows the others any more.
 fn replace_secret(
-    db: &mut Db,
+    db: &mut Change<'_>,
     master: &MasterKey,
     client: &ClientId,
     now: Instant,

@@ -8,6 +8,7 @@ use crate::domain::id::{GrantId, PartnerId, ResourceServerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{PARTNER_SCOPES, Scope, ScopeSet};
+use crate::store::changes::{Change, Subject};
 use crate::store::grants::{self, Grant};
 use crate::store::resource_servers;
 use crate::store::{Db, StoreError};
@@ -31,7 +32,7 @@ pub struct NewGrant {
 
 /// Records a request. In the sandbox it is approved at once where the server is so configured.
 pub fn request(
-    db: &mut Db,
+    db: &mut Change<'_>,
     actor: &Actor,
     partner: &PartnerId,
     new: NewGrant,
@@ -75,6 +76,7 @@ pub fn request(
         expires_at: new.expires_at,
     };
     grants::insert(db, &grant)?;
+    db.touch(Subject::Partner(partner.clone()));
     Ok(grant)
 }
 
@@ -114,7 +116,7 @@ fn audience(db: &mut Db, new: &NewGrant) -> Result<Option<ResourceServerId>, Adm
 
 /// Decides a requested grant: `Approved` or `Denied`. Who asked does not decide.
 pub fn decide(
-    db: &mut Db,
+    db: &mut Change<'_>,
     actor: &Actor,
     id: &GrantId,
     to: GrantState,
@@ -123,6 +125,7 @@ pub fn decide(
     let decided = grants::decide(db, id, to, actor.as_str(), now)?;
     let grant = grants::find(db, id)?.ok_or(AdminError::NotFound)?;
     if decided {
+        db.touch(Subject::Partner(grant.partner_id.clone()));
         log::info!("grant {id} is {to}, by {actor}");
         return Ok(grant);
     }

@@ -3,7 +3,7 @@
 use super::{Actor, AdminError};
 use crate::domain::instant::Instant;
 use crate::keys::provision;
-use crate::store::Db;
+use crate::store::changes::Change;
 use crate::store::signing_keys::StoredKey;
 
 /// Stores a freshly made key as the successor of the one that signs now.
@@ -11,7 +11,7 @@ use crate::store::signing_keys::StoredKey;
 /// The key is an argument because making one can take seconds, which must not pass
 /// within a transaction.
 pub fn rotate(
-    db: &mut Db,
+    db: &mut Change<'_>,
     actor: &Actor,
     fresh: StoredKey,
     now: Instant,

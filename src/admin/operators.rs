@@ -10,7 +10,7 @@ use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{ADMIN_SCOPES, ScopeSet};
 use crate::keys::MasterKey;
-use crate::store::Db;
+use crate::store::changes::{Change, Subject};
 use crate::store::clients::{self, Client};
 
 /// How long a first operator lives where the server is not on loopback.
@@ -18,7 +18,7 @@ const FIRST_OPERATOR: Duration = Duration::from_secs(24 * 3600);
 
 /// Makes an operator. It gets its credential like any client.
 pub fn create(
-    db: &mut Db,
+    db: &mut Change<'_>,
     actor: &Actor,
     name: String,
     scopes: ScopeSet,
@@ -32,7 +32,7 @@ pub fn create(
 /// On loopback it may do everything, for good. Elsewhere it may only make operators,
 /// for 24 hours: nobody should work with the key that came with the house.
 pub fn bootstrap(
-    db: &mut Db,
+    db: &mut Change<'_>,
     master: &MasterKey,
     loopback: bool,
     now: Instant,
@@ -46,7 +46,7 @@ pub fn bootstrap(
 
 /// An operator for the day when no credential of any is left; made by who holds the machine.
 pub fn recover(
-    db: &mut Db,
+    db: &mut Change<'_>,
     master: &MasterKey,
     loopback: bool,
     now: Instant,
@@ -55,7 +55,7 @@ pub fn recover(
 }
 
 fn first(
-    db: &mut Db,
+    db: &mut Change<'_>,
     master: &MasterKey,
     name: &str,
     loopback: bool,
@@ -75,7 +75,7 @@ fn first(
 }
 
 fn insert(
-    db: &mut Db,
+    db: &mut Change<'_>,
     actor: &Actor,
     name: String,
     scopes: ScopeSet,
@@ -104,5 +104,6 @@ fn insert(
         updated_at: now,
     };
     clients::insert(db, &operator)?;
+    db.touch(Subject::Client(operator.id.clone()));
     Ok(operator)
 }

@@ -5,6 +5,7 @@ use crate::domain::id::PartnerId;
 use crate::domain::instant::Instant;
 use crate::domain::partner::PartnerState;
 use crate::store::Db;
+use crate::store::changes::{Change, Subject};
 use crate::store::partners::{self, Partner};
 
 /// An application.
@@ -17,7 +18,7 @@ pub struct NewPartner {
 
 /// Records an application.
 pub fn create(
-    db: &mut Db,
+    db: &mut Change<'_>,
     actor: &Actor,
     new: NewPartner,
     now: Instant,
@@ -43,7 +44,7 @@ pub fn get(db: &mut Db, id: &PartnerId) -> Result<Partner, AdminError> {
 
 /// Decides an application: `Approved` or `Rejected`, from `Applied` alone.
 pub fn decide(
-    db: &mut Db,
+    db: &mut Change<'_>,
     actor: &Actor,
     id: &PartnerId,
     to: PartnerState,
@@ -52,6 +53,7 @@ pub fn decide(
     let moved = partners::transition(db, id, PartnerState::Applied, to, now)?;
     let partner = get(db, id)?;
     if moved {
+        db.touch(Subject::Partner(id.clone()));
         log::info!("partner {id} is {to}, by {actor}");
         Ok(partner)
     } else {

@@ -10,6 +10,7 @@ use crate::domain::id::{ClientId, ResourceServerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{RESOURCE_SERVER_SCOPES, ScopeSet};
+use crate::store::changes::{Change, Subject};
 use crate::store::clients::{self, Client};
 use crate::store::resource_servers::{self, ResourceServer};
 use crate::store::{Db, StoreError};
@@ -26,7 +27,7 @@ pub struct NewResourceServer {
 
 /// Registers an audience and makes its client, which may follow revocations.
 pub fn create(
-    db: &mut Db,
+    db: &mut Change<'_>,
     actor: &Actor,
     addresses: &Addresses,
     new: NewResourceServer,
@@ -67,6 +68,11 @@ pub fn create(
         updated_at: now,
     };
     clients::insert(db, &client)?;
+    db.touch(Subject::Client(client.id.clone()));
+    db.touch(Subject::ResourceServer {
+        realm: server.realm,
+        identifier: server.identifier.clone(),
+    });
     Ok((server, client.id))
 }
 

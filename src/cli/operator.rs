@@ -72,7 +72,7 @@ pub(super) fn on_host(verb: &HostVerb, output: &Output) -> Done {
     logging::start(&settings.log, settings.log_format);
     let app = serve::build(settings)?;
     let (loopback, now) = (app.settings.is_loopback(), app.clock.now());
-    let issued = app.store.alone(|db| match verb {
+    let issued = app.store.alone(now, |db| match verb {
         HostVerb::Bootstrap(_) => operators::bootstrap(db, &app.master, loopback, now),
         HostVerb::Recover(_) => operators::recover(db, &app.master, loopback, now),
     })?;

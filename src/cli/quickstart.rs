@@ -70,9 +70,9 @@ pub(super) fn run(options: &Quickstart, output: &Output) -> Done {
 fn prepare(app: &App) -> Result<(String, CredentialFile), Failure> {
     let (operator, client) = (remembered(OPERATOR)?, remembered(DEMO)?);
     let now = app.clock.now();
-    let demo = app
-        .store
-        .alone(|db| demo::prepare(db, &app.master, operator.as_ref(), client.as_ref(), now))?;
+    let demo = app.store.alone(now, |db| {
+        demo::prepare(db, &app.master, operator.as_ref(), client.as_ref(), now)
+    })?;
     if let Some(issued) = &demo.operator {
         credential_file(app, issued).write(Path::new(OPERATOR))?;
     }

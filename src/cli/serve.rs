@@ -21,7 +21,9 @@ pub(super) fn serve(flags: &SettingFlags) -> Done {
         let _loops = worker::start(&app);
         let running = server::start(&app, listeners)?;
         Ok(running.run(std::future::pending()).await?)
-    })
+    })?;
+    app.tokens.close();
+    Ok(())
 }
 
 /// Brings the database to this program's version.

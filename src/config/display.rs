@@ -34,6 +34,8 @@ impl Display for Settings {
             line("trusted_proxies", joined(&self.trusted_proxies))?;
         }
         writeln!(f, "token_ttl = {}", self.token_ttl)?;
+        writeln!(f, "max_staleness = {}", self.max_staleness)?;
+        writeln!(f, "client_cache = {}", self.client_cache)?;
         writeln!(f, "sandbox_auto_approve = {}", self.sandbox_auto_approve)
     }
 }

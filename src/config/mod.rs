@@ -43,6 +43,10 @@ pub struct Settings {
     pub signing_alg: Algorithm,
     /// Seconds that a token lives unless its client says otherwise.
     pub token_ttl: u32,
+    /// Seconds without news from the database after which held clients are no longer trusted.
+    pub max_staleness: u32,
+    /// How many clients are held in memory.
+    pub client_cache: usize,
     /// What this process does.
     pub roles: Vec<Role>,
     /// Which lines are logged.
@@ -95,6 +99,8 @@ impl Settings {
             master_key_file,
             signing_alg: read.value("signing_alg", "one of ES256, RS256, PS256, EdDSA"),
             token_ttl: read.number("token_ttl", TOKEN_TTL),
+            max_staleness: read.number("max_staleness", 1..=3600),
+            client_cache: read.number("client_cache", 1..=10_000_000),
             roles: read.list("roles", "a list of auth, admin, api, worker"),
             log: read.log_filter(),
             log_format: read.value("log_format", "text or json"),

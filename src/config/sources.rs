@@ -69,6 +69,11 @@ pub const SETTINGS: &[Setting] = &[
         "seconds without news from the database before caches are distrusted",
     ),
     setting(
+        "client_cache",
+        Some("100000"),
+        "how many clients are held in memory; about 2 KiB each",
+    ),
+    setting(
         "roles",
         Some("auth,admin,api,worker"),
         "what this process does",

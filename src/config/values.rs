@@ -189,7 +189,6 @@ impl Reader {
     ///
     /// One of them would open a door if it were passed over in silence: it is refused.
     pub(super) fn idle(&mut self, base_url: &str) -> Vec<&'static str> {
-        self.number("max_staleness", 1..=3600u32);
         let loopback: bool = self.value("webhook_allow_loopback", "true or false");
         if loopback && !is_loopback_url(base_url) {
             self.complain(
@@ -208,7 +207,7 @@ impl Reader {
                 .get(*key)
                 .is_some_and(|v| v.source != Source::Default)
         };
-        ["redis_url", "max_staleness", "webhook_allow_loopback"]
+        ["redis_url", "webhook_allow_loopback"]
             .into_iter()
             .filter(set)
             .collect()

@@ -1,129 +1,77 @@
-//! Who a client is, and what it holds: client, credentials and grants in one look.
+//! Who clients are, in memory: loaded on demand, and kept true by following changes.
 //!
-//! Refuses to know HTTP and SQL text. Today every look goes to the database.
+//! Refuses to know HTTP and SQL text. What it holds is at most as old as the last time
+//! the database was heard; past the allowed staleness it answers nothing.
 
-use crate::domain::client::{ClientKind, ClientState};
-use crate::domain::id::{ClientId, ResourceServerId};
+mod cache;
+mod entry;
+mod tail;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant as Monotonic};
+
+use tokio::sync::Notify;
+
+use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
-use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
-use crate::domain::scope::{RESOURCE_SERVER_SCOPES, Scope, ScopeSet};
-use crate::store::clients::{self, Client};
-use crate::store::credentials::{self, Credential};
-use crate::store::grants::{self, Grant};
+use crate::store::changes::Subject;
 use crate::store::resource_servers::{self, ResourceServer};
-use crate::store::{Db, Store, StoreError, partners};
+use crate::store::tail::Tail;
+use crate::store::{OpenError, Store, StoreError};
 
-/// A client as the token endpoint sees it.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// The client.
-    pub client: Client,
-    /// Its credentials that are not revoked.
-    pub credentials: Vec<Credential>,
-    /// Its partner's grants in this realm that were in force at the look.
-    pub grants: Vec<Grant>,
-    /// Whether its partner is approved; true for clients without a partner.
-    pub partner_approved: bool,
-}
+pub use entry::{Audience, Entry, Holdings};
 
-/// What a client holds at one audience: scopes, and the grants that they come from.
-#[derive(Clone, Debug, Default)]
-pub struct Holdings {
-    /// The scopes.
-    pub scopes: ScopeSet,
-    grants: Vec<Grant>,
-}
+use cache::Cache;
+use tail::Follower;
 
-/// Which audience is asked about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Audience {
-    /// The realm's own API: the partner API, or the admin API.
-    Api,
-    /// The realm's issuer: its revocation feed.
-    Issuer,
-    /// A registered resource server.
-    ResourceServer(ResourceServerId),
-}
-
-impl Entry {
-    /// Whether the client may get tokens at all.
-    pub fn is_active(&self, now: Instant) -> bool {
-        self.client.state == ClientState::Active
-            && self.partner_approved
-            && self.client.expires_at.is_none_or(|end| now < end)
-    }
-
-    /// What the client holds at an audience now. `None`: an audience that is not for its kind.
-    ///
-    /// A grant for one audience says nothing about another, even under the same name.
-    pub fn holdings(&self, audience: &Audience, now: Instant) -> Option<Holdings> {
-        match (self.client.kind, audience) {
-            (ClientKind::Operator, Audience::Api) => {
-                Some(Holdings::unbounded(self.client.scopes.clone()))
-            }
-            (ClientKind::ResourceServer, Audience::Issuer) => {
-                let scopes = self
-                    .client
-                    .scopes
-                    .intersection(&ScopeSet::of(RESOURCE_SERVER_SCOPES));
-                Some(Holdings::unbounded(scopes))
-            }
-            (ClientKind::Partner, Audience::Api) => Some(self.granted(None, now)),
-            (ClientKind::Partner, Audience::ResourceServer(id)) => {
-                Some(self.granted(Some(id), now))
-            }
-            _ => None,
-        }
-    }
-
-    fn granted(&self, server: Option<&ResourceServerId>, now: Instant) -> Holdings {
-        let counts = |g: &&Grant| {
-            g.resource_server_id.as_ref() == server
-                && now < g.expires_at
-                && self.client.scopes.contains(&g.scope)
-        };
-        let grants: Vec<Grant> = self.grants.iter().filter(counts).cloned().collect();
-        Holdings {
-            scopes: grants.iter().map(|g| g.scope.clone()).collect(),
-            grants,
-        }
-    }
-}
-
-impl Holdings {
-    fn unbounded(scopes: ScopeSet) -> Self {
-        Self {
-            scopes,
-            grants: Vec::new(),
-        }
-    }
-
-    /// When the first of these scopes stops being held; `None`: no end is set.
-    ///
-    /// A scope with several grants is held until the last of them ends.
-    pub fn end_of(&self, scopes: &ScopeSet) -> Option<Instant> {
-        let end = |scope: &Scope| {
-            self.grants
-                .iter()
-                .filter(|g| g.scope == *scope)
-                .map(|g| g.expires_at)
-                .max()
-        };
-        scopes.iter().filter_map(end).min()
-    }
-}
+/// How many unknown ids and audiences are remembered: enough that guessing does not reach
+/// the database, few enough that it does not fill the memory.
+const UNKNOWN: usize = 10_000;
 
 /// Looks clients and audiences up.
-#[derive(Clone)]
 pub struct Directory {
+    shared: Arc<Shared>,
     store: Store,
+    max_staleness: Duration,
+    _follower: Follower,
+}
+
+/// What the follower keeps true.
+struct Shared {
+    clients: Cache<ClientId, Arc<Entry>>,
+    /// Ids that nobody has.
+    unknown: Cache<ClientId, ()>,
+    audiences: Cache<(Realm, String), Option<Arc<ResourceServer>>>,
+    keys_changed: Notify,
+    started: Monotonic,
+    /// When the database was last heard, in microseconds after `started`.
+    heard: AtomicU64,
 }
 
 impl Directory {
-    /// Over a database.
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    /// Over a database, with room for so many clients.
+    ///
+    /// Connects before it answers: what it hands out later, it will have heard the changes of.
+    pub fn open(store: Store, capacity: usize, max_staleness: Duration) -> Result<Self, OpenError> {
+        let shared = Arc::new(Shared {
+            clients: Cache::new(capacity),
+            unknown: Cache::new(UNKNOWN),
+            audiences: Cache::new(UNKNOWN),
+            keys_changed: Notify::new(),
+            started: Monotonic::now(),
+            heard: AtomicU64::new(0),
+        });
+        let tail = Tail::connect(&store)?;
+        let follower = Follower::start(store.clone(), tail, &shared)
+            .map_err(|error| OpenError::Connect(error.to_string()))?;
+        Ok(Self {
+            shared,
+            store,
+            max_staleness,
+            _follower: follower,
+        })
     }
 
     /// A client of a realm. `None`: unknown there.
@@ -132,8 +80,26 @@ impl Directory {
         realm: Realm,
         id: ClientId,
         now: Instant,
-    ) -> Result<Option<Entry>, StoreError> {
-        self.store.read(move |db| load(db, realm, &id, now)).await
+    ) -> Result<Option<Arc<Entry>>, StoreError> {
+        self.check_news()?;
+        if let Some(entry) = self.shared.clients.get(&id) {
+            return Ok(Some(entry).filter(|entry| entry.client.realm == realm));
+        }
+        if self.shared.unknown.get(&id).is_some() {
+            return Ok(None);
+        }
+        let (known, unknown) = (self.shared.clients.epoch(), self.shared.unknown.epoch());
+        let wanted = id.clone();
+        let found = self
+            .store
+            .read(move |db| entry::load(db, &wanted, now))
+            .await?
+            .map(Arc::new);
+        match &found {
+            Some(entry) => self.shared.clients.offer(known, id, Arc::clone(entry)),
+            None => self.shared.unknown.offer(unknown, id, ()),
+        }
+        Ok(found.filter(|entry| entry.client.realm == realm))
     }
 
     /// The resource server that an identifier names in a realm. `None`: nobody registered it there.
@@ -141,35 +107,93 @@ impl Directory {
         &self,
         realm: Realm,
         identifier: String,
-    ) -> Result<Option<ResourceServer>, StoreError> {
-        self.store
-            .read(move |db| resource_servers::by_identifier(db, realm, &identifier))
-            .await
+    ) -> Result<Option<Arc<ResourceServer>>, StoreError> {
+        self.check_news()?;
+        let key = (realm, identifier);
+        if let Some(known) = self.shared.audiences.get(&key) {
+            return Ok(known);
+        }
+        let epoch = self.shared.audiences.epoch();
+        let wanted = key.clone();
+        let load = self
+            .store
+            .read(move |db| resource_servers::by_identifier(db, wanted.0, &wanted.1));
+        let found = load.await?.map(Arc::new);
+        self.shared.audiences.offer(epoch, key, found.clone());
+        Ok(found)
+    }
+
+    /// Forgets what a change of this very process touched: it counts before it is answered.
+    pub fn forget(&self, touched: &[Subject]) {
+        touched
+            .iter()
+            .for_each(|subject| self.shared.forget(subject));
+    }
+
+    /// How long ago the database was last heard.
+    pub fn staleness(&self) -> Duration {
+        let heard = Duration::from_micros(self.shared.heard.load(Ordering::Relaxed));
+        self.shared.started.elapsed().saturating_sub(heard)
+    }
+
+    /// Whether what is held may be trusted.
+    pub fn is_fresh(&self) -> bool {
+        self.staleness() <= self.max_staleness
+    }
+
+    /// Waits until signing keys were changed, here or elsewhere.
+    pub async fn keys_changed(&self) {
+        self.shared.keys_changed.notified().await;
+    }
+
+    fn check_news(&self) -> Result<(), StoreError> {
+        if self.is_fresh() {
+            return Ok(());
+        }
+        let silence = self.staleness().as_secs();
+        Err(StoreError::Unreachable(format!(
+            "nothing was heard from the database for {silence} s"
+        )))
     }
 }
 
-fn load(
-    db: &mut Db,
-    realm: Realm,
-    id: &ClientId,
-    now: Instant,
-) -> Result<Option<Entry>, StoreError> {
-    let Some(client) = clients::find(db, id)?.filter(|client| client.realm == realm) else {
-        return Ok(None);
-    };
-    let credentials = credentials::unrevoked(db, id)?;
-    let (partner_approved, grants) = match &client.partner_id {
-        Some(partner_id) => {
-            let partner = partners::find(db, partner_id)?;
-            let approved = partner.is_some_and(|p| p.state == PartnerState::Approved);
-            (approved, grants::in_force(db, partner_id, realm, now)?)
+impl Shared {
+    /// What was touched somewhere; what cannot be read may be anything.
+    fn hear(&self, touched: &[Option<Subject>]) {
+        for subject in touched {
+            match subject {
+                Some(subject) => self.forget(subject),
+                None => self.forget_all(),
+            }
         }
-        None => (true, Vec::new()),
-    };
-    Ok(Some(Entry {
-        client,
-        credentials,
-        grants,
-        partner_approved,
-    }))
+    }
+
+    fn forget(&self, subject: &Subject) {
+        match subject {
+            Subject::Client(id) => {
+                self.clients.forget(id);
+                self.unknown.forget(id);
+            }
+            Subject::Partner(id) => self
+                .clients
+                .forget_where(|entry| entry.client.partner_id.as_ref() == Some(id)),
+            Subject::ResourceServer { realm, identifier } => {
+                self.audiences.forget(&(*realm, identifier.clone()))
+            }
+            Subject::Keys => self.keys_changed.notify_one(),
+        }
+    }
+
+    fn forget_all(&self) {
+        self.clients.clear();
+        self.unknown.clear();
+        self.audiences.clear();
+        self.keys_changed.notify_one();
+    }
+
+    fn heard_at(&self, moment: Monotonic) {
+        let since = moment.saturating_duration_since(self.started).as_micros();
+        self.heard
+            .fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
 }

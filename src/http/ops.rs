@@ -21,9 +21,17 @@ pub async fn healthz() -> HttpResponse {
 /// `GET /readyz`: the process can do its work; 503 with the reasons where it cannot.
 pub async fn readyz(app: web::Data<App>) -> HttpResponse {
     let mut reasons = Vec::new();
-    if let Err(error) = app.store.ping().await {
-        log::warn!("not ready: {error}");
-        reasons.push("database");
+    if app.directory.is_fresh() {
+        if let Err(error) = app.store.ping().await {
+            log::warn!("not ready: {error}");
+            reasons.push("database");
+        }
+    } else {
+        log::warn!(
+            "not ready: no news from the database for {:?}",
+            app.directory.staleness()
+        );
+        reasons.push("stale");
     }
     if reasons.is_empty() {
         HttpResponse::Ok().json(Readiness {

@@ -187,9 +187,10 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Duplicate(_) | StoreError::Dangling(_) => Self::internal(&error),
-            StoreError::Unreachable(_) | StoreError::Failed(_) | StoreError::Interrupted => {
-                Self::unavailable(&error)
-            }
+            StoreError::Unreachable(_)
+            | StoreError::Failed(_)
+            | StoreError::Interrupted
+            | StoreError::Rewound => Self::unavailable(&error),
         }
     }
 }

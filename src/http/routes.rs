@@ -193,7 +193,9 @@ impl Path {
         A: FromRequest + 'static,
         H::Output: Responder + 'static,
     {
-        self.method(Method::GET, handler)
+        // HEAD wherever GET is served (RFC 9110 §9.1); the server leaves the body out.
+        self.method(Method::HEAD, handler.clone())
+            .method(Method::GET, handler)
     }
 
     fn post<H, A>(self, handler: H) -> Self

@@ -17,7 +17,8 @@ use super::provision::{self, KeyError};
 use crate::domain::Algorithm;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
-use crate::store::{Db, signing_keys};
+use crate::store::changes::Change;
+use crate::store::signing_keys;
 
 /// A PEM file cannot be imported; each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +64,7 @@ pub enum ImportError {
 ///
 /// Must run alone among all processes on the database.
 pub fn import_all(
-    db: &mut Db,
+    db: &mut Change<'_>,
     master: &MasterKey,
     folder: &Path,
     now: Instant,

@@ -150,14 +150,11 @@ fn fresh() -> Result<Zeroizing<String>, MasterKeyError> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
     bytes
         .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 #[cfg(test)]

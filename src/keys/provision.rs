@@ -9,6 +9,7 @@ use super::signer::{SignerError, SigningKey};
 use crate::domain::Algorithm;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
+use crate::store::changes::{Change, Subject};
 use crate::store::signing_keys::{self, StoredKey};
 use crate::store::{Db, StoreError};
 
@@ -70,7 +71,11 @@ pub fn fresh(
 /// The first key of a realm and algorithm signs at once: no verifier can hold a
 /// token or a key set that it would surprise. A later one is published for
 /// [`PUBLISH_LEAD`] first, and the old one stays for [`PUBLISH_TAIL`] after.
-pub fn introduce(db: &mut Db, mut key: StoredKey, now: Instant) -> Result<StoredKey, StoreError> {
+pub fn introduce(
+    db: &mut Change<'_>,
+    mut key: StoredKey,
+    now: Instant,
+) -> Result<StoredKey, StoreError> {
     let is_first = !signing_keys::published(db, now)?
         .iter()
         .any(|k| k.realm == key.realm && k.alg == key.alg);
@@ -81,6 +86,7 @@ pub fn introduce(db: &mut Db, mut key: StoredKey, now: Instant) -> Result<Stored
         now.plus(PUBLISH_LEAD)
     };
     signing_keys::insert(db, &key)?;
+    db.touch(Subject::Keys);
     signing_keys::supersede(db, &key, key.signs_from.plus(PUBLISH_TAIL))?;
     Ok(key)
 }
@@ -89,7 +95,7 @@ pub fn introduce(db: &mut Db, mut key: StoredKey, now: Instant) -> Result<Stored
 ///
 /// May take seconds for RSA: for the start of a process, not for requests.
 pub fn ensure(
-    db: &mut Db,
+    db: &mut Change<'_>,
     master: &MasterKey,
     realm: Realm,
     alg: Algorithm,
@@ -102,7 +108,11 @@ pub fn ensure(
 }
 
 /// Stores a key unless its realm can sign with its algorithm already.
-pub fn introduce_first(db: &mut Db, key: StoredKey, now: Instant) -> Result<(), StoreError> {
+pub fn introduce_first(
+    db: &mut Change<'_>,
+    key: StoredKey,
+    now: Instant,
+) -> Result<(), StoreError> {
     if !can_sign(db, key.realm, key.alg, now)? {
         introduce(db, key, now)?;
     }

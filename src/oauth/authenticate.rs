@@ -3,9 +3,11 @@
 //! Unknown client, wrong secret, suspended client, revoked and expired credential
 //! answer alike and cost alike: always one HMAC and two constant-time comparisons.
 
+use std::sync::Arc;
+
 use crate::directory::{Directory, Entry};
 use crate::domain::credential::MAX_USABLE_SECRETS;
-use crate::domain::id::ClientId;
+use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::keys::master::{MasterKey, same_hash};
@@ -17,9 +19,11 @@ use super::refusal::Refusal;
 #[derive(Debug)]
 pub struct Authenticated {
     /// The client and what it holds.
-    pub entry: Entry,
+    pub entry: Arc<Entry>,
     /// The credential that it showed.
-    pub credential: Credential,
+    pub credential_id: CredentialId,
+    /// When that credential stops by itself, if ever.
+    pub credential_ends_at: Option<Instant>,
 }
 
 /// Finds the client of this realm and compares the secret with its usable credentials.
@@ -31,28 +35,36 @@ pub async fn authenticate(
     secret: &[u8],
     now: Instant,
 ) -> Result<Authenticated, Refusal> {
-    // A text that is no id of this realm is looked up too, as one that nobody has:
-    // skipping the database would tell it from an unknown one by the time.
+    // What is no id of this realm is nobody's: the form alone says so, to anybody.
     let id = client_id
-        .parse()
-        .unwrap_or_else(|_| ClientId::generate(realm, now));
-    let entry = directory.client(realm, id, now).await?;
-    let credential = matching(master, entry.as_ref(), secret, now);
-    match (entry, credential) {
-        (Some(entry), Some(credential)) if entry.is_active(now) => {
-            Ok(Authenticated { entry, credential })
+        .parse::<ClientId>()
+        .ok()
+        .filter(|id| id.realm() == realm);
+    let entry = match id {
+        Some(id) => directory.client(realm, id, now).await?,
+        None => None,
+    };
+    let shown = matching(master, entry.as_deref(), secret, now)
+        .map(|credential| (credential.id.clone(), credential.validity().ends_at()));
+    match (entry, shown) {
+        (Some(entry), Some((credential_id, credential_ends_at))) if entry.is_active(now) => {
+            Ok(Authenticated {
+                entry,
+                credential_id,
+                credential_ends_at,
+            })
         }
         _ => Err(Refusal::InvalidClient),
     }
 }
 
 /// The usable credential that the secret belongs to.
-fn matching(
+fn matching<'a>(
     master: &MasterKey,
-    entry: Option<&Entry>,
+    entry: Option<&'a Entry>,
     secret: &[u8],
     now: Instant,
-) -> Option<Credential> {
+) -> Option<&'a Credential> {
     let shown = master.hash_secret(secret);
     let nobody = master.no_secret();
     let held = entry.map(|e| e.credentials.as_slice()).unwrap_or_default();
@@ -62,7 +74,7 @@ fn matching(
         let candidate = usable.next();
         let is_same = same_hash(&shown, candidate.map_or(nobody, |c| &c.secret_hash));
         if is_same && let Some(credential) = candidate {
-            found = Some(credential.clone());
+            found = Some(credential);
         }
     }
     found
@@ -73,7 +85,6 @@ mod tests {
     use super::*;
     use crate::domain::client::{ClientKind, ClientState};
     use crate::domain::credential::{CredentialKind, CredentialState};
-    use crate::domain::id::CredentialId;
     use crate::keys::master::tests::master;
     use crate::store::clients::Client;
 
@@ -130,7 +141,7 @@ mod tests {
     }
 
     fn found(entry: &Entry, secret: &str) -> Option<CredentialId> {
-        matching(&master(1), Some(entry), secret.as_bytes(), at(10)).map(|c| c.id)
+        matching(&master(1), Some(entry), secret.as_bytes(), at(10)).map(|c| c.id.clone())
     }
 
     #[test]

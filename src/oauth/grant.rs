@@ -91,7 +91,7 @@ pub async fn grant(desk: Desk<'_>, request: &TokenRequest) -> Result<Granted, Re
             } => {
                 let entry = who
                     .as_ref()
-                    .map(|w: &Authenticated| &w.entry)
+                    .map(|w: &Authenticated| w.entry.as_ref())
                     .ok_or(Refusal::InvalidClient)?;
                 let agreed = negotiate(desk, entry, wanted.as_ref(), &request.resources).await?;
                 let pre_grant = PreGrant {
@@ -259,7 +259,7 @@ async fn registered(desk: Desk<'_>, resource: &str) -> Result<Target, Refusal> {
         .await?
     {
         Some(server) => Ok(target(
-            Audience::ResourceServer(server.id),
+            Audience::ResourceServer(server.id.clone()),
             server.signing_alg,
         )),
         None => Err(Refusal::InvalidTarget(
@@ -278,7 +278,7 @@ fn conclude(who: Authenticated, bargain: Bargain, agreed: &PreGrant) -> Result<G
     let ends = [
         bargain.ends_at,
         who.entry.client.expires_at,
-        who.credential.validity().ends_at(),
+        who.credential_ends_at,
     ];
     Ok(Granted {
         ends_at: ends.into_iter().flatten().min(),

@@ -11,9 +11,10 @@ use crate::domain::audience::Addresses;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::secret::unguessable_id;
+use crate::journal::{Journal, Row};
 use crate::keys::KeyRing;
-use crate::store::Store;
 use crate::store::issued_tokens::{self, IssuedToken};
+use crate::store::{Db, StoreError};
 
 /// A successful answer (RFC 6749 §5.1).
 #[derive(Serialize)]
@@ -28,13 +29,19 @@ pub struct TokenAnswer {
     pub scope: String,
 }
 
+impl Row for IssuedToken {
+    fn write_all(db: &mut Db, rows: &[&Self]) -> Result<(), StoreError> {
+        issued_tokens::insert_all(db, rows)
+    }
+}
+
 /// What issuing needs besides the grant.
 #[derive(Clone, Copy)]
 pub struct Press<'a> {
     /// The keys.
     pub ring: &'a KeyRing,
     /// Where tokens are recorded.
-    pub store: &'a Store,
+    pub tokens: &'a Journal<IssuedToken>,
     /// The issuers' names.
     pub addresses: &'a Addresses,
     /// Seconds that a token lives unless its client says otherwise.
@@ -58,10 +65,7 @@ pub async fn issue(
     let claims = claims(press, &granted)?;
     let token = key.signing().sign_access_token(&claims)?;
     let record = record(press.realm, &granted, &claims, key.kid(), source_ip);
-    press
-        .store
-        .write(move |db| issued_tokens::insert(db, &record))
-        .await?;
+    press.tokens.append(record).await?;
     Ok(TokenAnswer {
         access_token: token,
         token_type: "Bearer",
@@ -99,7 +103,7 @@ fn claims(press: Press<'_>, granted: &Granted) -> Result<Claims, Refusal> {
         jti: unguessable_id(),
         partner_id: client.partner_id.as_ref().map(ToString::to_string),
         env: client.partner_id.as_ref().map(|_| press.realm.to_string()),
-        credential_id: Some(granted.who.credential.id.to_string()),
+        credential_id: Some(granted.who.credential_id.to_string()),
         rsn: 0,
         status: None,
         cnf: None,
@@ -120,7 +124,7 @@ fn record(
         realm,
         client_id: client.id.clone(),
         partner_id: client.partner_id.clone(),
-        credential_id: granted.who.credential.id.clone(),
+        credential_id: granted.who.credential_id.clone(),
         scope: claims.scope.clone(),
         aud: granted.audiences.join(" "),
         kid: kid.to_owned(),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::journal::AppendError;
 use crate::keys::signer::SignerError;
 use crate::store::StoreError;
 
@@ -26,9 +27,12 @@ pub enum Refusal {
     /// A resource that is malformed, unknown, or not to be combined with the others.
     #[error("{0}")]
     InvalidTarget(Cow<'static, str>),
-    /// The database did not take the token's record: no token is given.
-    #[error("the server cannot record a token right now; try again")]
+    /// The database is not to be had.
+    #[error("the server cannot look clients up right now; try again")]
     Store(#[from] StoreError),
+    /// The token's record did not become durable: no token is given.
+    #[error("the server cannot record a token right now; try again")]
+    Append(#[from] AppendError),
     /// No key signs for the audience's algorithm.
     #[error("the server cannot sign a token right now; try again")]
     NoKey,
@@ -51,7 +55,9 @@ impl Refusal {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope(_) => "invalid_scope",
             Self::InvalidTarget(_) => "invalid_target",
-            Self::Store(_) | Self::NoKey | Self::Signer(_) => "temporarily_unavailable",
+            Self::Store(_) | Self::Append(_) | Self::NoKey | Self::Signer(_) => {
+                "temporarily_unavailable"
+            }
         }
     }
 }

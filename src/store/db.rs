@@ -56,12 +56,20 @@ impl Target {
     }
 }
 
+/// How a PostgreSQL session behaves: who waits for a lock or a lost answer gives up before
+/// its caller does, and what was committed is durable even where the server's default says
+/// otherwise (a stronger default is left alone).
+#[cfg(feature = "postgres")]
+const POSTGRES_SESSION: &str = "SET TIME ZONE 'UTC'; SET application_name = 'onyx-auth'; \
+    SET statement_timeout = '8s'; SET lock_timeout = '4s'; SET idle_in_transaction_session_timeout = '60s'; \
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';";
+
 /// Opens connections for r2d2; picks the engine by the URL, so that a failure names its true cause.
 #[derive(Debug)]
 pub(super) struct Manager(pub(super) Target);
 
 impl Manager {
-    fn open(&self) -> Result<Db, diesel::ConnectionError> {
+    pub(super) fn open(&self) -> Result<Db, diesel::ConnectionError> {
         match &self.0 {
             Target::Sqlite(path) => {
                 let mut conn = SqliteConnection::establish(path)?;
@@ -77,7 +85,7 @@ impl Manager {
             #[cfg(feature = "postgres")]
             Target::Postgres(url) => {
                 let mut conn = PgConnection::establish(url)?;
-                conn.batch_execute("SET TIME ZONE 'UTC'; SET application_name = 'onyx-auth';")
+                conn.batch_execute(POSTGRES_SESSION)
                     .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
                 Ok(Db::Postgres(conn))
             }

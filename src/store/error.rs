@@ -17,6 +17,9 @@ pub enum StoreError {
     /// The database refused or failed.
     #[error("the database failed")]
     Failed(#[source] Diesel),
+    /// The database is not where it was: it was restored, or the reader was away for too long.
+    #[error("the database's changes do not follow on what was read before")]
+    Rewound,
     /// The thread that held the connection ended early.
     #[error("the database task ended early")]
     Interrupted,

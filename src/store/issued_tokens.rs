@@ -29,11 +29,25 @@ pub struct IssuedToken {
     pub source_ip: Option<String>,
 }
 
-/// Records a token.
-pub fn insert(db: &mut Db, token: &IssuedToken) -> Result<(), StoreError> {
-    diesel::insert_into(issued_tokens::table)
-        .values(token)
-        .execute(db)?;
+/// Records tokens.
+pub fn insert_all(db: &mut Db, tokens: &[&IssuedToken]) -> Result<(), StoreError> {
+    match db {
+        // One cached statement, run again and again, is the quickest that SQLite does.
+        Db::Sqlite(conn) => {
+            for token in tokens {
+                diesel::insert_into(issued_tokens::table)
+                    .values(*token)
+                    .execute(conn)?;
+            }
+        }
+        // One statement for all: each would cost a round trip.
+        #[cfg(feature = "postgres")]
+        Db::Postgres(conn) => {
+            diesel::insert_into(issued_tokens::table)
+                .values(tokens.to_vec())
+                .execute(conn)?;
+        }
+    }
     Ok(())
 }
 

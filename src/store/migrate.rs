@@ -34,6 +34,9 @@ pub(super) fn lock(db: &mut Db) -> Result<(), StoreError> {
         #[cfg(feature = "postgres")]
         Db::Postgres(conn) => {
             use diesel::RunQueryDsl;
+            use diesel::connection::SimpleConnection;
+            // The one before may take its time, and so may a migration.
+            conn.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")?;
             diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
                 .bind::<diesel::sql_types::BigInt, _>(LOCK)
                 .execute(conn)?;

@@ -6,6 +6,7 @@
 //! A state changes in one conditional UPDATE, never by reading and then writing:
 //! two writers that read first would both believe that they won.
 
+pub mod changes;
 pub mod clients;
 mod columns;
 pub mod credentials;
@@ -19,23 +20,31 @@ pub mod partners;
 pub mod resource_servers;
 pub mod schema;
 pub mod signing_keys;
+pub mod tail;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::connection::TransactionManager;
 use diesel::prelude::*;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::domain::instant::Instant;
 
 pub use db::{Db, Target};
 pub use error::{OpenError, StoreError};
 
+use changes::{Change, Subject};
 use db::Manager;
 
 /// Connections kept for reading, and for everything on PostgreSQL.
 const READERS: u32 = 8;
 /// How long a request may wait for its turn at the database.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a request may wait for the database's answer: longer than the database itself
+/// lets a statement run.
+const LONGEST: Duration = Duration::from_secs(10);
 
 type Pool = r2d2::Pool<Manager>;
 
@@ -84,29 +93,22 @@ impl Store {
 
     /// Brings the tables to this program's version, alone among all processes on the database.
     pub fn migrate(&self) -> Result<Vec<String>, OpenError> {
-        let mut db = self
-            .writers
-            .pool
-            .get()
-            .map_err(|e| OpenError::Connect(e.to_string()))?;
+        let mut db = self.writers.connection()?;
         migrate::run(&mut db)
     }
 
-    /// Runs what must happen once at a start, alone among all processes on the database.
+    /// Runs a change that must happen alone among all processes on the database: what a start needs.
     ///
     /// Blocks: for the start of a process, not for requests.
     pub fn alone<T, E: From<StoreError>>(
         &self,
-        work: impl FnOnce(&mut Db) -> Result<T, E>,
+        now: Instant,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut db = self
-            .writers
-            .pool
-            .get()
-            .map_err(|e| StoreError::Unreachable(e.to_string()))?;
+        let mut db = self.writers.connection()?;
         transaction(&mut db, |db| {
             migrate::lock(db)?;
-            work(db)
+            Ok(change(db, now, work)?.0)
         })
     }
 
@@ -128,6 +130,28 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         self.writers.run(move |db| transaction(db, work)).await
+    }
+
+    /// Runs changes that nodes must hear of, in one transaction; answers what was touched besides.
+    pub async fn change<T, E, F>(&self, now: Instant, work: F) -> Result<(T, Vec<Subject>), E>
+    where
+        F: FnOnce(&mut Change<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.write(move |db| change(db, now, work)).await
+    }
+
+    /// Runs changes in one transaction on the calling thread, once its turn among the writers has come.
+    ///
+    /// Blocks: for a thread of one's own.
+    pub async fn write_in_place<T>(
+        &self,
+        work: impl FnOnce(&mut Db) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let _permit = self.writers.permit().await?;
+        let mut db = self.writers.connection()?;
+        transaction(&mut db, work)
     }
 
     /// Whether the database answers.
@@ -162,28 +186,44 @@ impl Lane {
         })
     }
 
+    /// A turn at the pool; turns come in the order of asking.
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let waiting = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned());
+        match waiting.await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(StoreError::Unreachable(
+                "all connections are busy".to_owned(),
+            )),
+        }
+    }
+
+    fn connection(&self) -> Result<r2d2::PooledConnection<Manager>, StoreError> {
+        self.pool
+            .get()
+            .map_err(|error| StoreError::Unreachable(error.to_string()))
+    }
+
     async fn run<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut Db) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let waiting = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned());
-        let permit = match waiting.await {
-            Ok(Ok(permit)) => permit,
-            _ => return Err(StoreError::Unreachable("all connections are busy".to_owned()).into()),
-        };
-        let pool = self.pool.clone();
+        let permit = self.permit().await?;
+        let lane = self.clone();
         let task = tokio::task::spawn_blocking(move || {
             // The permit is given back with the connection, even if the caller has gone.
             let _permit = permit;
-            let mut db = pool
-                .get()
-                .map_err(|e| StoreError::Unreachable(e.to_string()))?;
-            work(&mut db)
+            work(&mut *lane.connection()?)
         });
-        task.await
-            .unwrap_or_else(|_| Err(StoreError::Interrupted.into()))
+        // A connection whose network is gone can block for ever; its thread keeps the permit, and
+        // the caller is told in time. What was asked for may still happen.
+        match tokio::time::timeout(LONGEST, task).await {
+            Ok(done) => done.unwrap_or_else(|_| Err(StoreError::Interrupted.into())),
+            Err(_) => {
+                Err(StoreError::Unreachable("the database does not answer".to_owned()).into())
+            }
+        }
     }
 }
 
@@ -207,6 +247,17 @@ fn transaction<T, E: From<StoreError>>(
             Err(error)
         }
     }
+}
+
+/// A change within a transaction: its number first, at the end what it touched.
+fn change<T, E: From<StoreError>>(
+    db: &mut Db,
+    now: Instant,
+    work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
+) -> Result<(T, Vec<Subject>), E> {
+    let (mut change, seq) = Change::begin(db)?;
+    let value = work(&mut change)?;
+    Ok((value, change.record(seq, now)?))
 }
 
 fn begin(db: &mut Db) -> QueryResult<()> {

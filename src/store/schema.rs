@@ -123,5 +123,21 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    sequences (name) {
+        name -> Text,
+        value -> BigInt,
+    }
+}
+
+diesel::table! {
+    changes (seq, entity, id) {
+        seq -> BigInt,
+        entity -> Text,
+        id -> Text,
+        at -> Timestamp,
+    }
+}
+
 diesel::joinable!(credentials -> clients (client_id));
 diesel::allow_tables_to_appear_in_same_query!(clients, credentials);

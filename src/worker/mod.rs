@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::config::Role;
-use crate::store::issued_tokens;
+use crate::store::{StoreError, changes, issued_tokens};
 
 /// How often keys that other processes made are looked for.
 const KEY_ROUND: Duration = Duration::from_secs(5);
@@ -15,6 +15,9 @@ const KEY_ROUND: Duration = Duration::from_secs(5);
 const SWEEP_ROUND: Duration = Duration::from_secs(3600);
 /// How long a token's record outlives the longest token.
 const TOKEN_RECORDS: Duration = Duration::from_secs(24 * 3600 + 900);
+
+/// How long changes are kept: a node that was away for longer looks at everything again.
+const CHANGES: Duration = Duration::from_secs(3600);
 
 /// The loops of a process; they end when this is dropped.
 #[derive(Debug)]
@@ -37,7 +40,8 @@ pub fn start(app: &Arc<App>) -> Loops {
 
 async fn follow_keys(app: Arc<App>) {
     loop {
-        tokio::time::sleep(KEY_ROUND).await;
+        // Told or not: a key can also come to its time.
+        let _ = tokio::time::timeout(KEY_ROUND, app.directory.keys_changed()).await;
         if let Err(error) = app.refresh_keys().await {
             log::warn!("signing keys could not be refreshed: {error}");
         }
@@ -46,17 +50,17 @@ async fn follow_keys(app: Arc<App>) {
 
 async fn sweep(app: Arc<App>) {
     loop {
-        let before = app.clock.now().minus(TOKEN_RECORDS);
-        match app
-            .store
-            .write(move |db| issued_tokens::purge(db, before))
-            .await
-        {
-            Ok(0) => {}
-            Ok(purged) => {
-                log::info!("forgot {purged} records of tokens that expired over a day ago")
+        let now = app.clock.now();
+        let (tokens, news) = (now.minus(TOKEN_RECORDS), now.minus(CHANGES));
+        let swept = app.store.write(move |db| {
+            Ok::<_, StoreError>((issued_tokens::purge(db, tokens)?, changes::purge(db, news)?))
+        });
+        match swept.await {
+            Ok((0, 0)) => {}
+            Ok((tokens, changes)) => {
+                log::info!("forgot {tokens} records of dead tokens and {changes} of old changes")
             }
-            Err(error) => log::warn!("old token records could not be purged: {error}"),
+            Err(error) => log::warn!("old rows could not be swept away: {error}"),
         }
         tokio::time::sleep(SWEEP_ROUND).await;
     }

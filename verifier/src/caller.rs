@@ -1,5 +1,7 @@
 //! Who calls: what is left of a token once it has been verified.
 
+use std::sync::Arc;
+
 use crate::{Claims, Rejection};
 
 /// The caller of a request, as a verified token names it.
@@ -17,11 +19,11 @@ use crate::{Claims, Rejection};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Caller {
-    claims: Claims,
+    claims: Arc<Claims>,
 }
 
 impl Caller {
-    pub(crate) fn new(claims: Claims) -> Self {
+    pub(crate) fn new(claims: Arc<Claims>) -> Self {
         Self { claims }
     }
 
@@ -88,7 +90,7 @@ mod tests {
     use crate::Audience;
 
     fn caller(scope: &str) -> Caller {
-        Caller::new(Claims {
+        Caller::new(Arc::new(Claims {
             iss: "https://as.example/live".into(),
             sub: "cl_live_1".into(),
             client_id: "cl_live_1".into(),
@@ -104,7 +106,7 @@ mod tests {
             rsn: 0,
             status: None,
             cnf: None,
-        })
+        }))
     }
 
     #[test]

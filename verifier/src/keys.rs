@@ -1,6 +1,10 @@
 //! Keys that signatures are checked with, each parsed once and bound to one algorithm.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
@@ -19,7 +23,11 @@ pub(crate) struct Keyring {
     keys: HashMap<String, Key>,
     /// When the issuer was last heard to publish them.
     pub(crate) heard: Instant,
+    /// A number that no other keyring of the process has.
+    pub(crate) number: u64,
 }
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 struct Key {
     algorithm: Algorithm,
@@ -64,6 +72,7 @@ impl Keyring {
         Self {
             keys,
             heard: Instant::now(),
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
         }
     }
 

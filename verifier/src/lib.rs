@@ -53,6 +53,7 @@ mod keys;
 mod refresh;
 mod token;
 mod verifier;
+mod warm;
 
 #[cfg(feature = "actix")]
 pub mod actix;

@@ -141,8 +141,9 @@ pub async fn create(
     };
     let now = app.clock.now();
     let client = app
-        .store
-        .write(move |db| clients::create(db, &who.actor, &partner, new, now))
+        .change(now, move |db| {
+            clients::create(db, &who.actor, &partner, new, now)
+        })
         .await?;
     Ok(HttpResponse::Created().json(ClientView::from(client)))
 }

@@ -105,8 +105,7 @@ pub async fn issue(
     let now = app.clock.now();
     let shared = app.clone();
     let issued = app
-        .store
-        .write(move |db| {
+        .change(now, move |db| {
             credentials::issue(db, &shared.master, &who.actor, &client, expires_at, now)
         })
         .await?;
@@ -133,8 +132,9 @@ pub async fn revoke(
     let (reason, note) = body.finish(taken)?;
     let now = app.clock.now();
     let credential = app
-        .store
-        .write(move |db| credentials::revoke(db, &who.actor, &id, reason, note, now))
+        .change(now, move |db| {
+            credentials::revoke(db, &who.actor, &id, reason, note, now)
+        })
         .await?;
     Ok(web::Json(CredentialView::of(credential, now)))
 }

@@ -125,8 +125,7 @@ pub async fn request(
     };
     let (auto, now) = (app.settings.sandbox_auto_approve, app.clock.now());
     let grant = app
-        .store
-        .write(move |db| {
+        .change(now, move |db| {
             let grant = grants::request(db, &who.actor, &partner, new, auto, now)?;
             with_identifier(db, grant)
         })
@@ -169,8 +168,7 @@ async fn decide(
     body.finish(())?;
     let now = app.clock.now();
     let grant = app
-        .store
-        .write(move |db| {
+        .change(now, move |db| {
             let grant = grants::decide(db, &who.actor, &id, to, now)?;
             with_identifier(db, grant)
         })

@@ -74,8 +74,7 @@ pub async fn rotate(
     let now = app.clock.now();
     let fresh = fresh(&app, realm, alg, now).await?;
     let key = app
-        .store
-        .write(move |db| keys::rotate(db, &who.actor, fresh, now))
+        .change(now, move |db| keys::rotate(db, &who.actor, fresh, now))
         .await?;
     refresh(&app).await?;
     Ok(HttpResponse::Created().json(KeyView::from(key)))
@@ -92,8 +91,7 @@ pub(super) async fn ensure(
         return Ok(());
     }
     let fresh = fresh(app, realm, alg, now).await?;
-    app.store
-        .write(move |db| provision::introduce_first(db, fresh, now))
+    app.change(now, move |db| provision::introduce_first(db, fresh, now))
         .await?;
     refresh(app).await
 }

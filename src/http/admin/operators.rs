@@ -58,8 +58,9 @@ pub async fn create(
     let now = app.clock.now();
     let scopes = scopes.into_iter().collect();
     let operator = app
-        .store
-        .write(move |db| operators::create(db, &who.actor, name, scopes, now))
+        .change(now, move |db| {
+            operators::create(db, &who.actor, name, scopes, now)
+        })
         .await?;
     Ok(HttpResponse::Created().json(ClientView::from(operator)))
 }

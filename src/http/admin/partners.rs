@@ -85,8 +85,7 @@ pub async fn create(
     };
     let now = app.clock.now();
     let partner = app
-        .store
-        .write(move |db| partners::create(db, &who.actor, new, now))
+        .change(now, move |db| partners::create(db, &who.actor, new, now))
         .await?;
     Ok(HttpResponse::Created().json(PartnerView::from(partner)))
 }
@@ -127,8 +126,9 @@ async fn decide(
     let (reason,) = body.finish(reason)?;
     let now = app.clock.now();
     let partner = app
-        .store
-        .write(move |db| partners::decide(db, &who.actor, &id, to, now))
+        .change(now, move |db| {
+            partners::decide(db, &who.actor, &id, to, now)
+        })
         .await?;
     if let Some(reason) = reason {
         log::info!("partner {} is {to}: {reason}", partner.id);

@@ -116,8 +116,9 @@ pub async fn create(
     super::keys::ensure(&app, realm, alg).await?;
     let shared = app.clone();
     let (server, client) = app
-        .store
-        .write(move |db| resource_servers::create(db, &who.actor, &shared.addresses, new, now))
+        .change(now, move |db| {
+            resource_servers::create(db, &who.actor, &shared.addresses, new, now)
+        })
         .await?;
     Ok(HttpResponse::Created().json(ResourceServerView::from((server, Some(client)))))
 }

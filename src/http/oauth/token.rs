@@ -69,7 +69,7 @@ async fn answer(
     let granted = grant(desk, &asked).await?;
     let press = Press {
         ring: &app.ring,
-        store: &app.store,
+        tokens: &app.tokens,
         addresses: &app.addresses,
         token_ttl: app.settings.token_ttl,
         realm,
@@ -133,7 +133,7 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
     let used_header = request.headers().contains_key(AUTHORIZATION);
     let mut answer = HttpResponse::build(status(refusal, used_header));
     match refusal {
-        Refusal::Store(_) | Refusal::NoKey | Refusal::Signer(_) => {
+        Refusal::Store(_) | Refusal::Append(_) | Refusal::NoKey | Refusal::Signer(_) => {
             log::error!("no token could be given: {refusal:?}");
             answer.insert_header((RETRY_AFTER, "1"));
         }
@@ -163,7 +163,9 @@ fn status(refusal: &Refusal, used_header: bool) -> StatusCode {
         | Refusal::UnsupportedGrantType
         | Refusal::InvalidScope(_)
         | Refusal::InvalidTarget(_) => StatusCode::BAD_REQUEST,
-        Refusal::Store(_) | Refusal::NoKey | Refusal::Signer(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Store(_) | Refusal::Append(_) | Refusal::NoKey | Refusal::Signer(_) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the stories stand on.
 
+pub mod proxy;
 pub mod world;
 
 /// insta's `assert_snapshot!` with an inline snapshot that holds in every world of a loop.

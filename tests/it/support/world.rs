@@ -189,6 +189,43 @@ impl World {
         }
     }
 
+    /// Another running server on the same database, with the same keys and the same issuer.
+    pub async fn neighbour(&self) -> Self {
+        self.neighbour_with(&[]).await
+    }
+
+    /// The same with settings.
+    pub async fn neighbour_with(&self, settings: &[(&str, &str)]) -> Self {
+        let keys = self.path().join("keys").display().to_string();
+        let sqlite = format!("sqlite://{}/data/onyx.db", self.path().display());
+        let mut other = Self::prepare(Engine::Sqlite, &[]);
+        other.engine = self.engine;
+        let database = match self.engine {
+            Engine::Sqlite => sqlite,
+            Engine::Postgres => self.database_url(),
+        };
+        let issuer = self.setting("ONYX_BASE_URL").to_owned();
+        for (name, value) in [
+            ("ONYX_BASE_URL", issuer.as_str()),
+            ("ONYX_KEYS_DIR", &keys),
+            ("ONYX_DATABASE_URL", &database),
+        ] {
+            other.set(name, value);
+        }
+        settings
+            .iter()
+            .for_each(|(name, value)| other.set(name, value));
+        // Operators' credentials are found where the first left them.
+        std::fs::create_dir(other.path().join("data")).unwrap();
+        std::fs::copy(
+            self.path().join("data/operator.json"),
+            other.path().join("data/operator.json"),
+        )
+        .unwrap();
+        other.start().await;
+        other
+    }
+
     /// The folder that the server runs in.
     pub fn path(&self) -> &Path {
         self.folder.path()

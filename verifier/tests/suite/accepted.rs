@@ -97,9 +97,10 @@ fn time_is_judged_to_the_second() {
     assert_eq!(verdict_with(5, "exp", NOW - 5), expired);
     assert_eq!(verdict_with(0, "exp", NOW + 1), Ok(()));
     assert_eq!(verdict_with(0, "exp", NOW), expired);
-    assert_eq!(verdict_with(5, "nbf", NOW + 5), Ok(()));
-    assert_eq!(verdict_with(5, "nbf", NOW + 6), early);
-    assert_eq!(verdict_with(0, "nbf", NOW + 1), early);
+    assert_eq!(verdict_with(5, "nbf", NOW + 10), Ok(()));
+    assert_eq!(verdict_with(5, "nbf", NOW + 11), early);
+    assert_eq!(verdict_with(60, "nbf", NOW + 60), Ok(()));
+    assert_eq!(verdict_with(60, "nbf", NOW + 61), early);
     assert_eq!(verdict_with(0, "iat", NOW + 10), Ok(()));
     assert_eq!(verdict_with(60, "iat", NOW + 11), early);
     assert_eq!(verdict_with(u64::MAX, "exp", i64::MIN), expired);

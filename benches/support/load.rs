@@ -1,0 +1,135 @@
+//! Load over keep-alive connections, as light as it can be: it runs beside what it measures.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::server::Population;
+
+/// What a round of load found.
+pub struct Round {
+    pub rate: f64,
+    pub p50: f64,
+    pub p99: f64,
+}
+
+/// Whole requests, one a client.
+pub fn requests(population: &Population) -> Vec<Vec<u8>> {
+    let body = "grant_type=client_credentials";
+    let request = |id: &String| {
+        let basic = STANDARD.encode(format!("{id}:{}", population.secret));
+        format!(
+            "POST /sandbox/oauth2/token HTTP/1.1\r\nHost: bench\r\nAuthorization: Basic {basic}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
+    };
+    population.ids.iter().map(request).collect()
+}
+
+/// Sends requests, drawn at random, over so many connections for so long. Any answer but 200 ends it.
+pub fn drive(address: &str, requests: &[Vec<u8>], connections: usize, lasts: Duration) -> Round {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let local = tokio::task::LocalSet::new();
+    let requests: &'static [Vec<u8>] = requests.to_vec().leak();
+    let (latencies, elapsed) = local.block_on(&runtime, async {
+        let started = Instant::now();
+        let tasks: Vec<_> = (0..connections)
+            .map(|seed| {
+                tokio::task::spawn_local(one(
+                    address.to_owned(),
+                    requests,
+                    seed as u64,
+                    started + lasts,
+                ))
+            })
+            .collect();
+        let mut latencies = Vec::new();
+        for task in tasks {
+            latencies.extend(task.await.unwrap());
+        }
+        (latencies, started.elapsed())
+    });
+    // SAFETY is not at stake: the requests are leaked once a round, and the process ends soon.
+    let mut latencies: Vec<u32> = latencies;
+    latencies.sort_unstable();
+    let at =
+        |share: f64| f64::from(latencies[((latencies.len() - 1) as f64 * share) as usize]) / 1000.0;
+    Round {
+        rate: latencies.len() as f64 / elapsed.as_secs_f64(),
+        p50: at(0.5),
+        p99: at(0.99),
+    }
+}
+
+/// One connection's latencies, in microseconds.
+async fn one(address: String, requests: &'static [Vec<u8>], seed: u64, until: Instant) -> Vec<u32> {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut random = SmallRng::seed_from_u64(seed);
+    let (mut latencies, mut buffer) = (Vec::with_capacity(1 << 14), vec![0u8; 8192]);
+    while Instant::now() < until {
+        let sent = Instant::now();
+        stream
+            .write_all(&requests[random.random_range(0..requests.len())])
+            .await
+            .unwrap();
+        let mut filled = 0;
+        loop {
+            let read = stream.read(&mut buffer[filled..]).await.unwrap();
+            assert!(read > 0, "the server hung up");
+            filled += read;
+            if is_whole(&buffer[..filled]) {
+                break;
+            }
+        }
+        assert!(
+            buffer.starts_with(b"HTTP/1.1 200"),
+            "{}",
+            String::from_utf8_lossy(&buffer[..filled])
+        );
+        latencies.push(sent.elapsed().as_micros() as u32);
+    }
+    latencies
+}
+
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(head) = answer.windows(4).position(|w| w == b"\r\n\r\n") else {
+        return false;
+    };
+    let text = std::str::from_utf8(&answer[..head])
+        .unwrap()
+        .to_ascii_lowercase();
+    let length = text
+        .split("content-length: ")
+        .nth(1)
+        .and_then(|rest| rest.split("\r\n").next());
+    answer.len() >= head + 4 + length.unwrap().parse::<usize>().unwrap()
+}
+
+/// Whether the ops listener says ready.
+pub fn is_ready(ops: &str) -> bool {
+    exchange(
+        ops,
+        b"GET /readyz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n",
+    )
+    .is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+/// One request on a connection of its own.
+pub fn exchange(address: &str, request: &[u8]) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.write_all(request).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}

@@ -1,0 +1,4 @@
+//! What benchmarks of the whole server stand on: a database with clients, a server, a load.
+
+pub mod load;
+pub mod server;

@@ -1,0 +1,204 @@
+//! A database with as many clients as wanted, and the real server over it.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use onyx_auth::admin::grants::NewGrant;
+use onyx_auth::admin::partners::NewPartner;
+use onyx_auth::admin::{Actor, AdminError, grants, partners};
+use onyx_auth::app::App;
+use onyx_auth::clock::Clock;
+use onyx_auth::config::{Given, Settings};
+use onyx_auth::domain::client::{ClientKind, ClientState};
+use onyx_auth::domain::credential::{CredentialKind, CredentialState};
+use onyx_auth::domain::id::{ClientId, CredentialId};
+use onyx_auth::domain::partner::PartnerState;
+use onyx_auth::domain::realm::Realm;
+use onyx_auth::domain::scope::ScopeSet;
+use onyx_auth::domain::secret::PlainSecret;
+use onyx_auth::store::clients::{self, Client};
+use onyx_auth::store::credentials::{self, Credential};
+
+const SCOPES: [&str; 4] = [
+    "catalogue:read",
+    "orders:create",
+    "orders:read",
+    "usage:read",
+];
+/// Clients of one partner.
+const A_PARTNER: usize = 1000;
+
+/// Clients that all have one secret, which makes a million of them quick to make.
+pub struct Population {
+    pub ids: Vec<String>,
+    pub secret: String,
+}
+
+/// The settings of a server in a folder.
+pub fn environment(folder: &Path, database: Option<&str>) -> Vec<(String, String)> {
+    let pair = |name: &str, value: String| (name.to_owned(), value);
+    let sqlite = format!("sqlite://{}/onyx.db", folder.display());
+    let listen = free_address();
+    vec![
+        pair("ONYX_DATABASE_URL", database.map_or(sqlite, str::to_owned)),
+        pair("ONYX_KEYS_DIR", folder.join("keys").display().to_string()),
+        pair("ONYX_BASE_URL", format!("http://{listen}")),
+        pair("ONYX_LISTEN", listen),
+        pair("ONYX_OPS_LISTEN", free_address()),
+        pair("ONYX_LOG", "warn".to_owned()),
+    ]
+}
+
+/// Fills a fresh database.
+pub fn populate(env: &[(String, String)], size: usize) -> Population {
+    let given = Given {
+        env: env.iter().cloned().collect(),
+        ..Given::default()
+    };
+    let app = App::build(Settings::load(&given).unwrap(), Clock::system()).unwrap();
+    let now = app.clock.now();
+    let secret = PlainSecret::generate(Realm::Live).unwrap();
+    let hash = app.master.hash_secret(secret.expose().as_bytes());
+    let mut ids = Vec::with_capacity(size);
+    while ids.len() < size {
+        let count = A_PARTNER.min(size - ids.len());
+        let made = app.store.alone(now, |db| {
+            let actor = Actor::host();
+            let text = || "bench".to_owned();
+            let new = NewPartner {
+                name: text(),
+                legal_name: text(),
+                security_contact: text(),
+            };
+            let partner = partners::create(db, &actor, new, now)?.id;
+            partners::decide(db, &actor, &partner, PartnerState::Approved, now)?;
+            for scope in ScopeSet::of(&SCOPES).iter() {
+                let new = NewGrant {
+                    realm: Realm::Sandbox,
+                    scope: scope.clone(),
+                    resource: None,
+                    purpose: text(),
+                    lawful_basis: None,
+                    data_classes: Vec::new(),
+                    retention_days: 1,
+                    expires_at: now.plus(Duration::from_secs(24 * 3600)),
+                };
+                grants::request(db, &actor, &partner, new, true, now)?;
+            }
+            let mut made = Vec::with_capacity(count);
+            for _ in 0..count {
+                let client = Client {
+                    id: ClientId::generate(Realm::Sandbox, now),
+                    realm: Realm::Sandbox,
+                    kind: ClientKind::Partner,
+                    partner_id: Some(partner.clone()),
+                    resource_server_id: None,
+                    name: text(),
+                    state: ClientState::Active,
+                    scopes: ScopeSet::of(&SCOPES),
+                    default_scopes: None,
+                    token_ttl: None,
+                    expires_at: None,
+                    created_by: text(),
+                    created_at: now,
+                    updated_at: now,
+                };
+                clients::insert(db, &client)?;
+                let credential = Credential {
+                    id: CredentialId::generate(now),
+                    client_id: client.id.clone(),
+                    kind: CredentialKind::Secret,
+                    secret_hash: hash.clone(),
+                    pepper_version: 1,
+                    hint: secret.hint(),
+                    state: CredentialState::Active,
+                    expires_at: None,
+                    accepts_until: None,
+                    created_by: text(),
+                    created_at: now,
+                    revoked_at: None,
+                    revoked_by: None,
+                    revoked_reason: None,
+                    revoked_note: None,
+                };
+                credentials::insert(db, &credential)?;
+                made.push(client.id.to_string());
+            }
+            Ok::<_, AdminError>(made)
+        });
+        ids.extend(made.unwrap());
+    }
+    app.tokens.close();
+    Population {
+        ids,
+        secret: secret.expose().to_owned(),
+    }
+}
+
+/// A running server; killed when dropped.
+pub struct Server {
+    child: Child,
+    pub address: String,
+    /// From the start of the process to the first answer that it is ready.
+    pub ready_after: Duration,
+}
+
+impl Server {
+    pub fn start(env: &[(String, String)]) -> Self {
+        let value = |name: &str| {
+            env.iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, v)| v.clone())
+                .unwrap()
+        };
+        let started = Instant::now();
+        let child = Command::new(env!("CARGO_BIN_EXE_onyx-auth"))
+            .arg("serve")
+            .env_clear()
+            .envs(env.iter().cloned())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let ops = value("ONYX_OPS_LISTEN");
+        while !super::load::is_ready(&ops) {
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "the server did not start"
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Self {
+            child,
+            address: value("ONYX_LISTEN"),
+            ready_after: started.elapsed(),
+        }
+    }
+
+    /// Resident memory, in MiB.
+    pub fn resident(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib: f64 = line
+            .and_then(|l| l.trim().trim_end_matches(" kB").parse().ok())
+            .unwrap_or(0.0);
+        kib / 1024.0
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string()
+}

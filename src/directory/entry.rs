@@ -1,0 +1,140 @@
+//! One client with everything that decides about its tokens.
+
+use crate::domain::client::{ClientKind, ClientState};
+use crate::domain::id::{ClientId, PartnerId, ResourceServerId};
+use crate::domain::instant::Instant;
+use crate::domain::partner::PartnerState;
+use crate::domain::scope::{RESOURCE_SERVER_SCOPES, Scope, ScopeSet};
+use crate::store::clients::{self, Client};
+use crate::store::credentials::{self, Credential};
+use crate::store::grants::{self, Grant};
+use crate::store::{Db, StoreError, partners};
+
+/// A client as the token endpoint sees it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The client.
+    pub client: Client,
+    /// Its credentials that are not revoked.
+    pub credentials: Vec<Credential>,
+    /// Its partner's grants in this realm that were in force at the look.
+    pub grants: Vec<Grant>,
+    /// Whether its partner is approved; true for clients without a partner.
+    pub partner_approved: bool,
+}
+
+/// What a client holds at one audience: scopes, and the grants that they come from.
+#[derive(Clone, Debug, Default)]
+pub struct Holdings {
+    /// The scopes.
+    pub scopes: ScopeSet,
+    grants: Vec<Grant>,
+}
+
+/// Which audience is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// The realm's own API: the partner API, or the admin API.
+    Api,
+    /// The realm's issuer: its revocation feed.
+    Issuer,
+    /// A registered resource server.
+    ResourceServer(ResourceServerId),
+}
+
+impl Entry {
+    /// Whether the client may get tokens at all.
+    pub fn is_active(&self, now: Instant) -> bool {
+        self.client.state == ClientState::Active
+            && self.partner_approved
+            && self.client.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// What the client holds at an audience now. `None`: an audience that is not for its kind.
+    ///
+    /// A grant for one audience says nothing about another, even under the same name.
+    pub fn holdings(&self, audience: &Audience, now: Instant) -> Option<Holdings> {
+        match (self.client.kind, audience) {
+            (ClientKind::Operator, Audience::Api) => {
+                Some(Holdings::unbounded(self.client.scopes.clone()))
+            }
+            (ClientKind::ResourceServer, Audience::Issuer) => {
+                let scopes = self
+                    .client
+                    .scopes
+                    .intersection(&ScopeSet::of(RESOURCE_SERVER_SCOPES));
+                Some(Holdings::unbounded(scopes))
+            }
+            (ClientKind::Partner, Audience::Api) => Some(self.granted(None, now)),
+            (ClientKind::Partner, Audience::ResourceServer(id)) => {
+                Some(self.granted(Some(id), now))
+            }
+            _ => None,
+        }
+    }
+
+    fn granted(&self, server: Option<&ResourceServerId>, now: Instant) -> Holdings {
+        let counts = |g: &&Grant| {
+            g.resource_server_id.as_ref() == server
+                && now < g.expires_at
+                && self.client.scopes.contains(&g.scope)
+        };
+        let grants: Vec<Grant> = self.grants.iter().filter(counts).cloned().collect();
+        Holdings {
+            scopes: grants.iter().map(|g| g.scope.clone()).collect(),
+            grants,
+        }
+    }
+}
+
+impl Holdings {
+    fn unbounded(scopes: ScopeSet) -> Self {
+        Self {
+            scopes,
+            grants: Vec::new(),
+        }
+    }
+
+    /// When the first of these scopes stops being held; `None`: no end is set.
+    ///
+    /// A scope with several grants is held until the last of them ends.
+    pub fn end_of(&self, scopes: &ScopeSet) -> Option<Instant> {
+        let end = |scope: &Scope| {
+            self.grants
+                .iter()
+                .filter(|g| g.scope == *scope)
+                .map(|g| g.expires_at)
+                .max()
+        };
+        scopes.iter().filter_map(end).min()
+    }
+}
+
+/// Reads a client and all that it holds. `None`: unknown.
+///
+/// An unknown id costs the same queries as a known one: nobody learns from the time which it was.
+pub(super) fn load(db: &mut Db, id: &ClientId, now: Instant) -> Result<Option<Entry>, StoreError> {
+    let client = clients::find(db, id)?;
+    let credentials = credentials::unrevoked(db, id)?;
+    let stand_in = PartnerId::generate(now);
+    let of_partner = client
+        .as_ref()
+        .is_none_or(|client| client.partner_id.is_some());
+    let partner_id = client
+        .as_ref()
+        .and_then(|client| client.partner_id.as_ref())
+        .unwrap_or(&stand_in);
+    let (partner_approved, grants) = if of_partner {
+        let partner = partners::find(db, partner_id)?;
+        let approved = partner.is_some_and(|p| p.state == PartnerState::Approved);
+        (approved, grants::in_force(db, partner_id, id.realm(), now)?)
+    } else {
+        (true, Vec::new())
+    };
+    Ok(client.map(|client| Entry {
+        client,
+        credentials,
+        grants,
+        partner_approved,
+    }))
+}

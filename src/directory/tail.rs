@@ -1,0 +1,85 @@
+//! The thread that keeps the directory true.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::Shared;
+use crate::store::Store;
+use crate::store::tail::Tail;
+
+/// How long to wait before the database is tried again.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// Follows changes until it is dropped.
+pub(super) struct Follower {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Follower {
+    /// Starts following on a thread of its own, from a tail that is connected already.
+    pub(super) fn start(store: Store, tail: Tail, shared: &Arc<Shared>) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, shared) = (Arc::clone(&stop), Arc::downgrade(shared));
+        let thread = std::thread::Builder::new()
+            .name("directory".to_owned())
+            .spawn(move || follow(&store, tail, &shared, &stopped))?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // A thread that is stuck in a dead connection ends with the process.
+        if let Some(thread) = self.thread.take().filter(JoinHandle::is_finished) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn follow(store: &Store, mut tail: Tail, shared: &Weak<Shared>, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let news = tail.next();
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        match news {
+            Ok(news) => {
+                if let Some(news) = news {
+                    shared.hear(&news.touched);
+                }
+                shared.heard_at(tail.asked());
+            }
+            Err(error) => {
+                log::warn!("the directory hears nothing from the database: {error}");
+                let Some(fresh) = reconnect(store, stop) else {
+                    return;
+                };
+                tail = fresh;
+                // What happened in between was not heard: everything is looked at again. Only
+                // then does silence count as over.
+                shared.forget_all();
+                shared.heard_at(tail.asked());
+                log::info!("the directory hears the database again");
+            }
+        }
+    }
+}
+
+/// A new tail, however long it takes. `None`: told to stop.
+fn reconnect(store: &Store, stop: &AtomicBool) -> Option<Tail> {
+    while !stop.load(Ordering::Relaxed) {
+        match Tail::connect(store) {
+            Ok(tail) => return Some(tail),
+            Err(error) => log::debug!("not yet: {error}"),
+        }
+        std::thread::sleep(RETRY);
+    }
+    None
+}

@@ -1,0 +1,122 @@
+//! Many small durable appends become few transactions.
+//!
+//! Whoever appends waits until its row is durable, and shares the wait with all who
+//! append at the same time: one commit serves them all. This room refuses to know
+//! what the rows mean.
+
+mod writer;
+
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::store::{Db, Store, StoreError};
+
+/// Rows that may wait. More would only wait longer than their callers do.
+const QUEUE: usize = 4096;
+/// How long a caller waits for its row.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A row that knows how it and its like are written.
+pub trait Row: Sized + Send + 'static {
+    /// Writes the rows within a transaction; the same rows come again where it failed.
+    fn write_all(db: &mut Db, rows: &[&Self]) -> Result<(), StoreError>;
+}
+
+/// A row could not be made durable.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Too many rows wait already.
+    #[error("too many rows wait to be written")]
+    Full,
+    /// The writer has ended, or did not come round in time.
+    #[error("the row was not written in time")]
+    Unwritten,
+    /// The database refused the row.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A row with the one who waits for it.
+struct Append<R> {
+    row: R,
+    done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// The way in to the writer.
+pub struct Journal<R> {
+    /// `None` once it is closed.
+    queue: Mutex<Option<mpsc::Sender<Append<R>>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl<R: Row> Journal<R> {
+    /// Starts the writer over a database, on a thread of its own.
+    pub fn open(store: Store) -> std::io::Result<Self> {
+        Self::with_queue(store, QUEUE)
+    }
+
+    fn with_queue(store: Store, length: usize) -> std::io::Result<Self> {
+        let (queue, rows) = mpsc::channel(length);
+        let writer = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer::run(&store, rows))?;
+        Ok(Self {
+            queue: Mutex::new(Some(queue)),
+            writer: Mutex::new(Some(writer)),
+        })
+    }
+
+    /// Appends a row; it is durable when this returns.
+    ///
+    /// # Errors
+    /// The row is not known to be durable. After `Unwritten` it may be written yet.
+    pub async fn append(&self, row: R) -> Result<(), AppendError> {
+        let (done, written) = oneshot::channel();
+        let queue = self
+            .queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let queue = queue.ok_or(AppendError::Unwritten)?;
+        queue
+            .try_send(Append { row, done })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => AppendError::Full,
+                mpsc::error::TrySendError::Closed(_) => AppendError::Unwritten,
+            })?;
+        match tokio::time::timeout(PATIENCE, written).await {
+            Ok(Ok(written)) => Ok(written?),
+            Ok(Err(_)) | Err(_) => Err(AppendError::Unwritten),
+        }
+    }
+
+    /// Takes no more rows, and waits until those that wait are written. Blocks.
+    pub fn close(&self) {
+        drop(
+            self.queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let writer = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if writer.is_some_and(|writer| writer.join().is_err()) {
+            log::error!("the journal's writer ended in a panic");
+        }
+    }
+}
+
+impl<R> std::fmt::Debug for Journal<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Journal")
+    }
+}
+
+#[cfg(test)]
+mod tests;

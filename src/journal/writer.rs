@@ -1,0 +1,63 @@
+//! The one writer: takes what waits, writes it in one transaction, tells who waited.
+
+use tokio::sync::mpsc::Receiver;
+
+use super::{Append, Row};
+use crate::store::{Store, StoreError};
+
+/// The most rows in one transaction.
+const BATCH: usize = 256;
+
+/// Writes until the queue is closed and empty.
+///
+/// It blocks for the first row and then takes what is there without waiting for more:
+/// while one transaction commits, the next batch gathers by itself.
+pub(super) fn run<R: Row>(store: &Store, mut rows: Receiver<Append<R>>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return log::error!("the journal has no runtime: {error}"),
+    };
+    runtime.block_on(async {
+        let mut batch = Vec::with_capacity(BATCH);
+        while rows.recv_many(&mut batch, BATCH).await > 0 {
+            write(store, &mut batch).await;
+        }
+    });
+}
+
+async fn write<R: Row>(store: &Store, batch: &mut Vec<Append<R>>) {
+    let rows: Vec<&R> = batch.iter().map(|append| &append.row).collect();
+    match store.write_in_place(|db| R::write_all(db, &rows)).await {
+        Ok(()) => batch.drain(..).for_each(|append| answer(append, Ok(()))),
+        // The database refused something: each row alone, so that a bad one costs one caller.
+        Err(
+            error @ (StoreError::Failed(_) | StoreError::Duplicate(_) | StoreError::Dangling(_)),
+        ) => {
+            log::warn!(
+                "a batch of {} rows failed, each is tried alone: {error:?}",
+                batch.len()
+            );
+            for append in batch.drain(..) {
+                let written = store
+                    .write_in_place(|db| R::write_all(db, &[&append.row]))
+                    .await;
+                answer(append, written);
+            }
+        }
+        // The database is not there: trying again would only let more callers wait.
+        Err(error) => {
+            let reason = error.to_string();
+            batch
+                .drain(..)
+                .for_each(|append| answer(append, Err(StoreError::Unreachable(reason.clone()))));
+        }
+    }
+}
+
+fn answer<R>(append: Append<R>, written: Result<(), StoreError>) {
+    // Who no longer waits has had its answer: none.
+    let _ = append.done.send(written);
+}
