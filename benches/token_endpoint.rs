@@ -18,7 +18,7 @@
 
 mod support;
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
@@ -98,11 +98,13 @@ fn measure(size: usize, active: usize, rounds: usize, lasts: Duration, database:
 
     let server = Server::start(&env);
     let bare_address = free_address();
-    let mut bare = Command::new(std::env::current_exe().unwrap())
-        .args(["--bare", &bare_address])
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
+    let _bare = Bare(
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--bare", &bare_address])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
     while std::net::TcpStream::connect(&bare_address).is_err() {
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -118,8 +120,6 @@ fn measure(size: usize, active: usize, rounds: usize, lasts: Duration, database:
         bares.push(drive(&bare_address, &requests, CONNECTIONS, lasts));
         ours.push(drive(&server.address, &requests, CONNECTIONS, lasts));
     }
-    bare.kill().unwrap();
-    bare.wait().unwrap();
     let ratios = ours
         .iter()
         .zip(&bares)
@@ -135,6 +135,16 @@ fn measure(size: usize, active: usize, rounds: usize, lasts: Duration, database:
         server.ready_after.as_secs_f64() * 1000.0,
         server.resident(),
     );
+}
+
+/// The bare handler's process; killed when dropped.
+struct Bare(Child);
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn figure(rounds: &[Round], of: impl Fn(&Round) -> f64) -> f64 {
@@ -178,7 +188,7 @@ fn bare(address: &str) {
     });
 }
 
-async fn sign(key: web::Data<EcdsaKeyPair>) -> HttpResponse {
+async fn sign(key: web::Data<EcdsaKeyPair>, _form: web::Bytes) -> HttpResponse {
     let now = chrono::Utc::now().timestamp();
     let client = "cl_sbx_01ARZ3NDEKTSV4RRFFQ69G5FAV";
     let claims = format!(

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -19,7 +20,7 @@ pub struct Round {
 }
 
 /// Whole requests, one a client.
-pub fn requests(population: &Population) -> Vec<Vec<u8>> {
+pub fn requests(population: &Population) -> Arc<[Vec<u8>]> {
     let body = "grant_type=client_credentials";
     let request = |id: &String| {
         let basic = STANDARD.encode(format!("{id}:{}", population.secret));
@@ -34,20 +35,24 @@ pub fn requests(population: &Population) -> Vec<Vec<u8>> {
 }
 
 /// Sends requests, drawn at random, over so many connections for so long. Any answer but 200 ends it.
-pub fn drive(address: &str, requests: &[Vec<u8>], connections: usize, lasts: Duration) -> Round {
+pub fn drive(
+    address: &str,
+    requests: &Arc<[Vec<u8>]>,
+    connections: usize,
+    lasts: Duration,
+) -> Round {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     let local = tokio::task::LocalSet::new();
-    let requests: &'static [Vec<u8>] = requests.to_vec().leak();
     let (latencies, elapsed) = local.block_on(&runtime, async {
         let started = Instant::now();
         let tasks: Vec<_> = (0..connections)
             .map(|seed| {
                 tokio::task::spawn_local(one(
                     address.to_owned(),
-                    requests,
+                    Arc::clone(requests),
                     seed as u64,
                     started + lasts,
                 ))
@@ -59,7 +64,6 @@ pub fn drive(address: &str, requests: &[Vec<u8>], connections: usize, lasts: Dur
         }
         (latencies, started.elapsed())
     });
-    // SAFETY is not at stake: the requests are leaked once a round, and the process ends soon.
     let mut latencies: Vec<u32> = latencies;
     latencies.sort_unstable();
     let at =
@@ -72,7 +76,7 @@ pub fn drive(address: &str, requests: &[Vec<u8>], connections: usize, lasts: Dur
 }
 
 /// One connection's latencies, in microseconds.
-async fn one(address: String, requests: &'static [Vec<u8>], seed: u64, until: Instant) -> Vec<u32> {
+async fn one(address: String, requests: Arc<[Vec<u8>]>, seed: u64, until: Instant) -> Vec<u32> {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let mut random = SmallRng::seed_from_u64(seed);

@@ -41,9 +41,29 @@ pub(super) enum Verb {
     },
 }
 
+/// What the answer to `issue` has: a mistyped field must not cost a secret that is shown once.
+const ISSUED: [&str; 15] = [
+    "id",
+    "state",
+    "usable",
+    "client_id",
+    "kind",
+    "hint",
+    "expires_at",
+    "accepts_until",
+    "created_by",
+    "created_at",
+    "revoked_at",
+    "revoked_by",
+    "revoked_reason",
+    "revoked_note",
+    "secret",
+];
+
 pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
     match verb {
         Verb::Issue { client, expires_at } => {
+            output.expect_fields(&ISSUED)?;
             let body = json!({ "kind": "secret", "expires_at": expires_at });
             let issued = admin
                 .post(&format!("/clients/{client}/credentials"), &body)

@@ -77,7 +77,7 @@ pub(super) fn on_host(verb: &HostVerb, output: &Output) -> Done {
         HostVerb::Recover(_) => operators::recover(db, &app.master, loopback, now),
     })?;
     let file = CredentialFile {
-        server: app.settings.base_url.clone(),
+        server: app.settings.admin_url(),
         client_id: issued.credential.client_id.to_string(),
         client_secret: issued.secret.expose().to_owned().into(),
     };

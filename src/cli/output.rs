@@ -1,5 +1,7 @@
 //! Data for people and for scripts.
 
+use std::io::Write;
+
 use clap::Args;
 use comfy_table::{Table, presets};
 use serde_json::Value;
@@ -30,18 +32,26 @@ impl Output {
         self.0.json
     }
 
+    /// Refuses a `--field` that the answer will not have, before anything is done for it.
+    pub(super) fn expect_fields(&self, known: &[&str]) -> Result<(), Failure> {
+        match &self.0.field {
+            Some(name) if !known.contains(&name.as_str()) => Err(no_such_field(name, known)),
+            _ => Ok(()),
+        }
+    }
+
     /// Prints one record.
     pub(super) fn record(&self, record: &Value) -> Result<(), Failure> {
         if self.0.json {
-            println!("{record:#}");
+            line(&format!("{record:#}"))?;
         } else if let Some(name) = &self.0.field {
-            println!("{}", field(record, name)?);
+            line(&field(record, name)?)?;
         } else {
             let mut table = table();
             for (name, value) in record.as_object().into_iter().flatten() {
                 table.add_row([name.as_str(), &plain(value)]);
             }
-            println!("{table}");
+            line(&table.to_string())?;
         }
         Ok(())
     }
@@ -54,12 +64,11 @@ impl Output {
             .map(Vec::as_slice)
             .unwrap_or_default();
         if self.0.json {
-            println!("{list:#}");
-            return Ok(());
+            return line(&format!("{list:#}"));
         }
         if let Some(name) = &self.0.field {
             for row in rows {
-                println!("{}", field(row, name)?);
+                line(&field(row, name)?)?;
             }
             return Ok(());
         }
@@ -72,11 +81,19 @@ impl Output {
                     .map(|name| row.get(name).map(plain).unwrap_or_default()),
             );
         }
-        println!("{table}");
+        line(&table.to_string())?;
         if let Some(cursor) = list.get("next_cursor").and_then(Value::as_str) {
             eprintln!("There are more: --cursor {cursor}");
         }
         Ok(())
+    }
+}
+
+/// Prints a line. A reader who has gone, as `head` goes, has seen enough.
+pub(super) fn line(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }
 
@@ -87,21 +104,21 @@ fn table() -> Table {
 }
 
 fn field(record: &Value, name: &str) -> Result<String, Failure> {
-    match record.get(name) {
-        Some(value) => Ok(plain(value)),
-        None => {
-            let names: Vec<_> = record
-                .as_object()
-                .into_iter()
-                .flatten()
-                .map(|(name, _)| name.as_str())
-                .collect();
-            Err(Failure::Usage(format!(
-                "--field {name}: no such field; there are {}",
-                names.join(", ")
-            )))
-        }
-    }
+    record.get(name).map(plain).ok_or_else(|| {
+        let names = record
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str());
+        no_such_field(name, &names.collect::<Vec<_>>())
+    })
+}
+
+fn no_such_field(name: &str, known: &[&str]) -> Failure {
+    Failure::Usage(format!(
+        "--field {name}: no such field; there are {}",
+        known.join(", ")
+    ))
 }
 
 /// A value without JSON's quotes; lists of plain values separated by spaces.

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::admin_client::{fetch_token, http};
 use super::credential_file::CredentialFile;
-use super::output::Output;
+use super::output::{Output, line};
 use super::settings::SettingFlags;
 use super::{Done, Failure, block_on, serve};
 use crate::admin::credentials::Issued;
@@ -70,14 +70,15 @@ pub(super) fn run(options: &Quickstart, output: &Output) -> Done {
 fn prepare(app: &App) -> Result<(String, CredentialFile), Failure> {
     let (operator, client) = (remembered(OPERATOR)?, remembered(DEMO)?);
     let now = app.clock.now();
+    let (base, admin) = (app.settings.base_url.clone(), app.settings.admin_url());
     let demo = app.store.alone(now, |db| {
         demo::prepare(db, &app.master, operator.as_ref(), client.as_ref(), now)
     })?;
     if let Some(issued) = &demo.operator {
-        credential_file(app, issued).write(Path::new(OPERATOR))?;
+        credential_file(admin, issued).write(Path::new(OPERATOR))?;
     }
     if let Some(issued) = &demo.client {
-        credential_file(app, issued).write(Path::new(DEMO))?;
+        credential_file(base, issued).write(Path::new(DEMO))?;
     }
     Ok((
         demo.partner_id.to_string(),
@@ -96,9 +97,9 @@ fn remembered(path: &str) -> Result<Option<Remembered>, Failure> {
     }))
 }
 
-fn credential_file(app: &App, issued: &Issued) -> CredentialFile {
+fn credential_file(server: String, issued: &Issued) -> CredentialFile {
     CredentialFile {
-        server: app.settings.base_url.clone(),
+        server,
         client_id: issued.credential.client_id.to_string(),
         client_secret: issued.secret.expose().to_owned().into(),
     }
@@ -182,8 +183,7 @@ fn report(app: &App, shown: &Shown, exit: bool, output: &Output) -> Done {
             "client_secret": secret,
             "access_token": shown.access_token,
         });
-        println!("{shown}");
-        return Ok(());
+        return line(&shown.to_string());
     }
     let scopes = shown
         .me

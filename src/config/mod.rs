@@ -101,7 +101,7 @@ impl Settings {
             token_ttl: read.number("token_ttl", TOKEN_TTL),
             max_staleness: read.number("max_staleness", 1..=3600),
             client_cache: read.number("client_cache", 1..=10_000_000),
-            roles: read.list("roles", "a list of auth, admin, api, worker"),
+            roles: read.nonempty_list("roles", "a list of auth, admin, api, worker"),
             log: read.log_filter(),
             log_format: read.value("log_format", "text or json"),
             tls: read.tls(),
@@ -111,6 +111,17 @@ impl Settings {
             base_url,
         };
         read.finish(settings)
+    }
+
+    /// Where this machine reaches the admin API: its own listener, if that is on loopback.
+    pub fn admin_url(&self) -> String {
+        match self
+            .admin_listen
+            .filter(|address| address.ip().is_loopback())
+        {
+            Some(address) => format!("http://{address}"),
+            None => self.base_url.clone(),
+        }
     }
 
     /// The issuers and audiences that the base URL makes.

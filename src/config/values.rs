@@ -119,6 +119,15 @@ impl Reader {
         }
     }
 
+    pub(super) fn nonempty_list<T: FromStr>(&mut self, key: &str, wanted: &str) -> Vec<T> {
+        let before = self.problems.len();
+        let items = self.list(key, wanted);
+        if items.is_empty() && self.problems.len() == before {
+            self.complain(key, format!("must be {wanted}, at least one of them"));
+        }
+        items
+    }
+
     pub(super) fn database_url(&mut self) -> String {
         let url = self.text("database_url");
         if let Err(error) = Target::parse(&url) {

@@ -124,7 +124,13 @@ impl Problem {
             Rejection::NoCredentials => "token_missing",
             _ => "unavailable",
         });
-        let problem = Self::new(status, code, rejection.description());
+        let detail: Cow<'static, str> = match rejection {
+            Rejection::InsufficientScope { required } => {
+                format!("the token lacks the scope {required}").into()
+            }
+            other => other.description().into(),
+        };
+        let problem = Self::new(status, code, detail);
         match rejection
             .challenge(realm, resource_metadata)
             .map(|text| HeaderValue::from_str(&text))

@@ -78,3 +78,11 @@ pub enum OpenError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+impl OpenError {
+    /// The first line of what the library says: more lines repeat it, and may repeat the URL.
+    pub(super) fn connect(error: &dyn std::fmt::Display) -> Self {
+        let text = error.to_string();
+        Self::Connect(text.lines().next().unwrap_or_default().to_owned())
+    }
+}

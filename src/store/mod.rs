@@ -71,10 +71,17 @@ impl Store {
     /// Does not migrate: see [`Store::migrate`].
     pub fn open(url: &str) -> Result<Self, OpenError> {
         let target = Target::parse(url)?;
+        if let Target::Sqlite(path) = &target {
+            prepare_file(path)?;
+        }
+        // Tried once by hand: a pool would try for seconds, and keep the cause to itself.
+        drop(
+            Manager(target.clone())
+                .open()
+                .map_err(|error| OpenError::connect(&error))?,
+        );
         let (readers, writers) = match &target {
-            Target::Sqlite(path) => {
-                prepare_file(path)?;
-                // The writer first: it is the one that turns the journal to WAL.
+            Target::Sqlite(_) => {
                 let writers = Lane::open(&target, 1)?;
                 (Lane::open(&target, READERS)?, writers)
             }
@@ -176,10 +183,14 @@ impl Lane {
     fn open(target: &Target, size: u32) -> Result<Self, OpenError> {
         let pool = r2d2::Pool::builder()
             .max_size(size)
-            .min_idle(Some(1))
+            // No spare connections: they would be opened in the background, and a short command
+            // could end while libpq is at it.
+            .min_idle(Some(0))
             .connection_timeout(PATIENCE)
+            // Who asked for the connection is told, and tells.
+            .error_handler(Box::new(r2d2::NopErrorHandler))
             .build(Manager(target.clone()))
-            .map_err(|e| OpenError::Connect(e.to_string()))?;
+            .map_err(|error| OpenError::connect(&error))?;
         Ok(Self {
             pool,
             permits: Arc::new(Semaphore::new(size as usize)),

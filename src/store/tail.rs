@@ -27,7 +27,7 @@ impl Tail {
     pub fn connect(store: &Store) -> Result<Self, OpenError> {
         let open = Manager(store.target().clone()).open();
         let now = Instant::now();
-        let mut db = open.map_err(|error| OpenError::Connect(error.to_string()))?;
+        let mut db = open.map_err(|error| OpenError::connect(&error))?;
         listen(&mut db)?;
         // Listening first: what commits between the two is told and not missed.
         let seq = changes::head(&mut db)?;
