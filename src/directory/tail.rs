@@ -45,7 +45,7 @@ impl Drop for Follower {
 
 fn follow(store: &Store, mut tail: Tail, shared: &Weak<Shared>, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
-        let news = tail.next();
+        let news = tail.news();
         let Some(shared) = shared.upgrade() else {
             return;
         };

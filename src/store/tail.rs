@@ -40,7 +40,7 @@ impl Tail {
     }
 
     /// Waits a little for news. `None`: there was none, and the database says so.
-    pub fn next(&mut self) -> Result<Option<News>, StoreError> {
+    pub fn news(&mut self) -> Result<Option<News>, StoreError> {
         std::thread::sleep(LOOK);
         if !self.should_ask()? {
             return Ok(None);

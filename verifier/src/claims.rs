@@ -103,7 +103,6 @@ pub struct StatusListRef {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 

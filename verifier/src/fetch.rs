@@ -186,7 +186,6 @@ fn fresh_for(headers: &HeaderMap) -> Option<Duration> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 

@@ -218,7 +218,6 @@ fn signature_key(wire: Value) -> Option<Jwk> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 

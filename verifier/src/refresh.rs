@@ -163,7 +163,6 @@ fn chain(error: &dyn Error) -> String {
 mod server;
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use tokio::time::sleep;
 

@@ -48,7 +48,6 @@ impl Answer {
 }
 
 impl Server {
-    #[expect(clippy::unwrap_used, reason = "a test may panic")]
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
