@@ -134,6 +134,7 @@ impl DerefMut for Change<'_> {
 }
 
 /// The channel on which PostgreSQL tells nodes that there is something to read.
+#[cfg(feature = "postgres")]
 pub(super) const CHANNEL: &str = "onyx_changes";
 
 /// Wakes the nodes when the transaction commits; SQLite's poll instead.

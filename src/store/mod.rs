@@ -71,8 +71,10 @@ impl Store {
     /// Does not migrate: see [`Store::migrate`].
     pub fn open(url: &str) -> Result<Self, OpenError> {
         let target = Target::parse(url)?;
-        if let Target::Sqlite(path) = &target {
-            prepare_file(path)?;
+        match &target {
+            Target::Sqlite(path) => prepare_file(path)?,
+            #[cfg(feature = "postgres")]
+            Target::Postgres(_) => {}
         }
         // Tried once by hand: a pool would try for seconds, and keep the cause to itself.
         drop(

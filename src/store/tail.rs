@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use diesel::prelude::*;
-
 use super::Store;
 use super::changes::{self, News};
 use super::db::{Db, Manager};
@@ -86,6 +84,7 @@ fn listen(db: &mut Db) -> Result<(), StoreError> {
         Db::Sqlite(_) => {}
         #[cfg(feature = "postgres")]
         Db::Postgres(conn) => {
+            use diesel::RunQueryDsl;
             diesel::sql_query(format!("LISTEN {}", changes::CHANNEL)).execute(conn)?;
         }
     }
