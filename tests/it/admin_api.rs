@@ -194,7 +194,7 @@ async fn an_operator_makes_another_with_fewer_rights() {
                 json!({ "name": "x", "scopes": ["clients:read"] }),
             )
             .await;
-        assert_snapshot!(refused.problem(), @"403 insufficient_scope: The access token lacks a scope.");
+        assert_snapshot!(refused.problem(), @"403 insufficient_scope: the token lacks the scope operators:write");
 
         // A partner's client is no operator, whatever path asks for it.
         let who = world.sandbox_client(&["orders:read"]).await;

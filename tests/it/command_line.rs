@@ -390,7 +390,7 @@ async fn a_grant_for_live_is_decided_by_another_operators_credential() {
         ");
         assert_snapshot!(refused(&as_second(&["partner", "list"])), @"
         exit 1
-        onyx-auth: 403 insufficient_scope: The access token lacks a scope.
+        onyx-auth: 403 insufficient_scope: the token lacks the scope partners:read
         ");
         assert_eq!(
             world.cli(&["grant", "list", "--partner", &partner, "--field", "state"]),
