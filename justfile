@@ -16,6 +16,10 @@ lint:
 test *names:
     ./test {{ names }}
 
+# Kill servers under load, thousands of times, and look for lost tokens.
+torture rounds="2000":
+    ONYX_TORTURE={{ rounds }} ./test sigkill
+
 # The API documentation.
 doc:
     cargo doc --workspace --features postgres --no-deps --open

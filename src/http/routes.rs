@@ -194,8 +194,8 @@ impl Path {
         H::Output: Responder + 'static,
     {
         // HEAD wherever GET is served (RFC 9110 §9.1); the server leaves the body out.
-        self.method(Method::HEAD, handler.clone())
-            .method(Method::GET, handler)
+        self.method(Method::GET, handler.clone())
+            .method(Method::HEAD, handler)
     }
 
     fn post<H, A>(self, handler: H) -> Self

@@ -327,8 +327,8 @@ async fn another_method_is_told_what_the_path_takes() {
             .request(Method::DELETE, "/admin/v1/partners")
             .bearer_auth(&operator.token);
         let answer = Answer::of(request.send().await.unwrap()).await;
-        assert_eq!(answer.header("allow"), "GET, POST");
-        assert_snapshot!(answer.problem(), @"405 method_not_allowed: this path takes GET, POST");
+        assert_eq!(answer.header("allow"), "GET, HEAD, POST");
+        assert_snapshot!(answer.problem(), @"405 method_not_allowed: this path takes GET, HEAD, POST");
     }
 }
 

@@ -193,7 +193,18 @@ async fn the_partner_api_describes_itself_and_nothing_else_does() {
         ] {
             let answer = world.request(Method::POST, path).send().await.unwrap();
             let answer = Answer::of(answer).await;
-            assert_eq!((answer.status, answer.header("allow")), (405, "GET"));
+            assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD"));
+
+            let (head, get) = (
+                world.request(Method::HEAD, path),
+                world.request(Method::GET, path),
+            );
+            let head = Answer::of(head.send().await.unwrap()).await;
+            let get = Answer::of(get.send().await.unwrap()).await;
+            assert_eq!((head.status, head.text.as_str()), (200, ""));
+            for header in ["content-type", "cache-control", "content-length"] {
+                assert_eq!(head.header(header), get.header(header), "{path} {header}");
+            }
         }
     }
 }

@@ -174,6 +174,8 @@ fn the_effective_settings_are_printed_with_the_password_masked() {
     log = "info"
     log_format = "text"
     token_ttl = 60
+    max_staleness = 5
+    client_cache = 100000
     sandbox_auto_approve = true
     "#);
 
