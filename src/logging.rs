@@ -47,12 +47,37 @@ pub fn start(filter: &str, format: LogFormat) {
                     "{at} {:<5} {}{request} {}",
                     record.level(),
                     record.target(),
-                    record.args()
+                    one_line(&record.args().to_string())
                 )
             }
         }
     });
     if builder.try_init().is_err() {
         log::debug!("logging was started before");
+    }
+}
+
+/// The message with its control characters escaped: nobody writes a log line into another's.
+fn one_line(message: &str) -> String {
+    let escape = |c: char| {
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
+    message.chars().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn a_message_cannot_forge_a_line() {
+        assert_eq!(
+            one_line("ok\n2030 ERROR \u{1b}[31m é"),
+            "ok\\n2030 ERROR \\u{1b}[31m é"
+        );
     }
 }

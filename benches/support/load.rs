@@ -1,7 +1,5 @@
 //! Load over keep-alive connections, as light as it can be: it runs beside what it measures.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -118,22 +116,4 @@ fn is_whole(answer: &[u8]) -> bool {
         .nth(1)
         .and_then(|rest| rest.split("\r\n").next());
     answer.len() >= head + 4 + length.unwrap().parse::<usize>().unwrap()
-}
-
-/// Whether the ops listener says ready.
-pub fn is_ready(ops: &str) -> bool {
-    exchange(
-        ops,
-        b"GET /readyz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n",
-    )
-    .is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
-}
-
-/// One request on a connection of its own.
-pub fn exchange(address: &str, request: &[u8]) -> Option<String> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.write_all(request).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    Some(answer)
 }

@@ -1,6 +1,7 @@
 //! A database with as many clients as wanted, and the real server over it.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -162,7 +163,7 @@ impl Server {
             .spawn()
             .unwrap();
         let ops = value("ONYX_OPS_LISTEN");
-        while !super::load::is_ready(&ops) {
+        while !is_ready(&ops) {
             assert!(
                 started.elapsed() < Duration::from_secs(30),
                 "the server did not start"
@@ -201,4 +202,22 @@ pub fn free_address() -> String {
         .local_addr()
         .unwrap()
         .to_string()
+}
+
+/// Whether the ops listener says ready.
+fn is_ready(ops: &str) -> bool {
+    exchange(
+        ops,
+        b"GET /readyz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n",
+    )
+    .is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+/// One request on a connection of its own.
+fn exchange(address: &str, request: &[u8]) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.write_all(request).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
 }

@@ -1,6 +1,6 @@
 //! Why an operator's request is refused.
 
-use crate::keys::provision::KeyError;
+use crate::keys::error::KeyError;
 use crate::store::StoreError;
 
 /// A refused change. What it prints is for the operator.

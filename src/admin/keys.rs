@@ -16,7 +16,7 @@ pub fn rotate(
     fresh: StoredKey,
     now: Instant,
 ) -> Result<StoredKey, AdminError> {
-    let key = provision::introduce(db, fresh, now).map_err(provision::KeyError::from)?;
+    let key = provision::introduce(db, fresh, now).map_err(crate::keys::error::KeyError::from)?;
     log::info!(
         "{} key {} made for {}, signs from {}, by {actor}",
         key.alg,

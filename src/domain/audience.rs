@@ -2,6 +2,9 @@
 
 use super::realm::Realm;
 
+/// The longest identifier of a resource server, in bytes.
+pub const MAX_IDENTIFIER: usize = 1024;
+
 /// The audiences that every server has, built from its base URL.
 #[derive(Clone, Debug)]
 pub struct Addresses {

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
@@ -14,21 +15,27 @@ use super::problem::{FieldFault, Problem};
 /// No request body is larger than this many bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
+/// How long a body may take to arrive: who sends a byte a second holds a connection for ever.
+pub const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
     /// Over [`MAX_BODY`].
     TooLarge,
+    /// Not there within [`BODY_PATIENCE`].
+    Slow,
     /// The connection broke, or the transfer coding is wrong.
     Broken,
 }
 
 /// Reads a whole body of at most [`MAX_BODY`] bytes.
 pub async fn bytes(payload: web::Payload) -> Result<web::Bytes, BodyError> {
-    match payload.to_bytes_limited(MAX_BODY).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err(BodyError::Broken),
-        Err(_) => Err(BodyError::TooLarge),
+    match tokio::time::timeout(BODY_PATIENCE, payload.to_bytes_limited(MAX_BODY)).await {
+        Ok(Ok(Ok(bytes))) => Ok(bytes),
+        Ok(Ok(Err(_))) => Err(BodyError::Broken),
+        Ok(Err(_)) => Err(BodyError::TooLarge),
+        Err(_) => Err(BodyError::Slow),
     }
 }
 
@@ -52,6 +59,11 @@ impl From<BodyError> for Problem {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",
                 "a body has at most 65,536 bytes",
+            ),
+            BodyError::Slow => Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "slow_body",
+                "the body did not arrive within 10 seconds",
             ),
             BodyError::Broken => Problem::new(
                 StatusCode::BAD_REQUEST,

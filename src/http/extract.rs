@@ -35,11 +35,10 @@ macro_rules! rights {
 }
 
 rights!(
-    /// Any valid token of a partner.
+    /// Any valid token of the right kind.
     AnyScope = None,
     ClientsRead = Some("clients:read"),
     ClientsWrite = Some("clients:write"),
-    CredentialsIssue = Some("credentials:issue"),
     CredentialsRevoke = Some("credentials:revoke"),
     GovernanceWrite = Some("governance:write"),
     GrantsDecide = Some("grants:decide"),
@@ -71,7 +70,16 @@ pub struct Granted<R> {
 pub struct Operator<R> {
     /// Who acts.
     pub actor: Actor,
+    caller: Caller,
     right: PhantomData<R>,
+}
+
+impl<R> Operator<R> {
+    /// Demands a scope that depends on what the request is about.
+    pub fn require(&self, scope: &str) -> Result<(), Problem> {
+        let refuse = |rejection| Problem::refused(&rejection, Realm::Admin.as_str(), None);
+        self.caller.require_scope(scope).map_err(refuse)
+    }
 }
 
 impl<R: Right> FromRequest for Granted<R> {
@@ -118,6 +126,7 @@ impl<R: Right> FromRequest for Operator<R> {
             match client.filter(|id| id.realm() == Realm::Admin && gate.realm == Realm::Admin) {
                 Some(id) => Ok(Self {
                     actor: Actor::operator(id),
+                    caller,
                     right: PhantomData,
                 }),
                 None => Err(gate.refuse(&Rejection::InvalidToken(TokenFault::WrongAudience))),

@@ -33,6 +33,10 @@ pub async fn readyz(app: web::Data<App>) -> HttpResponse {
         );
         reasons.push("stale");
     }
+    if !app.tokens.is_running() {
+        log::error!("not ready: the journal's writer has ended");
+        reasons.push("journal");
+    }
     if reasons.is_empty() {
         HttpResponse::Ok().json(Readiness {
             ready: true,

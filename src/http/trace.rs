@@ -4,7 +4,7 @@ use std::time::Instant as Stopwatch;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
@@ -47,6 +47,10 @@ pub async fn request<B: MessageBody>(
         let headers = answer.headers_mut();
         if let Ok(value) = HeaderValue::from_str(id.as_str()) {
             headers.insert(REQUEST_ID.clone(), value);
+        }
+        if !headers.contains_key(CACHE_CONTROL) {
+            // What is for one caller is kept by no cache; what is for all says so itself.
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         headers.insert(NOSNIFF.clone(), HeaderValue::from_static("nosniff"));
         Ok(answer)

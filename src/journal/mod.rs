@@ -93,6 +93,12 @@ impl<R: Row> Journal<R> {
         }
     }
 
+    /// Whether rows can be written: the writer lives.
+    pub fn is_running(&self) -> bool {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.as_ref().is_some_and(|writer| !writer.is_finished())
+    }
+
     /// Takes no more rows, and waits until those that wait are written. Blocks.
     pub fn close(&self) {
         drop(

@@ -40,7 +40,7 @@ async fn write<R: Row>(store: &Store, batch: &mut Vec<Append<R>>) {
                 "a batch of {} rows failed, each is tried alone: {error:?}",
                 batch.len()
             );
-            for append in batch.drain(..) {
+            for append in batch.drain(..).filter(|append| !append.done.is_closed()) {
                 let written = store
                     .write_in_place(|db| R::write_all(db, &[&append.row]))
                     .await;

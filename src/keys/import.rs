@@ -11,54 +11,15 @@ use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::pkcs8::EncodePrivateKey;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::file::{self, KeyFileError};
+use super::error::{ImportError, KeyError};
+use super::file;
 use super::master::MasterKey;
-use super::provision::{self, KeyError};
+use super::provision;
 use crate::domain::Algorithm;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::store::changes::Change;
 use crate::store::signing_keys;
-
-/// A PEM file cannot be imported; each says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum ImportError {
-    /// The folder cannot be listed.
-    #[error("keys_dir: {path}: {cause}")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        cause: std::io::Error,
-    },
-    /// The file cannot be used.
-    #[error("keys_dir: {0}")]
-    File(#[from] KeyFileError),
-    /// The name does not say what the key is for.
-    #[error("keys_dir: {0} must be named {{sandbox|live|admin}}.{{es256|rs256|ps256|eddsa}}.pem")]
-    Name(PathBuf),
-    /// The content is no private key.
-    #[error(
-        "keys_dir: {path} is not one PKCS#8 (or RSA PKCS#1) private key in PEM for {alg}; convert it with \
-         `openssl pkcs8 -topk8 -nocrypt`"
-    )]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What its name says it is for.
-        alg: Algorithm,
-    },
-    /// Another file holds the same key.
-    #[error(
-        "keys_dir: {path} holds the same key as {other}; a key serves one realm and one algorithm, so make one for each"
-    )]
-    Twice {
-        /// The file.
-        path: PathBuf,
-        /// The one before it.
-        other: PathBuf,
-    },
-}
 
 /// Imports every PEM key of the folder that the database does not know yet; answers their kids.
 ///

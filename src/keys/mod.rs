@@ -3,6 +3,7 @@
 //! Nothing outside this room holds a private key, and nothing in it prints one.
 //! It refuses to know who asks for a signature.
 
+pub mod error;
 pub mod file;
 pub mod generate;
 pub mod import;

@@ -1,36 +1,17 @@
 //! How a key comes into the database: generated, imported, or as another's successor.
 
-use super::generate::{self, GenerateError};
-use super::import::ImportError;
+use super::error::KeyError;
+use super::generate;
 use super::master::MasterKey;
-use super::ring::{PUBLISH_LEAD, PUBLISH_TAIL, RingError};
-use super::sealed::{self, SealError};
-use super::signer::{SignerError, SigningKey};
+use super::ring::{PUBLISH_LEAD, PUBLISH_TAIL};
+use super::sealed;
+use super::signer::SigningKey;
 use crate::domain::Algorithm;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::store::changes::{Change, Subject};
 use crate::store::signing_keys::{self, StoredKey};
 use crate::store::{Db, StoreError};
-
-/// A key could not be made or stored.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    #[error(transparent)]
-    Generate(#[from] GenerateError),
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    #[error(transparent)]
-    Signer(#[from] SignerError),
-    #[error(transparent)]
-    Import(#[from] ImportError),
-    #[error(transparent)]
-    Ring(#[from] RingError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("the public key could not be written")]
-    Jwk(#[from] serde_json::Error),
-}
 
 /// The row for a private key that is published, and signs, from now on.
 pub fn stored(

@@ -19,12 +19,15 @@ use super::refusal::Refusal;
 use super::request::TokenRequest;
 use crate::directory::{Audience, Directory, Entry, Holdings};
 use crate::domain::Algorithm;
-use crate::domain::audience::Addresses;
+use crate::domain::audience::{Addresses, MAX_IDENTIFIER};
 use crate::domain::client::ClientKind;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::keys::MasterKey;
+
+/// The most audiences of one token.
+const MAX_RESOURCES: usize = 16;
 
 /// Where the answers come from.
 #[derive(Clone, Copy)]
@@ -132,6 +135,11 @@ async fn negotiate(
     wanted: Option<&ScopeSet>,
     resources: &[String],
 ) -> Result<Bargain, Refusal> {
+    if resources.len() > MAX_RESOURCES {
+        return Err(Refusal::InvalidTarget(
+            "too many resources for one token".into(),
+        ));
+    }
     let mut targets: Vec<Target> = Vec::new();
     for resource in resources {
         // Named again, it costs no second look: one request could name it thousands of times.
@@ -235,8 +243,9 @@ fn default_target(desk: Desk<'_>, kind: ClientKind) -> Target {
 
 /// The audience that a `resource` parameter names (RFC 8707 §2).
 async fn registered(desk: Desk<'_>, resource: &str) -> Result<Target, Refusal> {
+    // What is longer than any registered identifier is none, and is not worth remembering.
     let is_absolute =
-        Url::parse(resource).is_ok_and(|url| url.fragment().is_none()) && !resource.contains('#');
+        resource.len() <= MAX_IDENTIFIER && !resource.contains('#') && Url::parse(resource).is_ok();
     if !is_absolute {
         return Err(Refusal::InvalidTarget(
             "resource must be an absolute URI without a fragment".into(),

@@ -178,15 +178,20 @@ pub fn after(db: &mut Db, seq: i64) -> Result<Option<News>, StoreError> {
         .limit(PAGE)
         .select((changes::seq, changes::entity, changes::id))
         .load(db)?;
-    let Some((last, _, _)) = rows.last() else {
-        return Ok(None);
-    };
-    // Asked after the rows were read: what was purged before then would be missing among them.
+    // Asked after the rows were read, and also where there are none: what was purged before
+    // then is missing among them.
     if counter(db, PURGED)? > seq {
         return Err(StoreError::Rewound);
     }
+    let (Some((first, _, _)), Some((last, _, _))) = (rows.first(), rows.last()) else {
+        return Ok(None);
+    };
     // A full page may end within a change: that one is read again with the next page.
     let is_full = i64::try_from(rows.len()).is_ok_and(|read| read >= PAGE);
+    if is_full && first == last {
+        // One change that fills a page by itself touched too much to go through piece by piece.
+        return Err(StoreError::Rewound);
+    }
     let upto = if is_full { last - 1 } else { *last };
     let touched = rows
         .iter()
@@ -217,4 +222,85 @@ fn counter(db: &mut Db, name: &str) -> Result<i64, StoreError> {
         .find(name)
         .select(sequences::value)
         .first(db)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::Store;
+
+    fn at(seconds: i64) -> Instant {
+        Instant::from_epoch_seconds(1_800_000_000 + seconds)
+    }
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&format!("sqlite://{}/onyx.db", folder.path().display())).unwrap();
+        store.migrate().unwrap();
+        (folder, store)
+    }
+
+    fn touch(store: &Store, now: Instant, subjects: usize) -> ClientId {
+        let mut ids: Vec<_> = (0..subjects)
+            .map(|_| ClientId::generate(Realm::Live, now))
+            .collect();
+        let touched = store.alone(now, |change| {
+            ids.iter()
+                .for_each(|id| change.touch(Subject::Client(id.clone())));
+            Ok::<_, StoreError>(())
+        });
+        touched.unwrap();
+        ids.pop().unwrap()
+    }
+
+    #[actix_web::test]
+    async fn a_reader_is_told_what_came_after_it_once() {
+        let (_folder, store) = store();
+        let (one, two) = (touch(&store, at(0), 1), touch(&store, at(1), 1));
+        let news = store.read(|db| after(db, 0)).await.unwrap().unwrap();
+        assert_eq!(
+            news.touched,
+            [Some(Subject::Client(one)), Some(Subject::Client(two))]
+        );
+        assert!(
+            store
+                .read(move |db| after(db, news.upto))
+                .await
+                .unwrap()
+                .is_none()
+        );
+    }
+
+    #[actix_web::test]
+    async fn a_reader_that_was_away_while_changes_were_forgotten_is_told_so() {
+        let (_folder, store) = store();
+        touch(&store, at(0), 1);
+        let seen = store.read(head).await.unwrap();
+        touch(&store, at(1), 1);
+        let forgotten = store
+            .write(|db| purge(db, at(0).plus(Duration::from_secs(60))))
+            .await;
+        assert_eq!(forgotten.unwrap(), 2);
+        // Nothing is left to read, and yet something was missed.
+        let missed = store.read(move |db| after(db, seen)).await;
+        assert!(matches!(missed, Err(StoreError::Rewound)), "{missed:?}");
+        // Who had seen all of it missed nothing.
+        assert!(
+            store
+                .read(move |db| after(db, seen + 1))
+                .await
+                .unwrap()
+                .is_none()
+        );
+    }
+
+    #[actix_web::test]
+    async fn a_change_that_fills_a_page_makes_the_reader_start_anew() {
+        let (_folder, store) = store();
+        touch(&store, at(0), 1001);
+        let read = store.read(|db| after(db, 0)).await;
+        assert!(matches!(read, Err(StoreError::Rewound)), "{read:?}");
+    }
 }

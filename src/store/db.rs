@@ -84,7 +84,7 @@ impl Manager {
             }
             #[cfg(feature = "postgres")]
             Target::Postgres(url) => {
-                let mut conn = PgConnection::establish(url)?;
+                let mut conn = PgConnection::establish(&with_keepalives(url))?;
                 conn.batch_execute(POSTGRES_SESSION)
                     .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
                 Ok(Db::Postgres(conn))
@@ -117,4 +117,24 @@ impl r2d2::ManageConnection for Manager {
         std::thread::panicking()
             || <Db as Connection>::TransactionManager::is_broken_transaction_manager(db)
     }
+}
+
+/// The URL with limits on how long a silent network is believed in, where it sets none itself.
+#[cfg(feature = "postgres")]
+fn with_keepalives(url: &str) -> String {
+    let limits = [
+        ("keepalives_idle", "10"),
+        ("keepalives_interval", "5"),
+        ("keepalives_count", "3"),
+        ("tcp_user_timeout", "15000"),
+        ("connect_timeout", "5"),
+    ];
+    let mut url = url.to_owned();
+    for (name, value) in limits {
+        if !url.contains(name) {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str(&format!("{name}={value}"));
+        }
+    }
+    url
 }

@@ -38,6 +38,12 @@ impl From<Diesel> for StoreError {
                     .unwrap_or_else(|| info.message())
                     .to_owned(),
             ),
+            Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => {
+                Self::Unreachable("the connection was closed".to_owned())
+            }
+            Diesel::DatabaseError(_, ref info) if info.message() == "database is locked" => {
+                Self::Unreachable("the database is locked by another process".to_owned())
+            }
             other => Self::Failed(other),
         }
     }

@@ -1292,3 +1292,43 @@ async fn a_resource_servers_client_and_an_operator_have_credentials_as_any_clien
         );
     }
 }
+
+#[actix_web::test]
+async fn only_who_may_make_operators_gets_an_operators_secret() {
+    for world in worlds().await {
+        let boss = world.operator().await;
+        let boss_id = world.operator_credential().client_id;
+        let path = format!("/clients/{boss_id}/credentials");
+
+        let body = json!({ "name": "desk", "scopes": ["credentials:issue", "clients:read"] });
+        let desk = boss.post("/operators", body).await.expect(201);
+        let desk = boss.issue(desk["id"].as_str().unwrap()).await;
+        let desk = Operator {
+            world: &world,
+            token: world.token("admin", &desk, &[]).await,
+        };
+        let refused = desk.post(&path, json!({ "kind": "secret" })).await;
+        assert_snapshot!(refused.problem(), @"403 insufficient_scope: the token lacks the scope operators:write");
+
+        // The other way round, making operators is enough to give them their secrets.
+        let body = json!({ "name": "hr", "scopes": ["operators:write"] });
+        let hr = boss.post("/operators", body).await.expect(201);
+        let hr = boss.issue(hr["id"].as_str().unwrap()).await;
+        let hr = Operator {
+            world: &world,
+            token: world.token("admin", &hr, &[]).await,
+        };
+        let made = hr
+            .post(
+                "/operators",
+                json!({ "name": "new", "scopes": ["partners:read"] }),
+            )
+            .await
+            .expect(201);
+        hr.issue(made["id"].as_str().unwrap()).await;
+        let partner = world.sandbox_client(&["orders:read"]).await;
+        let path = format!("/clients/{}/credentials", partner.client_id);
+        let refused = hr.post(&path, json!({ "kind": "secret" })).await;
+        assert_snapshot!(refused.problem(), @"403 insufficient_scope: the token lacks the scope credentials:issue");
+    }
+}

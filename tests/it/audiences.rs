@@ -290,3 +290,27 @@ async fn the_servers_own_audiences_get_the_configured_algorithm() {
         }
     }
 }
+
+#[actix_web::test]
+async fn a_resource_that_no_registration_could_have_is_refused_unseen() {
+    for world in worlds().await {
+        let who = world.sandbox_client(&["orders:read"]).await;
+        let long = format!("https://e.example/{}", "a".repeat(1024));
+        let answer = world
+            .token_answer("sandbox", &who, &[("resource", &long)])
+            .await;
+        assert_eq!(
+            (answer.status, &answer.json()["error"]),
+            (400, &json!("invalid_target"))
+        );
+        let names: Vec<String> = (0..17)
+            .map(|nth| format!("https://e.example/{nth}"))
+            .collect();
+        let many: Vec<(&str, &str)> = names
+            .iter()
+            .map(|name| ("resource", name.as_str()))
+            .collect();
+        let answer = world.token_answer("sandbox", &who, &many).await;
+        assert_snapshot!(answer.line(), @r#"400 {"error":"invalid_target","error_description":"too many resources for one token"}"#);
+    }
+}

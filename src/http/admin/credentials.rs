@@ -11,8 +11,10 @@ use crate::app::App;
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::instant::Instant;
+use crate::domain::realm::Realm;
+use crate::domain::words;
 use crate::http::body::Members;
-use crate::http::extract::{ClientsRead, CredentialsIssue, CredentialsRevoke, Operator};
+use crate::http::extract::{AnyScope, ClientsRead, CredentialsRevoke, Operator};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::problem::Problem;
 use crate::store::credentials::{Credential, page};
@@ -57,6 +59,11 @@ impl CredentialView {
     }
 }
 
+words!(
+    /// How a secret reaches the partner.
+    Delivery { Response = "response" }
+);
+
 /// The one answer that shows a secret.
 #[derive(Serialize)]
 struct IssuedView<'a> {
@@ -89,19 +96,28 @@ pub async fn list(
 
 /// `POST /admin/v1/clients/{id}/credentials`
 pub async fn issue(
-    who: Operator<CredentialsIssue>,
+    who: Operator<AnyScope>,
     path: web::Path<String>,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let client: ClientId = id(&path)?;
+    // Whoever holds an operator's secret is that operator: making operators covers it, and
+    // issuing partners' credentials does not.
+    let is_operator = client.realm() == Realm::Admin;
+    who.require(if is_operator {
+        "operators:write"
+    } else {
+        "credentials:issue"
+    })?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
         body.parsed::<CredentialKind>("kind"),
         body.optional_parsed("expires_at"),
+        body.optional_parsed::<Delivery>("deliver"),
     );
-    let (_kind, expires_at) = body.finish(taken)?;
+    let (_kind, expires_at, _deliver) = body.finish(taken)?;
     let now = app.clock.now();
     let shared = app.clone();
     let issued = app

@@ -8,6 +8,7 @@ use crate::admin::AdminError;
 use crate::admin::resource_servers::{self, NewResourceServer};
 use crate::app::App;
 use crate::domain::Algorithm;
+use crate::domain::audience::MAX_IDENTIFIER;
 use crate::domain::id::{ClientId, ResourceServerId};
 use crate::domain::instant::Instant;
 use crate::domain::page::Page;
@@ -96,7 +97,7 @@ pub async fn create(
     let mut body = Members::read(&request, payload).await?;
     let taken = (
         body.parsed::<Realm>("realm"),
-        body.text("identifier", 1024),
+        body.text("identifier", MAX_IDENTIFIER),
         body.text("name", 200),
         body.list::<Scope>("scopes", 100),
         body.optional_parsed("signing_alg"),

@@ -115,6 +115,10 @@ impl Denial {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "a body has at most 65536 bytes",
             ),
+            Self::Body(body::BodyError::Slow) => invalid(
+                StatusCode::REQUEST_TIMEOUT,
+                "the body did not arrive within 10 seconds",
+            ),
             Self::Body(body::BodyError::Broken) => {
                 invalid(StatusCode::BAD_REQUEST, "the body did not arrive whole")
             }
