@@ -10,8 +10,8 @@ use crate::domain::realm::Realm;
 use crate::domain::scope::{PARTNER_SCOPES, Scope, ScopeSet};
 use crate::store::changes::{Change, Subject};
 use crate::store::grants::{self, Grant};
-use crate::store::resource_servers;
 use crate::store::{Db, StoreError};
+use crate::store::{clients, resource_servers};
 
 /// No grant is given for longer: what is needed for good is asked for again.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -114,7 +114,8 @@ fn audience(db: &mut Db, new: &NewGrant) -> Result<Option<ResourceServerId>, Adm
     }
 }
 
-/// Decides a requested grant: `Approved` or `Denied`. Who asked does not decide.
+/// Decides a requested grant: `Approved` or `Denied`. Who asked does not decide; in live,
+/// neither does an operator whom the asker made or gave a credential, nor the other way round.
 pub fn decide(
     db: &mut Change<'_>,
     actor: &Actor,
@@ -122,6 +123,15 @@ pub fn decide(
     to: GrantState,
     now: Instant,
 ) -> Result<Grant, AdminError> {
+    let asked = grants::find(db, id)?.ok_or(AdminError::NotFound)?;
+    if asked.realm == Realm::Live && asked.state == GrantState::Requested {
+        let (one, other) = (asked.requested_by.as_str(), actor.as_str());
+        if clients::is_from_hand_of(db, one, other)? || clients::is_from_hand_of(db, other, one)? {
+            return Err(AdminError::FourEyes(
+                "one of the two operators made the other or gave it a credential: in live, a third must decide",
+            ));
+        }
+    }
     let decided = grants::decide(db, id, to, actor.as_str(), now)?;
     let grant = grants::find(db, id)?.ok_or(AdminError::NotFound)?;
     if decided {

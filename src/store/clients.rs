@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::db::Db;
 use super::error::StoreError;
-use super::schema::clients;
+use super::schema::{clients, credentials};
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::id::{ClientId, PartnerId, ResourceServerId};
 use crate::domain::instant::Instant;
@@ -112,6 +112,19 @@ pub fn page(db: &mut Db, filter: &Filter, page: &PageRequest) -> Result<Page<Cli
 pub fn any_operator(db: &mut Db) -> Result<bool, StoreError> {
     let operators = clients::table.filter(clients::kind.eq(ClientKind::Operator));
     Ok(diesel::select(diesel::dsl::exists(operators)).get_result(db)?)
+}
+
+/// Whether one client was made by another, or was given a credential by it.
+pub fn is_from_hand_of(db: &mut Db, one: &str, other: &str) -> Result<bool, StoreError> {
+    let made = clients::table.filter(clients::id.eq(one).and(clients::created_by.eq(other)));
+    let given = credentials::table.filter(
+        credentials::client_id
+            .eq(one)
+            .and(credentials::created_by.eq(other)),
+    );
+    let made: bool = diesel::select(diesel::dsl::exists(made)).get_result(db)?;
+    let given: bool = diesel::select(diesel::dsl::exists(given)).get_result(db)?;
+    Ok(made || given)
 }
 
 /// Holds an active client against every other change until the transaction ends.

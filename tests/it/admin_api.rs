@@ -1332,3 +1332,35 @@ async fn only_who_may_make_operators_gets_an_operators_secret() {
         assert_snapshot!(refused.problem(), @"403 insufficient_scope: the token lacks the scope credentials:issue");
     }
 }
+
+#[actix_web::test]
+async fn in_live_an_operator_of_ones_own_making_is_no_second_pair_of_eyes() {
+    for world in worlds().await {
+        let (boss, second) = (world.operator().await, world.second_operator().await);
+        let partner = boss.partner().await;
+        let body = json!({ "name": "puppet", "scopes": ["grants:decide", "governance:write"] });
+        let puppet = boss.post("/operators", body).await.expect(201);
+        let puppet = second.issue(puppet["id"].as_str().unwrap()).await;
+        let puppet = Operator {
+            world: &world,
+            token: world.token("admin", &puppet, &[]).await,
+        };
+
+        // Asked by the maker, decided by the made, and the other way round; so for who issued.
+        for (asker, decider) in [(&boss, &puppet), (&puppet, &boss), (&second, &puppet)] {
+            let asked = asker
+                .request_grant(&partner, "live", "orders:read", None)
+                .await
+                .expect(201);
+            let path = format!("/scope-grants/{}/approve", asked["id"].as_str().unwrap());
+            let refused = decider.post(&path, json!({})).await;
+            assert_snapshot!(refused.problem(), @"403 four_eyes: one of the two operators made the other or gave it a credential: in live, a third must decide");
+        }
+        let asked = boss
+            .request_grant(&partner, "live", "orders:read", None)
+            .await
+            .expect(201);
+        let path = format!("/scope-grants/{}/approve", asked["id"].as_str().unwrap());
+        second.post(&path, json!({})).await.expect(200);
+    }
+}

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder, Response};
@@ -21,6 +21,9 @@ pub const PARTNER_SCOPES: [&str; 8] = [
     "usage:read",
     "webhooks:manage",
 ];
+
+/// Numbers for the files of second operators.
+static SECONDS: AtomicUsize = AtomicUsize::new(0);
 
 /// Which engine a world stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -466,7 +469,12 @@ impl World {
 
     /// The bootstrapped operator's credential.
     pub fn operator_credential(&self) -> Credential {
-        let file = std::fs::read_to_string(self.path().join("data/operator.json")).unwrap();
+        self.credential_file("data/operator.json")
+    }
+
+    /// What a credential file in the world's folder holds.
+    pub fn credential_file(&self, name: &str) -> Credential {
+        let file = std::fs::read_to_string(self.path().join(name)).unwrap();
         let file: Value = serde_json::from_str(&file).unwrap();
         let text = |name: &str| file[name].as_str().unwrap().to_owned();
         Credential {
@@ -483,16 +491,11 @@ impl World {
         Operator { world: self, token }
     }
 
-    /// Another operator with every admin scope, made by the first.
+    /// Another operator with every admin scope, whom the first neither made nor gave a credential.
     pub async fn second_operator(&self) -> Operator<'_> {
-        let first = self.operator().await;
-        let scopes =
-            first.get("/clients?kind=operator").await.expect(200)["data"][0]["scopes"].clone();
-        let made = first
-            .post("/operators", json!({ "name": "second", "scopes": scopes }))
-            .await
-            .expect(201);
-        let credential = first.issue(made["id"].as_str().unwrap()).await;
+        let file = format!("second-{}.json", SECONDS.fetch_add(1, Ordering::Relaxed));
+        self.cli(&["operator", "recover", "--out", &file]);
+        let credential = self.credential_file(&file);
         let token = self.token("admin", &credential, &[]).await;
         Operator { world: self, token }
     }
