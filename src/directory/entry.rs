@@ -23,12 +23,13 @@ pub struct Entry {
     pub partner_approved: bool,
 }
 
-/// What a client holds at one audience: scopes, and the grants that they come from.
+/// What a client holds at one audience: scopes, and when their grants end.
 #[derive(Clone, Debug, Default)]
 pub struct Holdings {
     /// The scopes.
     pub scopes: ScopeSet,
-    grants: Vec<Grant>,
+    /// When the grant of each ends; a scope can have several.
+    ends: Vec<(Scope, Instant)>,
 }
 
 /// Which audience is asked about.
@@ -79,10 +80,11 @@ impl Entry {
                 && now < g.expires_at
                 && self.client.scopes.contains(&g.scope)
         };
-        let grants: Vec<Grant> = self.grants.iter().filter(counts).cloned().collect();
+        let held = self.grants.iter().filter(counts);
+        let ends: Vec<(Scope, Instant)> = held.map(|g| (g.scope.clone(), g.expires_at)).collect();
         Holdings {
-            scopes: grants.iter().map(|g| g.scope.clone()).collect(),
-            grants,
+            scopes: ends.iter().map(|(scope, _)| scope.clone()).collect(),
+            ends,
         }
     }
 }
@@ -91,7 +93,7 @@ impl Holdings {
     fn unbounded(scopes: ScopeSet) -> Self {
         Self {
             scopes,
-            grants: Vec::new(),
+            ends: Vec::new(),
         }
     }
 
@@ -100,11 +102,8 @@ impl Holdings {
     /// A scope with several grants is held until the last of them ends.
     pub fn end_of(&self, scopes: &ScopeSet) -> Option<Instant> {
         let end = |scope: &Scope| {
-            self.grants
-                .iter()
-                .filter(|g| g.scope == *scope)
-                .map(|g| g.expires_at)
-                .max()
+            let ends = self.ends.iter().filter(|(held, _)| held == scope);
+            ends.map(|(_, end)| *end).max()
         };
         scopes.iter().filter_map(end).min()
     }

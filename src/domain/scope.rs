@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The partner API's scopes (both environments).
 pub const PARTNER_SCOPES: &[&str] = &[
@@ -57,7 +58,7 @@ pub const ADMIN_SCOPES: &[&str] = &[
     diesel::deserialize::FromSqlRow,
 )]
 #[diesel(sql_type = diesel::sql_types::Text)]
-pub struct Scope(String);
+pub struct Scope(Arc<str>);
 
 /// The text is not a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,7 +78,7 @@ impl FromStr for Scope {
     fn from_str(text: &str) -> Result<Self, BadScope> {
         let fits = |b: u8| matches!(b, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
         if (1..=128).contains(&text.len()) && text.bytes().all(fits) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(BadScope)
         }

@@ -4,6 +4,7 @@
 //! of its questions is answered here from the directory.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use oxide_auth::code_grant::client_credentials::{
     ClientCredentials, Error, Input, Output, Request,
@@ -316,7 +317,8 @@ fn malformed_scope() -> Refusal {
 
 /// The machine binds every client to a redirect URI, which this grant has no use for.
 fn bind(client_id: &str) -> Result<BoundClient<'static>, Refusal> {
-    let nowhere = Url::parse("about:blank").map_err(|_| Refusal::InvalidClient)?;
+    static NOWHERE: LazyLock<Option<Url>> = LazyLock::new(|| Url::parse("about:blank").ok());
+    let nowhere = NOWHERE.clone().ok_or(Refusal::InvalidClient)?;
     Ok(BoundClient {
         client_id: Cow::Owned(client_id.to_owned()),
         redirect_uri: Cow::Owned(RegisteredUrl::Semantic(nowhere)),
