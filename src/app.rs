@@ -77,6 +77,8 @@ impl App {
         }
         let now = clock.now();
         let (master, keys) = store.alone(now, |db| {
+            // Read again: another process may have been waited for.
+            let now = clock.now();
             let master = MasterKey::obtain(db, &settings.master_key_file)?;
             import::import_all(db, &master, &settings.keys_dir, now)?;
             for realm in Realm::ALL {

@@ -40,12 +40,17 @@ impl RingKey {
         &self.stored.kid
     }
 
-    fn signs_at(&self, now: Instant) -> bool {
-        self.stored.signs_from <= now && self.stored.signs_until.is_none_or(|end| now < end)
+    fn has_begun(&self, now: Instant) -> bool {
+        self.stored.signs_from <= now
     }
 
+    fn has_ended(&self, now: Instant) -> bool {
+        self.stored.signs_until.is_some_and(|end| end <= now)
+    }
+
+    /// What is stored is published: a node whose clock is behind the maker's shows it all the same.
     fn is_published_at(&self, now: Instant) -> bool {
-        self.stored.published_at <= now && self.stored.published_until.is_none_or(|end| now < end)
+        self.stored.published_until.is_none_or(|end| now < end)
     }
 }
 
@@ -97,12 +102,22 @@ impl KeyRing {
     }
 
     /// The key that signs for a realm and algorithm at a moment: the one that began last.
+    ///
+    /// Where none has begun, the one that will begin first: another node made it a moment
+    /// ago, by a clock that is ahead of this one.
     pub fn signer(&self, realm: Realm, alg: Algorithm, now: Instant) -> Option<Arc<RingKey>> {
         let keys = self.keys.load();
-        keys.iter()
-            .filter(|key| key.stored.realm == realm && key.stored.alg == alg && key.signs_at(now))
-            .max_by_key(|key| key.stored.signs_from)
-            .cloned()
+        let fits = |key: &&Arc<RingKey>| {
+            key.stored.realm == realm && key.stored.alg == alg && !key.has_ended(now)
+        };
+        let begun = keys.iter().filter(fits).filter(|key| key.has_begun(now));
+        let last = begun.max_by_key(|key| key.stored.signs_from);
+        last.or_else(|| {
+            keys.iter()
+                .filter(fits)
+                .min_by_key(|key| key.stored.signs_from)
+        })
+        .cloned()
     }
 
     /// A realm's public keys at a moment (RFC 7517 §5).
@@ -121,7 +136,7 @@ impl KeyRing {
         let keys = self.keys.load();
         let mut algs: Vec<_> = keys
             .iter()
-            .filter(|k| k.stored.realm == realm && k.signs_at(now))
+            .filter(|k| k.stored.realm == realm && !k.has_ended(now))
             .map(|k| k.stored.alg)
             .collect();
         algs.sort();
@@ -191,10 +206,7 @@ mod tests {
                 .map(|k| k.kid)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(
-            (signer(999), published(999)),
-            (Some(old.kid.clone()), vec![old.kid.clone()])
-        );
+        assert_eq!(signer(999), Some(old.kid.clone()));
         assert_eq!(
             (signer(1599), published(1599)),
             (
@@ -212,6 +224,18 @@ mod tests {
         assert_eq!(
             (signer(2860), published(2860)),
             (Some(new.kid.clone()), vec![new.kid])
+        );
+    }
+
+    #[test]
+    fn a_key_made_by_a_clock_ahead_of_ours_is_published_and_signs() {
+        let made = key(Algorithm::Es256, at(5), at(5));
+        let ring = KeyRing::default();
+        ring.load(&master(1), vec![made.clone()]).unwrap();
+        let signer = ring.signer(Realm::Live, Algorithm::Es256, at(0)).unwrap();
+        assert_eq!(
+            (signer.kid(), ring.jwks(Realm::Live, at(0)).keys.len()),
+            (made.kid.as_str(), 1)
         );
     }
 
