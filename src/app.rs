@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use onyx_verifier::{ConnectError, Verifier};
 
+use crate::admin::{Act, Policy};
+use crate::audit::Actor;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::directory::Directory;
 use crate::domain::audience::Addresses;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
+use crate::domain::revocation;
 use crate::journal::Journal;
 use crate::keys::error::KeyError;
 use crate::keys::provision;
@@ -111,6 +114,22 @@ impl App {
         self.verifiers.get(&realm)
     }
 
+    /// What somebody does now, under the rules in force.
+    pub fn act(&self, actor: Actor) -> Act {
+        let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 3600);
+        let staleness = Duration::from_secs(self.settings.max_staleness.into());
+        Act {
+            actor,
+            now: self.clock.now(),
+            policy: Policy {
+                sandbox_auto_approve: self.settings.sandbox_auto_approve,
+                sandbox_secret_age: days(self.settings.sandbox_secret_days),
+                live_secret_age: days(self.settings.live_secret_days),
+                revocations_remembered: revocation::remembered(staleness),
+            },
+        }
+    }
+
     /// Makes a change that every node must hear of; on this one it counts before it is answered.
     pub async fn change<T, E, F>(&self, now: Instant, work: F) -> Result<T, E>
     where
@@ -121,6 +140,17 @@ impl App {
         let (value, touched) = self.store.change(now, work).await?;
         self.directory.forget(&touched);
         Ok(value)
+    }
+
+    /// Carries out what somebody does: one change, on record, that counts before it is answered.
+    pub async fn carry_out<T, E, F>(&self, actor: Actor, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Change<'_>, &Act) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let act = self.act(actor);
+        self.change(act.now, move |db| work(db, &act)).await
     }
 
     /// Takes over keys that this or another process has stored, or that have come to their time.

@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -14,5 +15,6 @@ pub mod journal;
 pub mod keys;
 pub mod logging;
 pub mod oauth;
+pub mod revocation;
 pub mod store;
 pub mod worker;

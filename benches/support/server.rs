@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use onyx_auth::admin::grants::NewGrant;
 use onyx_auth::admin::partners::NewPartner;
-use onyx_auth::admin::{Actor, AdminError, grants, partners};
+use onyx_auth::admin::{AdminError, grants, partners};
 use onyx_auth::app::App;
+use onyx_auth::audit::Actor;
 use onyx_auth::clock::Clock;
 use onyx_auth::config::{Given, Settings};
 use onyx_auth::domain::client::{ClientKind, ClientState};
 use onyx_auth::domain::credential::{CredentialKind, CredentialState};
 use onyx_auth::domain::id::{ClientId, CredentialId};
-use onyx_auth::domain::partner::PartnerState;
+use onyx_auth::domain::partner::PartnerStep;
 use onyx_auth::domain::realm::Realm;
 use onyx_auth::domain::scope::ScopeSet;
 use onyx_auth::domain::secret::PlainSecret;
@@ -66,15 +67,15 @@ pub fn populate(env: &[(String, String)], size: usize) -> Population {
     while ids.len() < size {
         let count = A_PARTNER.min(size - ids.len());
         let made = app.store.alone(now, |db| {
-            let actor = Actor::host();
+            let act = app.act(Actor::host());
             let text = || "bench".to_owned();
             let new = NewPartner {
                 name: text(),
                 legal_name: text(),
                 security_contact: text(),
             };
-            let partner = partners::create(db, &actor, new, now)?.id;
-            partners::decide(db, &actor, &partner, PartnerState::Approved, now)?;
+            let partner = partners::create(db, &act, new)?.id;
+            partners::step(db, &act, &partner, PartnerStep::Approve, None)?;
             for scope in ScopeSet::of(&SCOPES).iter() {
                 let new = NewGrant {
                     realm: Realm::Sandbox,
@@ -86,7 +87,7 @@ pub fn populate(env: &[(String, String)], size: usize) -> Population {
                     retention_days: 1,
                     expires_at: now.plus(Duration::from_secs(24 * 3600)),
                 };
-                grants::request(db, &actor, &partner, new, true, now)?;
+                grants::request(db, &act, &partner, new)?;
             }
             let mut made = Vec::with_capacity(count);
             for _ in 0..count {
@@ -105,6 +106,8 @@ pub fn populate(env: &[(String, String)], size: usize) -> Population {
                     created_by: text(),
                     created_at: now,
                     updated_at: now,
+                    ip_allowlist: None,
+                    self_rotation: None,
                 };
                 clients::insert(db, &client)?;
                 let credential = Credential {
@@ -123,6 +126,11 @@ pub fn populate(env: &[(String, String)], size: usize) -> Population {
                     revoked_by: None,
                     revoked_reason: None,
                     revoked_note: None,
+                    replaced_by: None,
+                    first_used_at: None,
+                    last_used_at: None,
+                    use_count: 0,
+                    last_used_ip: None,
                 };
                 credentials::insert(db, &credential)?;
                 made.push(client.id.to_string());

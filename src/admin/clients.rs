@@ -1,6 +1,7 @@
 //! Clients of partners.
 
-use super::{Actor, AdminError, partners};
+use super::{Act, AdminError, partners};
+use crate::audit::{Action, Deed};
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::id::{ClientId, PartnerId};
 use crate::domain::instant::Instant;
@@ -24,11 +25,11 @@ pub struct NewClient {
 /// Makes a client, whose scopes must be granted to its partner in that environment now.
 pub fn create(
     db: &mut Change<'_>,
-    actor: &Actor,
+    act: &Act,
     partner: &PartnerId,
     new: NewClient,
-    now: Instant,
 ) -> Result<Client, AdminError> {
+    let now = act.now;
     partners::approved(db, partner)?;
     if !new.realm.is_environment() {
         return Err(AdminError::invalid(
@@ -76,12 +77,19 @@ pub fn create(
         default_scopes: new.default_scopes,
         token_ttl: new.token_ttl,
         expires_at: new.expires_at,
-        created_by: actor.to_string(),
+        created_by: act.actor.to_string(),
         created_at: now,
         updated_at: now,
+        ip_allowlist: None,
+        self_rotation: None,
     };
     clients::insert(db, &client)?;
     db.touch(Subject::Client(client.id.clone()));
+    let deed = Deed::new(Action::ClientCreated, &client.id)
+        .partner(partner)
+        .realm(client.realm)
+        .detail("scopes", client.scopes.as_str());
+    act.record(db, deed)?;
     Ok(client)
 }
 

@@ -1,11 +1,14 @@
 //! Credentials: issued, shown once, revoked.
 
-use super::{Actor, AdminError, clients};
+use super::{Act, AdminError, clients};
+use crate::audit::{Action, Deed};
 use crate::domain::credential::{
-    CredentialKind, CredentialState, MAX_USABLE_SECRETS, RevocationReason,
+    CredentialKind, CredentialState, CredentialStep, MAX_USABLE_SECRETS, RevocationReason,
 };
+use crate::domain::event::EventKind;
 use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::instant::Instant;
+use crate::domain::revocation::Revoked;
 use crate::domain::secret::PlainSecret;
 use crate::keys::master::{MasterKey, PEPPER_VERSION};
 use crate::store::changes::{Change, Subject};
@@ -23,11 +26,11 @@ pub struct Issued {
 pub fn issue(
     db: &mut Change<'_>,
     master: &MasterKey,
-    actor: &Actor,
+    act: &Act,
     client_id: &ClientId,
     expires_at: Option<Instant>,
-    now: Instant,
 ) -> Result<Issued, AdminError> {
+    let now = act.now;
     // Held first: two operators who issue at once queue here, and the second counts the first's.
     let held = client_rows::hold_active(db, client_id, now)?;
     let client = clients::get(db, client_id)?;
@@ -59,44 +62,74 @@ pub fn issue(
         state: CredentialState::Active,
         expires_at,
         accepts_until: None,
-        created_by: actor.to_string(),
+        created_by: act.actor.to_string(),
         created_at: now,
         revoked_at: None,
         revoked_by: None,
         revoked_reason: None,
         revoked_note: None,
+        replaced_by: None,
+        first_used_at: None,
+        last_used_at: None,
+        use_count: 0,
+        last_used_ip: None,
     };
     credentials::insert(db, &credential)?;
     db.touch(Subject::Client(client_id.clone()));
-    log::info!(
-        "credential {} issued to {client_id}, by {actor}",
-        credential.id
-    );
+    let deed = Deed::new(Action::CredentialIssued, &credential.id)
+        .partner_if(client.partner_id.as_ref())
+        .realm(client.realm)
+        .detail("client_id", client_id.as_str());
+    act.record(db, deed)?;
     Ok(Issued { credential, secret })
 }
 
 /// Revokes a credential: from the answer on, it gets no more tokens.
 pub fn revoke(
     db: &mut Change<'_>,
-    actor: &Actor,
+    act: &Act,
     id: &CredentialId,
     reason: RevocationReason,
     note: Option<String>,
-    now: Instant,
 ) -> Result<Credential, AdminError> {
     let revocation = Revocation {
-        at: now,
-        by: actor.to_string(),
+        at: act.now,
+        by: act.actor.to_string(),
         reason,
         note,
     };
     let revoked = credentials::revoke(db, id, &revocation)?;
     let credential = credentials::find(db, id)?.ok_or(AdminError::NotFound)?;
-    if revoked {
-        db.touch(Subject::Client(credential.client_id.clone()));
-        log::info!("credential {id} revoked as {reason}, by {actor}");
-        Ok(credential)
-    } else {
-        Err(AdminError::illegal("the credential", credential.state, &[]))
+    if !revoked {
+        return Err(AdminError::illegal::<CredentialStep>(
+            "the credential",
+            credential.state,
+        ));
     }
+    let client = clients::get(db, &credential.client_id)?;
+    db.touch(Subject::Client(client.id.clone()));
+    act.revoke(
+        db,
+        client.realm,
+        Revoked::Credential(id.clone()),
+        reason.as_str(),
+    )?;
+    let about =
+        serde_json::json!({ "credential_id": id, "client_id": client.id, "reason": reason });
+    if let Some(partner) = &client.partner_id {
+        act.tell(
+            db,
+            partner,
+            client.realm,
+            EventKind::CredentialRevoked,
+            &about,
+        )?;
+    }
+    let deed = Deed::new(Action::CredentialRevoked, id)
+        .partner_if(client.partner_id.as_ref())
+        .realm(client.realm)
+        .detail("client_id", client.id.as_str())
+        .detail("reason", reason.as_str());
+    act.record(db, deed)?;
+    Ok(credential)
 }

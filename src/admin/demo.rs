@@ -8,12 +8,12 @@ use super::clients::NewClient;
 use super::credentials::Issued;
 use super::grants::NewGrant;
 use super::partners::NewPartner;
-use super::{Actor, AdminError, clients, credentials, grants, operators, partners};
+use super::{Act, AdminError, clients, credentials, grants, operators, partners};
 use crate::domain::credential::RevocationReason;
 use crate::domain::id::{ClientId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::page::PageRequest;
-use crate::domain::partner::PartnerState;
+use crate::domain::partner::PartnerStep;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{PARTNER_SCOPES, Scope, ScopeSet};
 use crate::keys::MasterKey;
@@ -52,26 +52,27 @@ pub struct Demo {
 pub fn prepare(
     db: &mut Change<'_>,
     master: &MasterKey,
+    act: &Act,
     operator: Option<&Remembered>,
     client: Option<&Remembered>,
-    now: Instant,
 ) -> Result<Demo, AdminError> {
-    let partner_id = partner(db, now)?;
-    grant_all(db, &partner_id, now)?;
-    let client_id = sandbox_client(db, &partner_id, now)?;
+    let now = act.now;
+    let partner_id = partner(db, act)?;
+    grant_all(db, act, &partner_id)?;
+    let client_id = sandbox_client(db, act, &partner_id)?;
     let works =
         client.is_some_and(|c| c.client_id == client_id) && is_usable(db, master, client, now)?;
     let client = if works {
         None
     } else {
-        Some(replace_secret(db, master, &client_id, now)?)
+        Some(replace_secret(db, master, act, &client_id)?)
     };
     let operator = if is_usable(db, master, operator, now)? {
         None
     } else if any_operator(db)? {
-        Some(operators::recover(db, master, true, now)?)
+        Some(operators::recover(db, master, act, true)?)
     } else {
-        Some(operators::bootstrap(db, master, true, now)?)
+        Some(operators::bootstrap(db, master, act, true)?)
     };
     Ok(Demo {
         partner_id,
@@ -81,7 +82,7 @@ pub fn prepare(
     })
 }
 
-fn partner(db: &mut Change<'_>, now: Instant) -> Result<PartnerId, AdminError> {
+fn partner(db: &mut Change<'_>, act: &Act) -> Result<PartnerId, AdminError> {
     let known = instance::get(db, Fact::QuickstartPartner)?;
     let everyone = partner_rows::page(
         db,
@@ -107,17 +108,20 @@ fn partner(db: &mut Change<'_>, now: Instant) -> Result<PartnerId, AdminError> {
         legal_name: "Demo Partner Ltd".to_owned(),
         security_contact: "security@partner.example".to_owned(),
     };
-    let partner = partners::create(db, &Actor::host(), new, now)?;
-    partners::decide(db, &Actor::host(), &partner.id, PartnerState::Approved, now)?;
+    let partner = partners::create(db, act, new)?;
+    partners::step(db, act, &partner.id, PartnerStep::Approve, None)?;
     instance::remember(db, Fact::QuickstartPartner, partner.id.as_str())?;
     Ok(partner.id)
 }
 
-fn grant_all(db: &mut Change<'_>, partner: &PartnerId, now: Instant) -> Result<(), AdminError> {
+fn grant_all(db: &mut Change<'_>, act: &Act, partner: &PartnerId) -> Result<(), AdminError> {
+    let now = act.now;
     let held: ScopeSet = grant_rows::in_force(db, partner, Realm::Sandbox, now)?
         .into_iter()
         .map(|g| g.scope)
         .collect();
+    let mut at_once = act.clone();
+    at_once.policy.sandbox_auto_approve = true;
     for scope in ScopeSet::of(PARTNER_SCOPES).difference(&held).iter() {
         let new = NewGrant {
             realm: Realm::Sandbox,
@@ -129,15 +133,15 @@ fn grant_all(db: &mut Change<'_>, partner: &PartnerId, now: Instant) -> Result<(
             retention_days: 1,
             expires_at: now.plus(GRANTS),
         };
-        grants::request(db, &Actor::host(), partner, new, true, now)?;
+        grants::request(db, &at_once, partner, new)?;
     }
     Ok(())
 }
 
 fn sandbox_client(
     db: &mut Change<'_>,
+    act: &Act,
     partner: &PartnerId,
-    now: Instant,
 ) -> Result<ClientId, AdminError> {
     let filter = Filter {
         partner_id: Some(partner.clone()),
@@ -163,7 +167,7 @@ fn sandbox_client(
         token_ttl: None,
         expires_at: None,
     };
-    Ok(clients::create(db, &Actor::host(), partner, new, now)?.id)
+    Ok(clients::create(db, act, partner, new)?.id)
 }
 
 fn is_usable(
@@ -186,18 +190,11 @@ fn is_usable(
 fn replace_secret(
     db: &mut Change<'_>,
     master: &MasterKey,
+    act: &Act,
     client: &ClientId,
-    now: Instant,
 ) -> Result<Issued, AdminError> {
     for credential in unrevoked(db, client)? {
-        credentials::revoke(
-            db,
-            &Actor::host(),
-            &credential.id,
-            RevocationReason::Superseded,
-            None,
-            now,
-        )?;
+        credentials::revoke(db, act, &credential.id, RevocationReason::Superseded, None)?;
     }
-    credentials::issue(db, master, &Actor::host(), client, None, now)
+    credentials::issue(db, master, act, client, None)
 }

@@ -1,5 +1,6 @@
 //! Why an operator's request is refused.
 
+use crate::domain::lifecycle::{Step, allowed};
 use crate::keys::error::KeyError;
 use crate::store::StoreError;
 
@@ -50,12 +51,12 @@ pub enum AdminError {
 }
 
 impl AdminError {
-    pub(super) fn illegal<S: std::fmt::Display>(
-        noun: &'static str,
-        state: S,
-        allowed: &[S],
-    ) -> Self {
-        let allowed = allowed.iter().map(ToString::to_string).collect();
+    /// A step that does not lead on from the state that the thing is in.
+    pub(super) fn illegal<S: Step>(noun: &'static str, state: S::State) -> Self {
+        let allowed = allowed::<S>(state)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         Self::Illegal {
             noun,
             state: state.to_string(),

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use super::{Actor, AdminError, partners};
-use crate::domain::grant::{GrantState, POLICY};
+use super::{Act, AdminError, four_eyes, partners};
+use crate::audit::{Action, Deed};
+use crate::domain::grant::{GrantState, GrantStep, POLICY};
 use crate::domain::id::{GrantId, PartnerId, ResourceServerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{PARTNER_SCOPES, Scope, ScopeSet};
 use crate::store::changes::{Change, Subject};
 use crate::store::grants::{self, Grant};
+use crate::store::resource_servers;
 use crate::store::{Db, StoreError};
-use crate::store::{clients, resource_servers};
 
 /// No grant is given for longer: what is needed for good is asked for again.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -33,12 +34,11 @@ pub struct NewGrant {
 /// Records a request. In the sandbox it is approved at once where the server is so configured.
 pub fn request(
     db: &mut Change<'_>,
-    actor: &Actor,
+    act: &Act,
     partner: &PartnerId,
     new: NewGrant,
-    auto_approve_sandbox: bool,
-    now: Instant,
 ) -> Result<Grant, AdminError> {
+    let now = act.now;
     partners::approved(db, partner)?;
     if !new.realm.is_environment() {
         return Err(AdminError::invalid(
@@ -53,7 +53,7 @@ pub fn request(
         ));
     }
     let resource_server_id = audience(db, &new)?;
-    let at_once = auto_approve_sandbox && new.realm == Realm::Sandbox;
+    let at_once = act.policy.sandbox_auto_approve && new.realm == Realm::Sandbox;
     let grant = Grant {
         id: GrantId::generate(now),
         partner_id: partner.clone(),
@@ -69,15 +69,30 @@ pub fn request(
         } else {
             GrantState::Requested
         },
-        requested_by: actor.to_string(),
+        requested_by: act.actor.to_string(),
         requested_at: now,
         decided_by: at_once.then(|| POLICY.to_owned()),
         decided_at: at_once.then_some(now),
         expires_at: new.expires_at,
+        ended_by: None,
+        ended_at: None,
+        ended_reason: None,
     };
     grants::insert(db, &grant)?;
     db.touch(Subject::Partner(partner.clone()));
+    act.record(db, deed(Action::ScopeGrantRequested, &grant))?;
+    if at_once {
+        act.by_policy()
+            .record(db, deed(Action::ScopeGrantApproved, &grant))?;
+    }
     Ok(grant)
+}
+
+fn deed(action: Action, grant: &Grant) -> Deed {
+    Deed::new(action, &grant.id)
+        .partner(&grant.partner_id)
+        .realm(grant.realm)
+        .detail("scope", grant.scope.as_str())
 }
 
 /// The audience of the grant, which must know the scope.
@@ -114,42 +129,29 @@ fn audience(db: &mut Db, new: &NewGrant) -> Result<Option<ResourceServerId>, Adm
     }
 }
 
-/// Decides a requested grant: `Approved` or `Denied`. Who asked does not decide; in live,
-/// neither does an operator whom the asker made or gave a credential, nor the other way round.
+/// Decides a requested grant: `Approve` or `Deny`. Who asked does not decide.
 pub fn decide(
     db: &mut Change<'_>,
-    actor: &Actor,
+    act: &Act,
     id: &GrantId,
-    to: GrantState,
-    now: Instant,
+    step: GrantStep,
 ) -> Result<Grant, AdminError> {
     let asked = grants::find(db, id)?.ok_or(AdminError::NotFound)?;
-    if asked.realm == Realm::Live && asked.state == GrantState::Requested {
-        let (one, other) = (asked.requested_by.as_str(), actor.as_str());
-        if clients::is_from_hand_of(db, one, other)? || clients::is_from_hand_of(db, other, one)? {
-            return Err(AdminError::FourEyes(
-                "one of the two operators made the other or gave it a credential: in live, a third must decide",
-            ));
-        }
+    if asked.state == GrantState::Requested {
+        four_eyes::check(db, asked.realm, &asked.requested_by, &act.actor)?;
     }
-    let decided = grants::decide(db, id, to, actor.as_str(), now)?;
+    let decided = grants::decide(db, id, step, act.actor.as_str(), act.now)?;
     let grant = grants::find(db, id)?.ok_or(AdminError::NotFound)?;
-    if decided {
-        db.touch(Subject::Partner(grant.partner_id.clone()));
-        log::info!("grant {id} is {to}, by {actor}");
-        return Ok(grant);
+    if !decided {
+        return Err(AdminError::illegal::<GrantStep>("the grant", grant.state));
     }
-    if grant.state == GrantState::Requested {
-        return Err(AdminError::FourEyes(
-            "who asked for a grant does not decide it: another operator must",
-        ));
-    }
-    let allowed: &[GrantState] = match grant.state {
-        GrantState::Requested => &[GrantState::Approved, GrantState::Denied],
-        GrantState::Approved => &[GrantState::Revoked, GrantState::Expired],
-        GrantState::Denied | GrantState::Revoked | GrantState::Expired => &[],
+    db.touch(Subject::Partner(grant.partner_id.clone()));
+    let action = match step {
+        GrantStep::Deny => Action::ScopeGrantDenied,
+        _ => Action::ScopeGrantApproved,
     };
-    Err(AdminError::illegal("the grant", grant.state, allowed))
+    act.record(db, deed(action, &grant))?;
+    Ok(grant)
 }
 
 /// The audience of a grant as its identifier; `None`: the partner API.

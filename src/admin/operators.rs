@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::credentials::{self, Issued};
-use super::{Actor, AdminError};
+use super::{Act, AdminError};
+use crate::audit::{Action, Deed};
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
@@ -19,12 +20,11 @@ const FIRST_OPERATOR: Duration = Duration::from_secs(24 * 3600);
 /// Makes an operator. It gets its credential like any client.
 pub fn create(
     db: &mut Change<'_>,
-    actor: &Actor,
+    act: &Act,
     name: String,
     scopes: ScopeSet,
-    now: Instant,
 ) -> Result<Client, AdminError> {
-    insert(db, actor, name, scopes, None, now)
+    insert(db, act, name, scopes, None)
 }
 
 /// The very first operator, made by who holds the machine; only while there is none.
@@ -34,53 +34,52 @@ pub fn create(
 pub fn bootstrap(
     db: &mut Change<'_>,
     master: &MasterKey,
+    act: &Act,
     loopback: bool,
-    now: Instant,
 ) -> Result<Issued, AdminError> {
     if clients::any_operator(db)? {
         let detail = "there is an operator already; if its credential is lost, use `onyx-auth operator recover`";
         return Err(AdminError::conflict("operator_exists", detail));
     }
-    first(db, master, "bootstrap operator", loopback, now)
+    first(db, master, act, "bootstrap operator", loopback)
 }
 
 /// An operator for the day when no credential of any is left; made by who holds the machine.
 pub fn recover(
     db: &mut Change<'_>,
     master: &MasterKey,
+    act: &Act,
     loopback: bool,
-    now: Instant,
 ) -> Result<Issued, AdminError> {
-    first(db, master, "recovery operator", loopback, now)
+    first(db, master, act, "recovery operator", loopback)
 }
 
 fn first(
     db: &mut Change<'_>,
     master: &MasterKey,
+    act: &Act,
     name: &str,
     loopback: bool,
-    now: Instant,
 ) -> Result<Issued, AdminError> {
     let (scopes, expires_at) = if loopback {
         (ScopeSet::of(ADMIN_SCOPES), None)
     } else {
         (
             ScopeSet::of(&["operators:write"]),
-            Some(now.plus(FIRST_OPERATOR)),
+            Some(act.now.plus(FIRST_OPERATOR)),
         )
     };
-    let operator = insert(db, &Actor::host(), name.to_owned(), scopes, expires_at, now)?;
+    let operator = insert(db, act, name.to_owned(), scopes, expires_at)?;
     log::warn!("{name} {} was made on this machine", operator.id);
-    credentials::issue(db, master, &Actor::host(), &operator.id, expires_at, now)
+    credentials::issue(db, master, act, &operator.id, expires_at)
 }
 
 fn insert(
     db: &mut Change<'_>,
-    actor: &Actor,
+    act: &Act,
     name: String,
     scopes: ScopeSet,
     expires_at: Option<Instant>,
-    now: Instant,
 ) -> Result<Client, AdminError> {
     let unknown = scopes.difference(&ScopeSet::of(ADMIN_SCOPES));
     if !unknown.is_empty() || scopes.is_empty() {
@@ -88,7 +87,7 @@ fn insert(
         return Err(AdminError::invalid("/scopes", detail));
     }
     let operator = Client {
-        id: ClientId::generate(Realm::Admin, now),
+        id: ClientId::generate(Realm::Admin, act.now),
         realm: Realm::Admin,
         kind: ClientKind::Operator,
         partner_id: None,
@@ -99,11 +98,17 @@ fn insert(
         default_scopes: None,
         token_ttl: None,
         expires_at,
-        created_by: actor.to_string(),
-        created_at: now,
-        updated_at: now,
+        created_by: act.actor.to_string(),
+        created_at: act.now,
+        updated_at: act.now,
+        ip_allowlist: None,
+        self_rotation: None,
     };
     clients::insert(db, &operator)?;
     db.touch(Subject::Client(operator.id.clone()));
+    let deed = Deed::new(Action::OperatorCreated, &operator.id)
+        .realm(Realm::Admin)
+        .detail("scopes", operator.scopes.as_str());
+    act.record(db, deed)?;
     Ok(operator)
 }

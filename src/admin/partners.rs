@@ -1,9 +1,12 @@
-//! Partners: applied for, and approved or rejected.
+//! Partners: applied for, approved or rejected, suspended, resumed, let go.
 
-use super::{Actor, AdminError};
+use super::{Act, AdminError};
+use crate::audit::{Action, Deed};
 use crate::domain::id::PartnerId;
-use crate::domain::instant::Instant;
-use crate::domain::partner::PartnerState;
+use crate::domain::lifecycle::Step;
+use crate::domain::partner::{PartnerState, PartnerStep};
+use crate::domain::realm::Realm;
+use crate::domain::revocation::Revoked;
 use crate::store::Db;
 use crate::store::changes::{Change, Subject};
 use crate::store::partners::{self, Partner};
@@ -17,23 +20,23 @@ pub struct NewPartner {
 }
 
 /// Records an application.
-pub fn create(
-    db: &mut Change<'_>,
-    actor: &Actor,
-    new: NewPartner,
-    now: Instant,
-) -> Result<Partner, AdminError> {
+pub fn create(db: &mut Change<'_>, act: &Act, new: NewPartner) -> Result<Partner, AdminError> {
     let partner = Partner {
-        id: PartnerId::generate(now),
+        id: PartnerId::generate(act.now),
         name: new.name,
         legal_name: new.legal_name,
         security_contact: new.security_contact,
         state: PartnerState::Applied,
-        created_by: actor.to_string(),
-        created_at: now,
-        updated_at: now,
+        created_by: act.actor.to_string(),
+        created_at: act.now,
+        updated_at: act.now,
+        leaked_secret_grace: false,
     };
     partners::insert(db, &partner)?;
+    act.record(
+        db,
+        Deed::new(Action::PartnerCreated, &partner.id).partner(&partner.id),
+    )?;
     Ok(partner)
 }
 
@@ -42,26 +45,47 @@ pub fn get(db: &mut Db, id: &PartnerId) -> Result<Partner, AdminError> {
     partners::find(db, id)?.ok_or(AdminError::NotFound)
 }
 
-/// Decides an application: `Approved` or `Rejected`, from `Applied` alone.
-pub fn decide(
+/// Takes a partner a step on.
+pub fn step(
     db: &mut Change<'_>,
-    actor: &Actor,
+    act: &Act,
     id: &PartnerId,
-    to: PartnerState,
-    now: Instant,
+    step: PartnerStep,
+    reason: Option<&str>,
 ) -> Result<Partner, AdminError> {
-    let moved = partners::transition(db, id, PartnerState::Applied, to, now)?;
+    let moved = partners::step(db, id, step, act.now)?;
     let partner = get(db, id)?;
-    if moved {
-        db.touch(Subject::Partner(id.clone()));
-        log::info!("partner {id} is {to}, by {actor}");
-        Ok(partner)
-    } else {
-        Err(AdminError::illegal(
+    if !moved {
+        return Err(AdminError::illegal::<PartnerStep>(
             "the partner",
             partner.state,
-            partner.state.allowed(),
-        ))
+        ));
+    }
+    if step.tokens_die() {
+        for realm in [Realm::Sandbox, Realm::Live] {
+            act.revoke(
+                db,
+                realm,
+                Revoked::Partner(id.clone()),
+                partner.state.as_str(),
+            )?;
+        }
+    }
+    db.touch(Subject::Partner(id.clone()));
+    let deed = Deed::new(action(step), id)
+        .partner(id)
+        .detail("reason", reason);
+    act.record(db, deed)?;
+    Ok(partner)
+}
+
+fn action(step: PartnerStep) -> Action {
+    match step {
+        PartnerStep::Approve => Action::PartnerApproved,
+        PartnerStep::Reject => Action::PartnerRejected,
+        PartnerStep::Suspend => Action::PartnerSuspended,
+        PartnerStep::Resume => Action::PartnerResumed,
+        PartnerStep::Offboard => Action::PartnerOffboarded,
     }
 }
 

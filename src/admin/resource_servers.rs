@@ -2,12 +2,12 @@
 
 use url::Url;
 
-use super::{Actor, AdminError};
+use super::{Act, AdminError};
+use crate::audit::{Action, Deed};
 use crate::domain::Algorithm;
 use crate::domain::audience::Addresses;
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::id::{ClientId, ResourceServerId};
-use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{RESOURCE_SERVER_SCOPES, ScopeSet};
 use crate::store::changes::{Change, Subject};
@@ -28,11 +28,11 @@ pub struct NewResourceServer {
 /// Registers an audience and makes its client, which may follow revocations.
 pub fn create(
     db: &mut Change<'_>,
-    actor: &Actor,
+    act: &Act,
     addresses: &Addresses,
     new: NewResourceServer,
-    now: Instant,
 ) -> Result<(ResourceServer, ClientId), AdminError> {
+    let now = act.now;
     check(addresses, &new)?;
     let server = ResourceServer {
         id: ResourceServerId::generate(now),
@@ -41,7 +41,7 @@ pub fn create(
         name: new.name.clone(),
         scopes: new.scopes,
         signing_alg: new.signing_alg,
-        created_by: actor.to_string(),
+        created_by: act.actor.to_string(),
         created_at: now,
     };
     resource_servers::insert(db, &server).map_err(|error| match error {
@@ -63,9 +63,11 @@ pub fn create(
         default_scopes: None,
         token_ttl: None,
         expires_at: None,
-        created_by: actor.to_string(),
+        created_by: act.actor.to_string(),
         created_at: now,
         updated_at: now,
+        ip_allowlist: None,
+        self_rotation: None,
     };
     clients::insert(db, &client)?;
     db.touch(Subject::Client(client.id.clone()));
@@ -73,6 +75,10 @@ pub fn create(
         realm: server.realm,
         identifier: server.identifier.clone(),
     });
+    let deed = Deed::new(Action::ResourceServerRegistered, &server.id)
+        .realm(server.realm)
+        .detail("identifier", server.identifier.as_str());
+    act.record(db, deed)?;
     Ok((server, client.id))
 }
 

@@ -53,6 +53,16 @@ impl AdminClient {
         self.call(Method::POST, path, Some(body)).await
     }
 
+    /// `PUT /admin/v1{path}`
+    pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
+    /// `PATCH /admin/v1{path}`
+    pub(super) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.call(Method::PATCH, path, Some(body)).await
+    }
+
     async fn call(
         &self,
         method: Method,

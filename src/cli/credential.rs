@@ -1,14 +1,13 @@
 //! `onyx-auth credential`.
 
-use std::io::{IsTerminal, Write};
-
 use clap::Subcommand;
 use serde_json::json;
 
+use super::Done;
 use super::admin_client::AdminClient;
+use super::confirm::confirm;
 use super::output::Output;
 use super::paging::Paging;
-use super::{Done, Failure};
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
@@ -97,25 +96,5 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
                     .await?,
             )
         }
-    }
-}
-
-/// Asks before what cannot be undone: on a terminal a question, elsewhere `--yes`.
-fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
-    if yes {
-        return Ok(());
-    }
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::Usage(
-            "this cannot be undone: say --yes".to_owned(),
-        ));
-    }
-    eprint!("{question} [y/N] ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Failure::Refused("nothing was changed".to_owned())),
     }
 }

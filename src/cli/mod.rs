@@ -6,6 +6,7 @@
 
 mod admin_client;
 mod client;
+mod confirm;
 mod credential;
 mod credential_file;
 mod grant;

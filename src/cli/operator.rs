@@ -12,6 +12,7 @@ use super::paging::Paging;
 use super::settings::SettingFlags;
 use super::{Done, serve};
 use crate::admin::operators;
+use crate::audit::Actor;
 use crate::logging;
 
 #[derive(Subcommand)]
@@ -71,10 +72,10 @@ pub(super) fn on_host(verb: &HostVerb, output: &Output) -> Done {
     let settings = options.flags.load()?;
     logging::start(&settings.log, settings.log_format);
     let app = serve::build(settings)?;
-    let (loopback, now) = (app.settings.is_loopback(), app.clock.now());
-    let issued = app.store.alone(now, |db| match verb {
-        HostVerb::Bootstrap(_) => operators::bootstrap(db, &app.master, loopback, now),
-        HostVerb::Recover(_) => operators::recover(db, &app.master, loopback, now),
+    let (loopback, act) = (app.settings.is_loopback(), app.act(Actor::host()));
+    let issued = app.store.alone(act.now, |db| match verb {
+        HostVerb::Bootstrap(_) => operators::bootstrap(db, &app.master, &act, loopback),
+        HostVerb::Recover(_) => operators::recover(db, &app.master, &act, loopback),
     })?;
     let file = CredentialFile {
         server: app.settings.admin_url(),

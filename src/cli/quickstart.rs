@@ -15,6 +15,7 @@ use super::{Done, Failure, block_on, serve};
 use crate::admin::credentials::Issued;
 use crate::admin::demo::{self, Remembered};
 use crate::app::App;
+use crate::audit::Actor;
 use crate::http::server::{self, Listeners};
 use crate::{logging, worker};
 
@@ -69,10 +70,10 @@ pub(super) fn run(options: &Quickstart, output: &Output) -> Done {
 /// Makes the demo's records, and keeps its credentials where the next run finds them.
 fn prepare(app: &App) -> Result<(String, CredentialFile), Failure> {
     let (operator, client) = (remembered(OPERATOR)?, remembered(DEMO)?);
-    let now = app.clock.now();
+    let act = app.act(Actor::host());
     let (base, admin) = (app.settings.base_url.clone(), app.settings.admin_url());
-    let demo = app.store.alone(now, |db| {
-        demo::prepare(db, &app.master, operator.as_ref(), client.as_ref(), now)
+    let demo = app.store.alone(act.now, |db| {
+        demo::prepare(db, &app.master, &act, operator.as_ref(), client.as_ref())
     })?;
     if let Some(issued) = &demo.operator {
         credential_file(admin, issued).write(Path::new(OPERATOR))?;

@@ -57,6 +57,10 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// Whether sandbox grants are approved at once.
     pub sandbox_auto_approve: bool,
+    /// The longest that a secret may live in the sandbox, in days.
+    pub sandbox_secret_days: u32,
+    /// The longest that a secret may live in live, in days.
+    pub live_secret_days: u32,
     /// Proxies whose word on the caller's address counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Keys that are set, checked, and of no effect in this version.
@@ -106,6 +110,8 @@ impl Settings {
             log_format: read.value("log_format", "text or json"),
             tls: read.tls(),
             sandbox_auto_approve: read.value("sandbox_auto_approve", "true or false"),
+            sandbox_secret_days: read.number("sandbox_secret_days", 1..=3650),
+            live_secret_days: read.number("live_secret_days", 1..=3650),
             trusted_proxies: read.list("trusted_proxies", "a list of networks like 10.0.0.0/8"),
             idle: read.idle(&base_url),
             base_url,

@@ -101,6 +101,16 @@ pub const SETTINGS: &[Setting] = &[
         "approve sandbox scope grants at once",
     ),
     setting(
+        "sandbox_secret_days",
+        Some("365"),
+        "longest life of a sandbox secret, in days",
+    ),
+    setting(
+        "live_secret_days",
+        Some("90"),
+        "longest life of a live secret, in days",
+    ),
+    setting(
         "trusted_proxies",
         None,
         "networks whose Forwarded or X-Forwarded-For counts",

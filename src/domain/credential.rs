@@ -1,6 +1,7 @@
 //! Credentials: when one may be used.
 
 use super::instant::Instant;
+use super::lifecycle::steps;
 use super::words;
 
 words!(
@@ -9,7 +10,7 @@ words!(
 );
 
 words!(
-    /// A credential's state: active → rotated → revoked, or active → revoked.
+    /// A credential's state: active ⇄ rotated; either → revoked.
     CredentialState { Active = "active", Rotated = "rotated", Revoked = "revoked" }
 );
 
@@ -21,6 +22,19 @@ words!(
         Offboarding = "offboarding",
         Superseded = "superseded",
         Other = "other",
+    }
+);
+
+steps!(
+    /// What happens to a credential.
+    CredentialStep over CredentialState {
+        /// A successor was issued; this one is accepted for a while longer.
+        Rotate: Active => Rotated;
+        /// Only while the successor is unused, and before the overlap ends.
+        UndoRotation: Rotated => Active;
+        /// The overlap ends early.
+        FinishRotation: Rotated => Revoked, tokens_die;
+        Revoke: Active, Rotated => Revoked, tokens_die;
     }
 );
 
@@ -72,6 +86,24 @@ mod tests {
         assert!(validity.is_usable(at(49)));
         assert!(!validity.is_usable(at(50)));
         assert_eq!(validity.ends_at(), Some(at(50)));
+    }
+
+    #[test]
+    fn a_credential_keeps_to_the_drawing() {
+        use crate::domain::lifecycle::{Step, tests::keeps_to};
+        use CredentialState::*;
+        keeps_to::<CredentialStep>(
+            Active,
+            &[
+                (Active, Rotated),
+                (Rotated, Active),
+                (Rotated, Revoked),
+                (Active, Revoked),
+            ],
+        );
+        for step in CredentialStep::ALL {
+            assert_eq!(step.tokens_die(), step.to() == Revoked);
+        }
     }
 
     #[test]

@@ -105,6 +105,34 @@ id_type!(
     ResourceServerId, "rsv_"
 );
 id_type!(
+    /// A contract or a data processing agreement.
+    AgreementId, "agr_"
+);
+id_type!(
+    /// A privacy notice on record.
+    PrivacyNoticeId, "pvn_"
+);
+id_type!(
+    /// A review before live access.
+    LaunchReviewId, "lnr_"
+);
+id_type!(
+    /// A case that operators look into.
+    ReviewId, "rvw_"
+);
+id_type!(
+    /// A report of leaked secrets.
+    LeakReportId, "lkr_"
+);
+id_type!(
+    /// Something that a partner is told.
+    EventId, "evt_"
+);
+id_type!(
+    /// An entry of the audit trail.
+    AuditEventId, "aud_"
+);
+id_type!(
     /// One HTTP request, as the log and the caller see it.
     RequestId, "req_"
 );

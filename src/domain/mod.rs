@@ -3,15 +3,21 @@
 //! Pure values and functions. This room refuses to know I/O, HTTP and the time
 //! of day: whoever calls says what time it is.
 
+pub mod agreement;
 pub mod audience;
 pub mod client;
 pub mod credential;
+pub mod event;
 pub mod grant;
 pub mod id;
 pub mod instant;
+pub mod launch;
+pub mod lifecycle;
 pub mod page;
 pub mod partner;
 pub mod realm;
+pub mod review;
+pub mod revocation;
 pub mod scope;
 pub mod secret;
 pub mod tenant;

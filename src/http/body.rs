@@ -340,3 +340,5 @@ taken!(A, B, C, D, E);
 taken!(A, B, C, D, E, F);
 taken!(A, B, C, D, E, F, G);
 taken!(A, B, C, D, E, F, G, H);
+taken!(A, B, C, D, E, F, G, H, I);
+taken!(A, B, C, D, E, F, G, H, I, J);

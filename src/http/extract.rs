@@ -11,11 +11,13 @@ use actix_web::{FromRequest, HttpRequest, web};
 use onyx_verifier::{Caller, Rejection, TokenFault};
 
 use super::problem::Problem;
-use crate::admin::Actor;
+use super::source;
 use crate::app::App;
+use crate::audit::Actor;
 use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
+use crate::logging;
 
 /// What a route demands of a token.
 pub trait Right: 'static {
@@ -40,6 +42,7 @@ rights!(
     ClientsRead = Some("clients:read"),
     ClientsWrite = Some("clients:write"),
     CredentialsRevoke = Some("credentials:revoke"),
+    CredentialsRotate = Some("credentials:rotate"),
     GovernanceWrite = Some("governance:write"),
     GrantsDecide = Some("grants:decide"),
     KeysManage = Some("keys:manage"),
@@ -47,6 +50,8 @@ rights!(
     PartnersRead = Some("partners:read"),
     PartnersWrite = Some("partners:write"),
     ResourceServersWrite = Some("resource-servers:write"),
+    SecurityRead = Some("security:read"),
+    SecurityWrite = Some("security:write"),
 );
 
 /// A partner's verified token that carries the right `R`.
@@ -125,7 +130,7 @@ impl<R: Right> FromRequest for Operator<R> {
             let client: Option<ClientId> = caller.client_id().parse().ok();
             match client.filter(|id| id.realm() == Realm::Admin && gate.realm == Realm::Admin) {
                 Some(id) => Ok(Self {
-                    actor: Actor::operator(id),
+                    actor: actor(&request, &gate.app, &id, caller.credential_id()),
                     caller,
                     right: PhantomData,
                 }),
@@ -133,6 +138,16 @@ impl<R: Right> FromRequest for Operator<R> {
             }
         })
     }
+}
+
+/// Who acts, for the record: the token's client and credential, the request and its origin.
+fn actor(request: &HttpRequest, app: &App, client: &ClientId, credential: Option<&str>) -> Actor {
+    let credential = credential.and_then(|id| id.parse().ok());
+    let from = source::address(request, &app.settings.trusted_proxies);
+    Actor::client(client, credential).within(
+        logging::current_request().map(|id| id.to_string()),
+        from.map(|ip| ip.to_string()),
+    )
 }
 
 /// The realm whose tokens open this part of the server, and the application.

@@ -207,6 +207,24 @@ impl Path {
         self.method(Method::POST, handler)
     }
 
+    fn put<H, A>(self, handler: H) -> Self
+    where
+        H: Handler<A>,
+        A: FromRequest + 'static,
+        H::Output: Responder + 'static,
+    {
+        self.method(Method::PUT, handler)
+    }
+
+    fn patch<H, A>(self, handler: H) -> Self
+    where
+        H: Handler<A>,
+        A: FromRequest + 'static,
+        H::Output: Responder + 'static,
+    {
+        self.method(Method::PATCH, handler)
+    }
+
     fn method<H, A>(mut self, method: Method, handler: H) -> Self
     where
         H: Handler<A>,

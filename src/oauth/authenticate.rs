@@ -109,6 +109,11 @@ mod tests {
             revoked_by: None,
             revoked_reason: None,
             revoked_note: None,
+            replaced_by: None,
+            first_used_at: None,
+            last_used_at: None,
+            use_count: 0,
+            last_used_ip: None,
         }
     }
 
@@ -131,6 +136,8 @@ mod tests {
             created_by: String::new(),
             created_at: at(0),
             updated_at: at(0),
+            ip_allowlist: None,
+            self_rotation: None,
         };
         Entry {
             client,

@@ -36,6 +36,10 @@ pub struct Client {
     pub created_by: String,
     pub created_at: Instant,
     pub updated_at: Instant,
+    /// A JSON list of networks that it may call from; `None`: from anywhere.
+    pub ip_allowlist: Option<String>,
+    /// Whether its partner rotates its secret by itself; `None`: in the sandbox it does.
+    pub self_rotation: Option<bool>,
 }
 
 /// Which clients a list shows.

@@ -6,13 +6,21 @@ use diesel::deserialize::{self, FromSql};
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{Text, Timestamp};
 
+use crate::domain::agreement::{AgreementKind, AgreementState};
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
+use crate::domain::event::EventKind;
 use crate::domain::grant::GrantState;
-use crate::domain::id::{ClientId, CredentialId, GrantId, PartnerId, ResourceServerId};
+use crate::domain::id::{
+    AgreementId, AuditEventId, ClientId, CredentialId, EventId, GrantId, LaunchReviewId,
+    LeakReportId, PartnerId, PrivacyNoticeId, ResourceServerId, ReviewId,
+};
 use crate::domain::instant::Instant;
+use crate::domain::launch::{CheckName, CheckState, ReviewState};
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
+use crate::domain::review::{CaseState, ReviewKind};
+use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::secret::SecretHash;
 
@@ -49,6 +57,22 @@ text_column!(
     GrantState,
     PartnerState,
     ScopeSet,
+    AgreementId,
+    PrivacyNoticeId,
+    LaunchReviewId,
+    ReviewId,
+    LeakReportId,
+    EventId,
+    AuditEventId,
+    AgreementKind,
+    AgreementState,
+    ReviewState,
+    CheckName,
+    CheckState,
+    EventKind,
+    ReviewKind,
+    CaseState,
+    RevocationKind,
 );
 
 impl<DB: Backend> ToSql<Text, DB> for SecretHash

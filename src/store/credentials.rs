@@ -33,6 +33,15 @@ pub struct Credential {
     pub revoked_by: Option<String>,
     pub revoked_reason: Option<RevocationReason>,
     pub revoked_note: Option<String>,
+    /// The successor that was issued in its place.
+    pub replaced_by: Option<CredentialId>,
+    /// Durable before the first token that it got is answered.
+    pub first_used_at: Option<Instant>,
+    /// As of a second ago.
+    pub last_used_at: Option<Instant>,
+    /// As of a second ago.
+    pub use_count: i64,
+    pub last_used_ip: Option<String>,
 }
 
 impl Credential {

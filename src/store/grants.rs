@@ -5,9 +5,10 @@ use diesel::prelude::*;
 use super::db::Db;
 use super::error::StoreError;
 use super::schema::scope_grants;
-use crate::domain::grant::GrantState;
+use crate::domain::grant::{GrantState, GrantStep};
 use crate::domain::id::{GrantId, PartnerId, ResourceServerId};
 use crate::domain::instant::Instant;
+use crate::domain::lifecycle::Step;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::realm::Realm;
 use crate::domain::scope::Scope;
@@ -33,6 +34,10 @@ pub struct Grant {
     pub decided_by: Option<String>,
     pub decided_at: Option<Instant>,
     pub expires_at: Instant,
+    /// Who revoked it, or let it expire.
+    pub ended_by: Option<String>,
+    pub ended_at: Option<Instant>,
+    pub ended_reason: Option<String>,
 }
 
 /// Writes a new grant.
@@ -93,17 +98,17 @@ pub fn in_force(
 pub fn decide(
     db: &mut Db,
     id: &GrantId,
-    to: GrantState,
+    step: GrantStep,
     decided_by: &str,
     now: Instant,
 ) -> Result<bool, StoreError> {
     let open = scope_grants::table
         .find(id)
-        .filter(scope_grants::state.eq(GrantState::Requested))
+        .filter(scope_grants::state.eq_any(step.from()))
         .filter(scope_grants::requested_by.ne(decided_by));
     let changed = diesel::update(open)
         .set((
-            scope_grants::state.eq(to),
+            scope_grants::state.eq(step.to()),
             scope_grants::decided_by.eq(decided_by),
             scope_grants::decided_at.eq(now),
         ))

@@ -6,18 +6,21 @@
 //! A state changes in one conditional UPDATE, never by reading and then writing:
 //! two writers that read first would both believe that they won.
 
+pub mod audit_events;
 pub mod changes;
 pub mod clients;
 mod columns;
 pub mod credentials;
 pub mod db;
 pub mod error;
+pub mod events;
 pub mod grants;
 pub mod instance;
 pub mod issued_tokens;
 mod migrate;
 pub mod partners;
 pub mod resource_servers;
+pub mod revocations;
 pub mod schema;
 pub mod signing_keys;
 pub mod tail;

@@ -7,8 +7,9 @@ use super::error::StoreError;
 use super::schema::partners;
 use crate::domain::id::PartnerId;
 use crate::domain::instant::Instant;
+use crate::domain::lifecycle::Step;
 use crate::domain::page::{Page, PageRequest};
-use crate::domain::partner::PartnerState;
+use crate::domain::partner::{PartnerState, PartnerStep};
 
 /// A row of `partners`.
 #[derive(Clone, Debug, Queryable, Insertable)]
@@ -22,6 +23,8 @@ pub struct Partner {
     pub created_by: String,
     pub created_at: Instant,
     pub updated_at: Instant,
+    /// Whether a leaked live secret is accepted for one more hour.
+    pub leaked_secret_grace: bool,
 }
 
 /// Writes a new partner.
@@ -47,16 +50,18 @@ pub fn page(db: &mut Db, page: &PageRequest) -> Result<Page<Partner>, StoreError
     Ok(page.page(rows, |p: &Partner| p.id.as_str()))
 }
 
-/// Moves a partner from one state to another. `false`: it is not in `from`.
-pub fn transition(
+/// Takes a partner a step on. `false`: unknown, or in a state from which the step does not lead on.
+pub fn step(
     db: &mut Db,
     id: &PartnerId,
-    from: PartnerState,
-    to: PartnerState,
+    step: PartnerStep,
     now: Instant,
 ) -> Result<bool, StoreError> {
-    let changed = diesel::update(partners::table.find(id).filter(partners::state.eq(from)))
-        .set((partners::state.eq(to), partners::updated_at.eq(now)))
+    let ready = partners::table
+        .find(id)
+        .filter(partners::state.eq_any(step.from()));
+    let changed = diesel::update(ready)
+        .set((partners::state.eq(step.to()), partners::updated_at.eq(now)))
         .execute(db)?;
     Ok(changed == 1)
 }

@@ -17,6 +17,7 @@ diesel::table! {
         created_by -> Text,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        leaked_secret_grace -> Bool,
     }
 }
 
@@ -49,6 +50,8 @@ diesel::table! {
         created_by -> Text,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        ip_allowlist -> Nullable<Text>,
+        self_rotation -> Nullable<Bool>,
     }
 }
 
@@ -69,6 +72,11 @@ diesel::table! {
         revoked_by -> Nullable<Text>,
         revoked_reason -> Nullable<Text>,
         revoked_note -> Nullable<Text>,
+        replaced_by -> Nullable<Text>,
+        first_used_at -> Nullable<Timestamp>,
+        last_used_at -> Nullable<Timestamp>,
+        use_count -> BigInt,
+        last_used_ip -> Nullable<Text>,
     }
 }
 
@@ -89,6 +97,9 @@ diesel::table! {
         decided_by -> Nullable<Text>,
         decided_at -> Nullable<Timestamp>,
         expires_at -> Timestamp,
+        ended_by -> Nullable<Text>,
+        ended_at -> Nullable<Timestamp>,
+        ended_reason -> Nullable<Text>,
     }
 }
 
@@ -136,6 +147,189 @@ diesel::table! {
         entity -> Text,
         id -> Text,
         at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    agreements (id) {
+        id -> Text,
+        partner_id -> Text,
+        kind -> Text,
+        reference -> Text,
+        document_sha256 -> Text,
+        lawful_basis -> Nullable<Text>,
+        state -> Text,
+        in_force_from -> Timestamp,
+        expires_at -> Timestamp,
+        created_by -> Text,
+        created_at -> Timestamp,
+        decided_by -> Nullable<Text>,
+        decided_at -> Nullable<Timestamp>,
+        ended_by -> Nullable<Text>,
+        ended_at -> Nullable<Timestamp>,
+        ended_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    privacy_notices (id) {
+        id -> Text,
+        partner_id -> Text,
+        requests -> Text,
+        purpose -> Text,
+        retention -> Text,
+        how_to_revoke -> Text,
+        support_contact -> Text,
+        url -> Nullable<Text>,
+        recorded_by -> Text,
+        recorded_at -> Timestamp,
+        superseded_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    launch_reviews (id) {
+        id -> Text,
+        partner_id -> Text,
+        state -> Text,
+        requested_by -> Text,
+        requested_at -> Timestamp,
+        submitted_at -> Nullable<Timestamp>,
+        decided_by -> Nullable<Text>,
+        decided_at -> Nullable<Timestamp>,
+        reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    launch_checks (review_id, name) {
+        review_id -> Text,
+        name -> Text,
+        state -> Text,
+        requested_by -> Text,
+        settled_by -> Nullable<Text>,
+        settled_at -> Nullable<Timestamp>,
+        evidence -> Nullable<Text>,
+        reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    revocations (seq) {
+        seq -> BigInt,
+        realm -> Text,
+        kind -> Text,
+        id -> Text,
+        scope -> Nullable<Text>,
+        revoked_at -> Timestamp,
+        expires_at -> Timestamp,
+        reason -> Text,
+        actor -> Text,
+    }
+}
+
+diesel::table! {
+    audit_events (id) {
+        id -> Text,
+        at -> Timestamp,
+        actor -> Text,
+        credential_id -> Nullable<Text>,
+        action -> Text,
+        target -> Text,
+        partner_id -> Nullable<Text>,
+        realm -> Nullable<Text>,
+        outcome -> Text,
+        request_id -> Nullable<Text>,
+        source_ip -> Nullable<Text>,
+        details -> Text,
+    }
+}
+
+diesel::table! {
+    events (partner_id, realm, seq) {
+        partner_id -> Text,
+        realm -> Text,
+        seq -> BigInt,
+        id -> Text,
+        kind -> Text,
+        created_at -> Timestamp,
+        data -> Text,
+    }
+}
+
+diesel::table! {
+    event_counters (partner_id, realm) {
+        partner_id -> Text,
+        realm -> Text,
+        value -> BigInt,
+    }
+}
+
+diesel::table! {
+    expiry_warnings (subject, days) {
+        subject -> Text,
+        days -> Integer,
+        at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    secret_deliveries (id) {
+        id -> Text,
+        credential_id -> Text,
+        state -> Text,
+        proof_hash -> Text,
+        ciphertext -> Nullable<Text>,
+        lookups -> BigInt,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+        opened_at -> Nullable<Timestamp>,
+        opened_ip -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    reviews (id) {
+        id -> Text,
+        partner_id -> Nullable<Text>,
+        kind -> Text,
+        pointer -> Text,
+        state -> Text,
+        opened_at -> Timestamp,
+        closed_by -> Nullable<Text>,
+        closed_at -> Nullable<Timestamp>,
+        closed_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    leak_reports (id) {
+        id -> Text,
+        state -> Text,
+        received_at -> Timestamp,
+        done_at -> Nullable<Timestamp>,
+        candidates -> Integer,
+        matches -> Integer,
+        source_ip -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    leak_candidates (report_id, hash) {
+        report_id -> Text,
+        hash -> Text,
+        credential_id -> Nullable<Text>,
+        action -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    scope_usage (client_id, day, scope) {
+        client_id -> Text,
+        day -> Text,
+        scope -> Text,
+        asked -> BigInt,
+        used -> BigInt,
     }
 }
 

@@ -139,10 +139,9 @@ pub async fn create(
         token_ttl,
         expires_at,
     };
-    let now = app.clock.now();
     let client = app
-        .change(now, move |db| {
-            clients::create(db, &who.actor, &partner, new, now)
+        .carry_out(who.actor, move |db, act| {
+            clients::create(db, act, &partner, new)
         })
         .await?;
     Ok(HttpResponse::Created().json(ClientView::from(client)))

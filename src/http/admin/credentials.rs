@@ -121,8 +121,8 @@ pub async fn issue(
     let now = app.clock.now();
     let shared = app.clone();
     let issued = app
-        .change(now, move |db| {
-            credentials::issue(db, &shared.master, &who.actor, &client, expires_at, now)
+        .carry_out(who.actor, move |db, act| {
+            credentials::issue(db, &shared.master, act, &client, expires_at)
         })
         .await?;
     let view = IssuedView {
@@ -148,8 +148,8 @@ pub async fn revoke(
     let (reason, note) = body.finish(taken)?;
     let now = app.clock.now();
     let credential = app
-        .change(now, move |db| {
-            credentials::revoke(db, &who.actor, &id, reason, note, now)
+        .carry_out(who.actor, move |db, act| {
+            credentials::revoke(db, act, &id, reason, note)
         })
         .await?;
     Ok(web::Json(CredentialView::of(credential, now)))

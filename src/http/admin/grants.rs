@@ -7,7 +7,7 @@ use super::id;
 use crate::admin::AdminError;
 use crate::admin::grants::{self, NewGrant};
 use crate::app::App;
-use crate::domain::grant::GrantState;
+use crate::domain::grant::{GrantState, GrantStep};
 use crate::domain::id::{GrantId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::page::Page;
@@ -123,10 +123,9 @@ pub async fn request(
         retention_days,
         expires_at,
     };
-    let (auto, now) = (app.settings.sandbox_auto_approve, app.clock.now());
     let grant = app
-        .change(now, move |db| {
-            let grant = grants::request(db, &who.actor, &partner, new, auto, now)?;
+        .carry_out(who.actor, move |db, act| {
+            let grant = grants::request(db, act, &partner, new)?;
             with_identifier(db, grant)
         })
         .await?;
@@ -141,7 +140,7 @@ pub async fn approve(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<web::Json<GrantView>, Problem> {
-    decide(who, path, request, payload, app, GrantState::Approved).await
+    decide(who, path, request, payload, app, GrantStep::Approve).await
 }
 
 /// `POST /admin/v1/scope-grants/{id}/deny`
@@ -152,7 +151,7 @@ pub async fn deny(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<web::Json<GrantView>, Problem> {
-    decide(who, path, request, payload, app, GrantState::Denied).await
+    decide(who, path, request, payload, app, GrantStep::Deny).await
 }
 
 async fn decide(
@@ -161,15 +160,14 @@ async fn decide(
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
-    to: GrantState,
+    step: GrantStep,
 ) -> Result<web::Json<GrantView>, Problem> {
     let id: GrantId = id(&path)?;
     let body = Members::read(&request, payload).await?;
     body.finish(())?;
-    let now = app.clock.now();
     let grant = app
-        .change(now, move |db| {
-            let grant = grants::decide(db, &who.actor, &id, to, now)?;
+        .carry_out(who.actor, move |db, act| {
+            let grant = grants::decide(db, act, &id, step)?;
             with_identifier(db, grant)
         })
         .await?;

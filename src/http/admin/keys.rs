@@ -74,7 +74,7 @@ pub async fn rotate(
     let now = app.clock.now();
     let fresh = fresh(&app, realm, alg, now).await?;
     let key = app
-        .change(now, move |db| keys::rotate(db, &who.actor, fresh, now))
+        .carry_out(who.actor, move |db, act| keys::rotate(db, act, fresh))
         .await?;
     refresh(&app).await?;
     Ok(HttpResponse::Created().json(KeyView::from(key)))

@@ -55,11 +55,10 @@ pub async fn create(
     let mut body = Members::read(&request, payload).await?;
     let taken = (body.text("name", 200), body.list::<Scope>("scopes", 100));
     let (name, scopes) = body.finish(taken)?;
-    let now = app.clock.now();
     let scopes = scopes.into_iter().collect();
     let operator = app
-        .change(now, move |db| {
-            operators::create(db, &who.actor, name, scopes, now)
+        .carry_out(who.actor, move |db, act| {
+            operators::create(db, act, name, scopes)
         })
         .await?;
     Ok(HttpResponse::Created().json(ClientView::from(operator)))

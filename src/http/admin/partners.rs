@@ -8,7 +8,7 @@ use crate::admin::partners::{self, NewPartner};
 use crate::app::App;
 use crate::domain::id::PartnerId;
 use crate::domain::instant::Instant;
-use crate::domain::partner::PartnerState;
+use crate::domain::partner::{PartnerState, PartnerStep};
 use crate::http::body::Members;
 use crate::http::extract::{Operator, PartnersRead, PartnersWrite};
 use crate::http::list::{ListQuery, ListView};
@@ -83,9 +83,8 @@ pub async fn create(
         legal_name,
         security_contact,
     };
-    let now = app.clock.now();
     let partner = app
-        .change(now, move |db| partners::create(db, &who.actor, new, now))
+        .carry_out(who.actor, move |db, act| partners::create(db, act, new))
         .await?;
     Ok(HttpResponse::Created().json(PartnerView::from(partner)))
 }
@@ -98,7 +97,7 @@ pub async fn approve(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<web::Json<PartnerView>, Problem> {
-    decide(who, path, request, payload, app, PartnerState::Approved).await
+    take(who, path, request, payload, app, PartnerStep::Approve).await
 }
 
 /// `POST /admin/v1/partners/{id}/reject`
@@ -109,29 +108,25 @@ pub async fn reject(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<web::Json<PartnerView>, Problem> {
-    decide(who, path, request, payload, app, PartnerState::Rejected).await
+    take(who, path, request, payload, app, PartnerStep::Reject).await
 }
 
-async fn decide(
+async fn take(
     who: Operator<PartnersWrite>,
     path: web::Path<String>,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
-    to: PartnerState,
+    step: PartnerStep,
 ) -> Result<web::Json<PartnerView>, Problem> {
     let id: PartnerId = id(&path)?;
     let mut body = Members::read(&request, payload).await?;
     let reason = (body.optional_text("reason", 1000),);
     let (reason,) = body.finish(reason)?;
-    let now = app.clock.now();
     let partner = app
-        .change(now, move |db| {
-            partners::decide(db, &who.actor, &id, to, now)
+        .carry_out(who.actor, move |db, act| {
+            partners::step(db, act, &id, step, reason.as_deref())
         })
         .await?;
-    if let Some(reason) = reason {
-        log::info!("partner {} is {to}: {reason}", partner.id);
-    }
     Ok(web::Json(partner.into()))
 }

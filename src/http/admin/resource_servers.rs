@@ -111,14 +111,13 @@ pub async fn create(
         scopes: scopes.into_iter().collect(),
         signing_alg: alg,
     };
-    let now = app.clock.now();
     resource_servers::check(&app.addresses, &new)?;
     // First the key: once registered, the audience can be asked for at once.
     super::keys::ensure(&app, realm, alg).await?;
     let shared = app.clone();
     let (server, client) = app
-        .change(now, move |db| {
-            resource_servers::create(db, &who.actor, &shared.addresses, new, now)
+        .carry_out(who.actor, move |db, act| {
+            resource_servers::create(db, act, &shared.addresses, new)
         })
         .await?;
     Ok(HttpResponse::Created().json(ResourceServerView::from((server, Some(client)))))

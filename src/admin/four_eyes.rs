@@ -1,0 +1,28 @@
+//! Four eyes: who asked does not decide, and in live no puppet of theirs either.
+
+use super::AdminError;
+use crate::audit::Actor;
+use crate::domain::realm::Realm;
+use crate::store::{Db, clients};
+
+/// Makes sure that two people stand behind what one asked for and the other decides.
+///
+/// In live, two operators do not count as two where one made the other or gave it a
+/// credential: who can make a second self could otherwise decide alone.
+pub fn check(db: &mut Db, realm: Realm, asked_by: &str, decider: &Actor) -> Result<(), AdminError> {
+    let decides = decider.as_str();
+    if asked_by == decides {
+        return Err(AdminError::FourEyes(
+            "who asked does not decide: another operator must",
+        ));
+    }
+    if realm == Realm::Live
+        && (clients::is_from_hand_of(db, asked_by, decides)?
+            || clients::is_from_hand_of(db, decides, asked_by)?)
+    {
+        return Err(AdminError::FourEyes(
+            "one of the two operators made the other or gave it a credential: in live, a third must decide",
+        ));
+    }
+    Ok(())
+}

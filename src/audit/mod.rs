@@ -1,0 +1,151 @@
+//! Who did what, and when: written in the transaction of the change itself.
+//!
+//! Refuses to know who reads it.
+
+mod action;
+
+pub use action::Action;
+
+use crate::domain::id::{AuditEventId, ClientId, CredentialId, PartnerId};
+use crate::domain::instant::Instant;
+use crate::domain::realm::Realm;
+use crate::store::audit_events::{self, AuditEvent};
+use crate::store::{Db, StoreError};
+
+/// Who makes a change, and how it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    name: String,
+    credential_id: Option<CredentialId>,
+    request_id: Option<String>,
+    source_ip: Option<String>,
+}
+
+impl Actor {
+    /// A client, by its verified token or its credential: an operator, or a partner for what is its own.
+    pub fn client(id: &ClientId, credential_id: Option<CredentialId>) -> Self {
+        Self {
+            credential_id,
+            ..Self::named(id.as_str())
+        }
+    }
+
+    /// Whoever holds the machine.
+    pub fn host() -> Self {
+        Self::named("host")
+    }
+
+    /// The server itself: what was decided beforehand, such as an end that has come.
+    pub fn policy() -> Self {
+        Self::named(crate::domain::grant::POLICY)
+    }
+
+    fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            credential_id: None,
+            request_id: None,
+            source_ip: None,
+        }
+    }
+
+    /// The same, within a request.
+    pub fn within(self, request_id: Option<String>, source_ip: Option<String>) -> Self {
+        Self {
+            request_id,
+            source_ip,
+            ..self
+        }
+    }
+
+    /// The name that records keep.
+    pub fn as_str(&self) -> &str {
+        &self.name
+    }
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.name)
+    }
+}
+
+/// Something that was done, or refused.
+#[derive(Clone, Debug)]
+pub struct Deed {
+    action: Action,
+    target: String,
+    partner_id: Option<PartnerId>,
+    realm: Option<Realm>,
+    refused: bool,
+    details: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Deed {
+    /// An action on something, by its id.
+    pub fn new(action: Action, target: impl std::fmt::Display) -> Self {
+        Self {
+            action,
+            target: target.to_string(),
+            partner_id: None,
+            realm: None,
+            refused: false,
+            details: serde_json::Map::new(),
+        }
+    }
+
+    /// Whose it is.
+    pub fn partner(self, partner: &PartnerId) -> Self {
+        self.partner_if(Some(partner))
+    }
+
+    /// Whose it is, where it is a partner's.
+    pub fn partner_if(mut self, partner: Option<&PartnerId>) -> Self {
+        self.partner_id = partner.cloned();
+        self
+    }
+
+    /// In which realm.
+    pub fn realm(mut self, realm: Realm) -> Self {
+        self.realm = Some(realm);
+        self
+    }
+
+    /// It was refused.
+    pub fn refused(mut self) -> Self {
+        self.refused = true;
+        self
+    }
+
+    /// What else a reader wants to know; never a secret, and nothing that is told as one.
+    pub fn detail(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.details.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+/// Writes a deed down, in the transaction that does it.
+pub fn record(db: &mut Db, actor: &Actor, deed: Deed, now: Instant) -> Result<(), StoreError> {
+    let event = AuditEvent {
+        id: AuditEventId::generate(now),
+        at: now,
+        actor: actor.name.clone(),
+        credential_id: actor.credential_id.clone(),
+        action: deed.action.to_string(),
+        target: deed.target,
+        partner_id: deed.partner_id,
+        realm: deed.realm,
+        outcome: if deed.refused { "refused" } else { "done" }.to_owned(),
+        request_id: actor.request_id.clone(),
+        source_ip: actor.source_ip.clone(),
+        details: serde_json::Value::Object(deed.details).to_string(),
+    };
+    audit_events::insert(db, &event)
+}
+
+/// `credential.issued crd_…`: for the log.
+impl std::fmt::Display for Deed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.action, self.target)
+    }
+}

@@ -1,0 +1,25 @@
+//! A question before what cannot be undone.
+
+use std::io::{IsTerminal, Write};
+
+use super::Failure;
+
+/// Asks before what cannot be undone: on a terminal a question, elsewhere `--yes`.
+pub(super) fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Usage(
+            "this cannot be undone: say --yes".to_owned(),
+        ));
+    }
+    eprint!("{question} [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Failure::Refused("nothing was changed".to_owned())),
+    }
+}
