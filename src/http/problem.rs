@@ -212,6 +212,11 @@ impl From<AdminError> for Problem {
                     .with("allowed", allowed)
             }
             AdminError::Conflict { code, .. } => Self::new(StatusCode::CONFLICT, code, detail),
+            AdminError::NotReadyForLive(missing) => {
+                let missing: Vec<&str> = missing.iter().map(|one| one.as_str()).collect();
+                Self::new(StatusCode::CONFLICT, "not_ready_for_live", detail)
+                    .with("missing", missing)
+            }
             AdminError::FourEyes(_) => Self::new(StatusCode::FORBIDDEN, "four_eyes", detail),
             AdminError::Invalid { pointer, .. } => Self::invalid(vec![FieldFault {
                 pointer: pointer.to_owned(),

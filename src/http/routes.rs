@@ -99,6 +99,7 @@ fn partner_api(realm: Realm) -> actix_web::Scope {
 }
 
 fn admin_api() -> actix_web::Scope {
+    use admin::{agreements, launch, privacy};
     use admin::{clients, credentials, grants, keys, operators, partners, resource_servers};
     scope(Realm::Admin, "v1")
         .service(
@@ -114,9 +115,59 @@ fn admin_api() -> actix_web::Scope {
                 .post(partners::create)
                 .done(),
         )
-        .service(at("/partners/{id}").get(partners::show).done())
+        .service(
+            at("/partners/{id}")
+                .get(partners::show)
+                .patch(partners::edit)
+                .done(),
+        )
         .service(at("/partners/{id}/approve").post(partners::approve).done())
         .service(at("/partners/{id}/reject").post(partners::reject).done())
+        .service(at("/partners/{id}/suspend").post(partners::suspend).done())
+        .service(at("/partners/{id}/resume").post(partners::resume).done())
+        .service(
+            at("/partners/{id}/offboard")
+                .post(partners::offboard)
+                .done(),
+        )
+        .service(
+            at("/partners/{id}/agreements")
+                .get(agreements::list)
+                .post(agreements::record)
+                .done(),
+        )
+        .service(
+            at("/agreements/{id}/bring-into-force")
+                .post(agreements::bring_into_force)
+                .done(),
+        )
+        .service(
+            at("/agreements/{id}/terminate")
+                .post(agreements::terminate)
+                .done(),
+        )
+        .service(
+            at("/partners/{id}/privacy-notice")
+                .get(privacy::show)
+                .put(privacy::record)
+                .done(),
+        )
+        .service(
+            at("/partners/{id}/launch-review")
+                .get(launch::show)
+                .post(launch::request)
+                .done(),
+        )
+        .service(
+            at("/partners/{id}/launch-review/checks/{check}")
+                .post(launch::settle)
+                .done(),
+        )
+        .service(
+            at("/partners/{id}/launch-review/decide")
+                .post(launch::decide)
+                .done(),
+        )
         .service(
             at("/partners/{id}/scope-grants")
                 .get(grants::list)

@@ -335,3 +335,4 @@ diesel::table! {
 
 diesel::joinable!(credentials -> clients (client_id));
 diesel::allow_tables_to_appear_in_same_query!(clients, credentials);
+diesel::allow_tables_to_appear_in_same_query!(launch_reviews, launch_checks);

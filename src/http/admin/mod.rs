@@ -1,11 +1,14 @@
 //! The admin API, one file a noun.
 
+pub mod agreements;
 pub mod clients;
 pub mod credentials;
 pub mod grants;
 pub mod keys;
+pub mod launch;
 pub mod operators;
 pub mod partners;
+pub mod privacy;
 pub mod resource_servers;
 
 use crate::http::problem::Problem;
