@@ -91,7 +91,10 @@ fn print(output: &Output, mut review: Value) -> Done {
         &json!({ "data": checks }),
         &["check", "state", "settled_by", "evidence", "reason"],
     )?;
-    if earlier.as_array().is_some_and(|reviews| !reviews.is_empty()) {
+    if earlier
+        .as_array()
+        .is_some_and(|reviews| !reviews.is_empty())
+    {
         output.list(
             &json!({ "data": earlier }),
             &["id", "state", "requested_by", "decided_by", "reason"],

@@ -151,7 +151,11 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             if body.is_empty() {
                 return Err(Failure::Usage("name what is to change".to_owned()));
             }
-            output.record(&admin.patch(&format!("/partners/{id}"), &body.into()).await?)
+            output.record(
+                &admin
+                    .patch(&format!("/partners/{id}"), &body.into())
+                    .await?,
+            )
         }
         Verb::Suspend { id, reason, yes } => {
             reconsider(&format!("Suspend {id}? Its tokens die at once."), yes)?;

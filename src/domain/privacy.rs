@@ -37,7 +37,13 @@ mod tests {
         for good in ["https://acme.example/privacy", "http://acme.example/"] {
             assert_eq!(good.parse::<NoticeAddress>().unwrap().to_string(), good);
         }
-        for bad in ["", "acme.example", "/privacy", "javascript:alert(1)", "ftp://acme.example/x"] {
+        for bad in [
+            "",
+            "acme.example",
+            "/privacy",
+            "javascript:alert(1)",
+            "ftp://acme.example/x",
+        ] {
             assert_eq!(bad.parse::<NoticeAddress>(), Err(BadNoticeAddress), "{bad}");
         }
     }

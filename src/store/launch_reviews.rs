@@ -87,7 +87,10 @@ pub fn of_partner(
 ) -> Result<Vec<LaunchReview>, StoreError> {
     Ok(launch_reviews::table
         .filter(launch_reviews::partner_id.eq(partner))
-        .order((launch_reviews::requested_at.desc(), launch_reviews::id.desc()))
+        .order((
+            launch_reviews::requested_at.desc(),
+            launch_reviews::id.desc(),
+        ))
         .limit(most)
         .load(db)?)
 }

@@ -179,7 +179,10 @@ pub fn decide(
     let after = dossier(db, partner)?;
     if !decided {
         let state = after.review.state;
-        return Err(AdminError::illegal::<ReviewStep>("the launch review", state));
+        return Err(AdminError::illegal::<ReviewStep>(
+            "the launch review",
+            state,
+        ));
     }
     db.touch(Subject::Partner(partner.clone()));
     let action = match decision {

@@ -175,7 +175,14 @@ fn what_it_shows_later_is_passed_at_the_next_look_and_submits_the_review() {
 
     let decided = house.change(|db, partner| {
         let (record, reason) = (&Shown(COMPUTED), "all is shown");
-        decide(db, &house.second, record, partner, Decision::Approve, reason)
+        decide(
+            db,
+            &house.second,
+            record,
+            partner,
+            Decision::Approve,
+            reason,
+        )
     });
     assert_eq!(decided.unwrap().review.state, ReviewState::Approved);
     let approved = house.change(|db, partner| Ok(is_approved(db, partner)?));
@@ -208,7 +215,14 @@ fn what_the_sandbox_shows_does_not_touch_what_people_attest_or_waived() {
     house
         .change(|db, partner| {
             let settled = attested(Finding::Waived);
-            settle(db, &house.second, &Shown(&[]), partner, SandboxOrder, &settled)
+            settle(
+                db,
+                &house.second,
+                &Shown(&[]),
+                partner,
+                SandboxOrder,
+                &settled,
+            )
         })
         .unwrap();
     let dossier = house

@@ -103,7 +103,8 @@ pub async fn record(
         body.parsed("in_force_from"),
         body.parsed("expires_at"),
     );
-    let (kind, reference, document, lawful_basis, in_force_from, expires_at) = body.finish(taken)?;
+    let (kind, reference, document, lawful_basis, in_force_from, expires_at) =
+        body.finish(taken)?;
     let new = NewAgreement {
         kind,
         reference,

@@ -110,7 +110,8 @@ impl World {
             super::world::Engine::Postgres => {
                 let mut psql = std::process::Command::new("psql");
                 let url = self.database_url();
-                let output = psql.args(["-qAt", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", statement]);
+                let output =
+                    psql.args(["-qAt", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", statement]);
                 let output = output.output().unwrap();
                 assert!(!output.status.success(), "{statement}");
                 String::from_utf8(output.stderr).unwrap()
