@@ -25,10 +25,10 @@ fn illegal(answer: &Answer) -> String {
     format!("{} to {}", body["state"], body["allowed"])
 }
 
-/// What the audit trail says of a target, in order: action, actor and details.
+/// What the audit trail says of a target: action, actor and details; in the order of changes.
 fn trail(world: &World, target: &str) -> Vec<String> {
     world.lines(&format!(
-        "SELECT action || ' ' || actor || ' ' || details AS line FROM audit_events WHERE target = '{target}' ORDER BY id"
+        "SELECT action || ' ' || actor || ' ' || details AS line FROM audit_events WHERE target = '{target}' ORDER BY at, id"
     ))
 }
 

@@ -303,7 +303,7 @@ async fn what_is_said_of_a_partner_can_be_edited_member_by_member() {
         assert_snapshot!(refused.problem(), @"
         422 invalid_body: the request body has members that must be mended; see errors
           /name type: must not be null
-          /legal_name invalid: must be 1 to 1 characters
+          /legal_name invalid: must be 1 to 200 characters, without control characters
           /security_contact type: must be a string
           /leaked_secret_grace type: must be true or false
           /state unknown: is not a member of this request
