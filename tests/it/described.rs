@@ -274,7 +274,12 @@ async fn answers_have_the_members_that_are_described() {
         let credential = world.live_client(&["orders:read"]).await;
         let operator = world.operator().await;
         operator
-            .resource_server("live", "https://orders.example.com", &["orders:read"])
+            .resource_server(
+                "live",
+                "https://orders.example.com",
+                &["orders:read"],
+                "ES256",
+            )
             .await;
         let document = admin_document(&world).await;
         let mut seen = 0;
