@@ -2,8 +2,10 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::id;
+use super::partners::Reason;
+use super::{StatedReason, id};
 use crate::admin::AdminError;
 use crate::admin::agreements::{self, NewAgreement};
 use crate::app::App;
@@ -13,10 +15,11 @@ use crate::domain::instant::Instant;
 use crate::http::body::Members;
 use crate::http::extract::{GovernanceWrite, Operator, PartnersRead};
 use crate::http::list::{ListQuery, ListView};
+use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::store::agreements::{Agreement, Filter, page};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct AgreementView {
     id: AgreementId,
     state: AgreementState,
@@ -62,7 +65,38 @@ impl AgreementView {
     }
 }
 
-/// `GET /admin/v1/partners/{id}/agreements`
+/// Something that was agreed.
+#[derive(Debug, ToSchema)]
+#[schema(as = NewAgreement, example = json!({
+    "kind": "contract", "reference": "MSA-17",
+    "document_sha256": "6d5a9a7f0b0f4b5e1d1c6a8e5ed9be0e3d6c6c1d3f0a1b2c3d4e5f60718293a4",
+    "in_force_from": "2030-01-01T00:00:00Z", "expires_at": "2031-01-01T00:00:00Z"
+}))]
+pub struct NewAgreementBody {
+    pub kind: AgreementKind,
+    /// Where it is filed.
+    #[schema(min_length = 1, max_length = 200)]
+    pub reference: String,
+    /// Of the signed document.
+    #[schema(pattern = "^[0-9A-Fa-f]{64}$")]
+    pub document_sha256: String,
+    #[schema(min_length = 1, max_length = 200)]
+    pub lawful_basis: Option<String>,
+    pub in_force_from: Instant,
+    /// After `in_force_from`, and in the future.
+    pub expires_at: Instant,
+}
+
+/// Lists the agreements with a partner.
+#[utoipa::path(
+    get, path = "/admin/v1/partners/{id}/agreements", operation_id = "list_agreements", tag = "agreements",
+    params(
+        ("id" = PartnerId, Path, description = "The partner"),
+        ("kind" = Option<AgreementKind>, Query, description = "Only agreements of this kind."),
+        ("state" = Option<AgreementState>, Query, description = "Only agreements in this state."),
+    ),
+    responses((status = 200, description = "A page of agreements", body = ListView<AgreementView>))
+)]
 pub async fn list(
     _: Operator<PartnersRead>,
     path: web::Path<String>,
@@ -85,7 +119,13 @@ pub async fn list(
     Ok(ListView::of(found, |row| AgreementView::of(&app, row)))
 }
 
-/// `POST /admin/v1/partners/{id}/agreements`
+/// Records an agreement as a draft.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/agreements", operation_id = "record_agreement", tag = "agreements",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = NewAgreementBody,
+    responses((status = 201, description = "The agreement, in the state `draft`", body = AgreementView), Conflict)
+)]
 pub async fn record(
     who: Operator<GovernanceWrite>,
     path: web::Path<String>,
@@ -121,7 +161,14 @@ pub async fn record(
     Ok(HttpResponse::Created().json(AgreementView::of(&app, agreement)))
 }
 
-/// `POST /admin/v1/agreements/{id}/bring-into-force`
+/// Brings a draft into force; its dates say from when until when it counts.
+#[utoipa::path(
+    post, path = "/admin/v1/agreements/{id}/bring-into-force", operation_id = "bring_agreement_into_force",
+    tag = "agreements",
+    params(("id" = AgreementId, Path, description = "The agreement")),
+    request_body = Reason,
+    responses((status = 200, description = "The agreement", body = AgreementView), Conflict)
+)]
 pub async fn bring_into_force(
     who: Operator<GovernanceWrite>,
     path: web::Path<String>,
@@ -141,7 +188,15 @@ pub async fn bring_into_force(
     Ok(web::Json(AgreementView::of(&app, agreement)))
 }
 
-/// `POST /admin/v1/agreements/{id}/terminate`
+/// Ends an agreement before its time.
+///
+/// With the last contract that counts, live access ends: no more tokens, and those given are refused.
+#[utoipa::path(
+    post, path = "/admin/v1/agreements/{id}/terminate", operation_id = "terminate_agreement", tag = "agreements",
+    params(("id" = AgreementId, Path, description = "The agreement")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The agreement", body = AgreementView), Conflict)
+)]
 pub async fn terminate(
     who: Operator<GovernanceWrite>,
     path: web::Path<String>,

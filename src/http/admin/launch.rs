@@ -2,44 +2,40 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::id;
+use super::{Nothing, id};
 use crate::admin::AdminError;
 use crate::admin::launch::{self, Dossier, Sandbox, Settled};
 use crate::app::App;
 use crate::audit::Actor;
 use crate::domain::id::{LaunchReviewId, PartnerId};
 use crate::domain::instant::Instant;
-use crate::domain::launch::{CheckName, CheckState, ReviewState};
+use crate::domain::launch::{CheckName, CheckState, Decision, Finding, ReviewState};
 use crate::http::body::Members;
 use crate::http::extract::{GovernanceWrite, GrantsDecide, Operator};
+use crate::http::openapi::refusals::{Conflict, FourEyes};
 use crate::http::problem::Problem;
 use crate::store::launch_reviews::{LaunchCheck, LaunchReview};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct LaunchReviewView {
-    #[serde(flatten)]
-    review: ReviewView,
-    checks: Vec<CheckView>,
-    /// The reviews before it, the newest first.
-    earlier: Vec<ReviewView>,
-}
-
-#[derive(Debug, Serialize)]
-struct ReviewView {
     id: LaunchReviewId,
     state: ReviewState,
     partner_id: PartnerId,
+    checks: Vec<LaunchCheckView>,
     requested_by: String,
     requested_at: Instant,
     submitted_at: Option<Instant>,
     decided_by: Option<String>,
     decided_at: Option<Instant>,
     reason: Option<String>,
+    /// The reviews before it, the newest first.
+    earlier: Vec<EarlierLaunchReviewView>,
 }
 
-#[derive(Debug, Serialize)]
-struct CheckView {
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LaunchCheckView {
     check: CheckName,
     state: CheckState,
     /// From what the partner does in the sandbox; the others are attested.
@@ -50,23 +46,39 @@ struct CheckView {
     reason: Option<String>,
 }
 
-impl From<LaunchReview> for ReviewView {
-    fn from(review: LaunchReview) -> Self {
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EarlierLaunchReviewView {
+    id: LaunchReviewId,
+    state: ReviewState,
+    requested_by: String,
+    requested_at: Instant,
+    submitted_at: Option<Instant>,
+    decided_by: Option<String>,
+    decided_at: Option<Instant>,
+    reason: Option<String>,
+}
+
+impl From<Dossier> for LaunchReviewView {
+    fn from(dossier: Dossier) -> Self {
+        let review = dossier.review;
+        let earlier = dossier.earlier.into_iter();
         Self {
             id: review.id,
             state: review.state,
             partner_id: review.partner_id,
+            checks: dossier.checks.into_iter().map(Into::into).collect(),
             requested_by: review.requested_by,
             requested_at: review.requested_at,
             submitted_at: review.submitted_at,
             decided_by: review.decided_by,
             decided_at: review.decided_at,
             reason: review.reason,
+            earlier: earlier.map(Into::into).collect(),
         }
     }
 }
 
-impl From<LaunchCheck> for CheckView {
+impl From<LaunchCheck> for LaunchCheckView {
     fn from(check: LaunchCheck) -> Self {
         Self {
             check: check.name,
@@ -80,17 +92,49 @@ impl From<LaunchCheck> for CheckView {
     }
 }
 
-impl From<Dossier> for LaunchReviewView {
-    fn from(dossier: Dossier) -> Self {
+impl From<LaunchReview> for EarlierLaunchReviewView {
+    fn from(review: LaunchReview) -> Self {
         Self {
-            review: dossier.review.into(),
-            checks: dossier.checks.into_iter().map(CheckView::from).collect(),
-            earlier: dossier.earlier.into_iter().map(ReviewView::from).collect(),
+            id: review.id,
+            state: review.state,
+            requested_by: review.requested_by,
+            requested_at: review.requested_at,
+            submitted_at: review.submitted_at,
+            decided_by: review.decided_by,
+            decided_at: review.decided_at,
+            reason: review.reason,
         }
     }
 }
 
-/// `GET /admin/v1/partners/{id}/launch-review`
+/// What an operator finds of a check.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"state": "waived", "reason": "shown in the pilot"}))]
+pub struct LaunchCheckFinding {
+    pub state: Finding,
+    /// What shows it.
+    #[schema(min_length = 1, max_length = 2000)]
+    pub evidence: Option<String>,
+    /// A waiver needs it.
+    #[schema(min_length = 1, max_length = 1000)]
+    pub reason: Option<String>,
+}
+
+/// How a review ends.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"decision": "approve", "reason": "all is shown"}))]
+pub struct LaunchDecision {
+    pub decision: Decision,
+    #[schema(min_length = 1, max_length = 1000)]
+    pub reason: String,
+}
+
+/// Shows the newest launch review of a partner.
+#[utoipa::path(
+    get, path = "/admin/v1/partners/{id}/launch-review", operation_id = "show_launch_review", tag = "launch-reviews",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    responses((status = 200, description = "The newest review", body = LaunchReviewView))
+)]
 pub async fn show(
     _: Operator<GovernanceWrite>,
     path: web::Path<String>,
@@ -116,7 +160,13 @@ pub async fn show(
     Ok(web::Json(dossier.into()))
 }
 
-/// `POST /admin/v1/partners/{id}/launch-review`
+/// Asks for the launch review of an approved partner; one is open at a time.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/launch-review", operation_id = "request_launch_review", tag = "launch-reviews",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = Nothing,
+    responses((status = 201, description = "The review, in the state `draft`", body = LaunchReviewView), Conflict)
+)]
 pub async fn request(
     who: Operator<GovernanceWrite>,
     path: web::Path<String>,
@@ -134,7 +184,20 @@ pub async fn request(
     Ok(HttpResponse::Created().json(LaunchReviewView::from(dossier)))
 }
 
-/// `POST /admin/v1/partners/{id}/launch-review/checks/{check}`
+/// Settles a pending check of the newest launch review.
+///
+/// Computed checks can only be waived. A waiver needs a reason and another operator than who asked for the
+/// review. Once nothing is pending, the review is submitted.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/launch-review/checks/{check}", operation_id = "settle_launch_check",
+    tag = "launch-reviews",
+    params(
+        ("id" = PartnerId, Path, description = "The partner"),
+        ("check" = CheckName, Path, description = "The check"),
+    ),
+    request_body = LaunchCheckFinding,
+    responses((status = 200, description = "The review", body = LaunchReviewView), Conflict, FourEyes)
+)]
 pub async fn settle(
     who: Operator<GovernanceWrite>,
     path: web::Path<(String, String)>,
@@ -163,7 +226,16 @@ pub async fn settle(
     Ok(web::Json(dossier.into()))
 }
 
-/// `POST /admin/v1/partners/{id}/launch-review/decide`
+/// Decides the submitted launch review; not by who asked for it.
+///
+/// It cannot be approved while a check failed.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/launch-review/decide", operation_id = "decide_launch_review",
+    tag = "launch-reviews",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = LaunchDecision,
+    responses((status = 200, description = "The review", body = LaunchReviewView), Conflict, FourEyes)
+)]
 pub async fn decide(
     who: Operator<GrantsDecide>,
     path: web::Path<String>,

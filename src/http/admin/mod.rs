@@ -11,7 +11,21 @@ pub mod partners;
 pub mod privacy;
 pub mod resource_servers;
 
+use utoipa::ToSchema;
+
 use crate::http::problem::Problem;
+
+/// A body without members; it may also be left out.
+#[derive(Debug, ToSchema)]
+pub struct Nothing {}
+
+/// Why something is done, for the record.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"reason": "they asked for it"}))]
+pub struct StatedReason {
+    #[schema(min_length = 1, max_length = 1000)]
+    pub reason: String,
+}
 
 /// An id from the path; one that is malformed names nothing.
 fn id<T: std::str::FromStr>(text: &str) -> Result<T, Problem> {

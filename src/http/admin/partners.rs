@@ -2,8 +2,9 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::id;
+use super::{StatedReason, id};
 use crate::admin::partners::{self, NewPartner};
 use crate::app::App;
 use crate::domain::id::PartnerId;
@@ -12,16 +13,18 @@ use crate::domain::partner::{PartnerState, PartnerStep};
 use crate::http::body::Members;
 use crate::http::extract::{Operator, PartnersRead, PartnersWrite};
 use crate::http::list::{ListQuery, ListView};
+use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::store::partners::{Edit, Partner, page};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PartnerView {
     id: PartnerId,
     state: PartnerState,
     name: String,
     legal_name: String,
     security_contact: String,
+    /// Whether a leaked secret of live is accepted for one more hour.
     leaked_secret_grace: bool,
     created_by: String,
     created_at: Instant,
@@ -44,7 +47,50 @@ impl From<Partner> for PartnerView {
     }
 }
 
-/// `GET /admin/v1/partners`
+/// An application.
+#[derive(Debug, ToSchema)]
+#[schema(as = NewPartner, example = json!({
+    "name": "Acme", "legal_name": "Acme Travel GmbH", "security_contact": "security@acme.example"
+}))]
+pub struct NewPartnerBody {
+    #[schema(min_length = 1, max_length = 200)]
+    pub name: String,
+    #[schema(min_length = 1, max_length = 200)]
+    pub legal_name: String,
+    /// Whom to tell, at any hour.
+    #[schema(min_length = 1, max_length = 320)]
+    pub security_contact: String,
+}
+
+/// What is to change; what is absent stays.
+#[derive(Debug, ToSchema)]
+#[schema(as = PartnerEdit, example = json!({"security_contact": "soc@acme.example"}))]
+pub struct PartnerEditBody {
+    #[schema(min_length = 1, max_length = 200, nullable = false)]
+    pub name: Option<String>,
+    #[schema(min_length = 1, max_length = 200, nullable = false)]
+    pub legal_name: Option<String>,
+    #[schema(min_length = 1, max_length = 320, nullable = false)]
+    pub security_contact: Option<String>,
+    /// Whether a leaked secret of live is accepted for one more hour.
+    #[schema(nullable = false)]
+    pub leaked_secret_grace: Option<bool>,
+}
+
+/// Why a step is taken, for the record.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"reason": "contract signed"}))]
+pub struct Reason {
+    #[schema(min_length = 1, max_length = 1000)]
+    pub reason: Option<String>,
+}
+
+/// Lists partners.
+#[utoipa::path(
+    get, path = "/admin/v1/partners", operation_id = "list_partners", tag = "partners",
+    params(("state" = Option<PartnerState>, Query, description = "Only partners in this state.")),
+    responses((status = 200, description = "A page of partners", body = ListView<PartnerView>))
+)]
 pub async fn list(
     _: Operator<PartnersRead>,
     mut query: ListQuery,
@@ -56,7 +102,12 @@ pub async fn list(
     Ok(ListView::of(found, PartnerView::from))
 }
 
-/// `GET /admin/v1/partners/{id}`
+/// Shows a partner.
+#[utoipa::path(
+    get, path = "/admin/v1/partners/{id}", operation_id = "show_partner", tag = "partners",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    responses((status = 200, description = "The partner", body = PartnerView))
+)]
 pub async fn show(
     _: Operator<PartnersRead>,
     path: web::Path<String>,
@@ -67,7 +118,12 @@ pub async fn show(
     Ok(web::Json(partner.into()))
 }
 
-/// `POST /admin/v1/partners`
+/// Records an application.
+#[utoipa::path(
+    post, path = "/admin/v1/partners", operation_id = "create_partner", tag = "partners",
+    request_body = NewPartnerBody,
+    responses((status = 201, description = "The partner, in the state `applied`", body = PartnerView))
+)]
 pub async fn create(
     who: Operator<PartnersWrite>,
     request: HttpRequest,
@@ -92,7 +148,13 @@ pub async fn create(
     Ok(HttpResponse::Created().json(PartnerView::from(partner)))
 }
 
-/// `PATCH /admin/v1/partners/{id}`
+/// Changes what is said about a partner.
+#[utoipa::path(
+    patch, path = "/admin/v1/partners/{id}", operation_id = "edit_partner", tag = "partners",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = PartnerEditBody,
+    responses((status = 200, description = "The partner", body = PartnerView))
+)]
 pub async fn edit(
     who: Operator<PartnersWrite>,
     path: web::Path<String>,
@@ -123,7 +185,13 @@ pub async fn edit(
     Ok(web::Json(partner.into()))
 }
 
-/// `POST /admin/v1/partners/{id}/approve`
+/// Approves a partner: it can get grants and clients.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/approve", operation_id = "approve_partner", tag = "partners",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = Reason,
+    responses((status = 200, description = "The partner", body = PartnerView), Conflict)
+)]
 pub async fn approve(
     who: Operator<PartnersWrite>,
     path: web::Path<String>,
@@ -137,7 +205,13 @@ pub async fn approve(
     step(who, &path, app, PartnerStep::Approve, reason).await
 }
 
-/// `POST /admin/v1/partners/{id}/reject`
+/// Rejects an application.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/reject", operation_id = "reject_partner", tag = "partners",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = Reason,
+    responses((status = 200, description = "The partner", body = PartnerView), Conflict)
+)]
 pub async fn reject(
     who: Operator<PartnersWrite>,
     path: web::Path<String>,
@@ -151,7 +225,13 @@ pub async fn reject(
     step(who, &path, app, PartnerStep::Reject, reason).await
 }
 
-/// `POST /admin/v1/partners/{id}/suspend`
+/// Suspends a partner: its clients get no tokens, and what they have is refused.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/suspend", operation_id = "suspend_partner", tag = "partners",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The partner", body = PartnerView), Conflict)
+)]
 pub async fn suspend(
     who: Operator<PartnersWrite>,
     path: web::Path<String>,
@@ -165,7 +245,13 @@ pub async fn suspend(
     step(who, &path, app, PartnerStep::Suspend, Some(reason)).await
 }
 
-/// `POST /admin/v1/partners/{id}/resume`
+/// Lets a suspended partner go on.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/resume", operation_id = "resume_partner", tag = "partners",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The partner", body = PartnerView), Conflict)
+)]
 pub async fn resume(
     who: Operator<PartnersWrite>,
     path: web::Path<String>,
@@ -179,7 +265,13 @@ pub async fn resume(
     step(who, &path, app, PartnerStep::Resume, Some(reason)).await
 }
 
-/// `POST /admin/v1/partners/{id}/offboard`
+/// Lets a suspended partner go, for good: its clients, credentials and grants end with it.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/offboard", operation_id = "offboard_partner", tag = "partners",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The partner", body = PartnerView), Conflict)
+)]
 pub async fn offboard(
     who: Operator<PartnersWrite>,
     path: web::Path<String>,

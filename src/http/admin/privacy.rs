@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::id;
 use crate::admin::privacy::{self, NewNotice};
@@ -10,10 +11,11 @@ use crate::domain::id::{PartnerId, PrivacyNoticeId};
 use crate::domain::instant::Instant;
 use crate::http::body::Members;
 use crate::http::extract::{GovernanceWrite, Operator, PartnersRead};
+use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::store::privacy_notices::PrivacyNotice;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PrivacyNoticeView {
     id: PrivacyNoticeId,
     partner_id: PartnerId,
@@ -44,7 +46,35 @@ impl From<PrivacyNotice> for PrivacyNoticeView {
     }
 }
 
-/// `GET /admin/v1/partners/{id}/privacy-notice`
+/// What a partner tells those whose data it reads.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({
+    "requests": "orders", "purpose": "show customers their orders", "retention": "30 days",
+    "how_to_revoke": "in their account", "support_contact": "privacy@acme.example"
+}))]
+pub struct NewPrivacyNotice {
+    /// What the partner asks for.
+    #[schema(min_length = 1, max_length = 2000)]
+    pub requests: String,
+    #[schema(min_length = 1, max_length = 2000)]
+    pub purpose: String,
+    #[schema(min_length = 1, max_length = 500)]
+    pub retention: String,
+    #[schema(min_length = 1, max_length = 2000)]
+    pub how_to_revoke: String,
+    #[schema(min_length = 1, max_length = 320)]
+    pub support_contact: String,
+    /// Where it can be read.
+    #[schema(format = "uri", min_length = 1, max_length = 2048)]
+    pub url: Option<String>,
+}
+
+/// Shows the privacy notice in force.
+#[utoipa::path(
+    get, path = "/admin/v1/partners/{id}/privacy-notice", operation_id = "show_privacy_notice", tag = "privacy-notices",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    responses((status = 200, description = "The notice in force", body = PrivacyNoticeView))
+)]
 pub async fn show(
     _: Operator<PartnersRead>,
     path: web::Path<String>,
@@ -55,7 +85,13 @@ pub async fn show(
     Ok(web::Json(notice.into()))
 }
 
-/// `PUT /admin/v1/partners/{id}/privacy-notice`
+/// Puts a privacy notice on record in place of the former, which is kept.
+#[utoipa::path(
+    put, path = "/admin/v1/partners/{id}/privacy-notice", operation_id = "record_privacy_notice", tag = "privacy-notices",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = NewPrivacyNotice,
+    responses((status = 200, description = "The notice, in force", body = PrivacyNoticeView), Conflict)
+)]
 pub async fn record(
     who: Operator<GovernanceWrite>,
     path: web::Path<String>,
