@@ -11,11 +11,15 @@ use std::future::{Ready, ready};
 use super::problem::Problem;
 use crate::domain::page::{Page, PageRequest};
 
+/// The parameters of a query, each of which is taken out by name.
+#[derive(Debug)]
+pub struct Parameters(BTreeMap<String, String>);
+
 /// The query of a list: the page, and filters that the handler takes out one by one.
 #[derive(Debug)]
 pub struct ListQuery {
     page: PageRequest,
-    filters: BTreeMap<String, String>,
+    filters: Parameters,
 }
 
 /// A page as it is sent.
@@ -25,7 +29,7 @@ pub struct ListView<T> {
     next_cursor: Option<String>,
 }
 
-impl ListQuery {
+impl Parameters {
     fn parse(query: &str) -> Result<Self, Problem> {
         let mut parameters = BTreeMap::new();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -38,7 +42,46 @@ impl ListQuery {
                 )));
             }
         }
-        let limit = match parameters.remove("limit") {
+        Ok(Self(parameters))
+    }
+
+    /// Takes a parameter out. `None`: not sent.
+    pub fn take<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<T>, Problem> {
+        let Some(text) = self.0.remove(name) else {
+            return Ok(None);
+        };
+        text.parse()
+            .map(Some)
+            .map_err(|error| Problem::bad_parameter(format!("{name}: {error}")))
+    }
+
+    /// A parameter that nobody took is an error.
+    pub fn finish(self) -> Result<(), Problem> {
+        match self.0.keys().next() {
+            Some(name) => Err(Problem::bad_parameter(format!(
+                "{name} is not a parameter of this path"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromRequest for Parameters {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::parse(request.query_string()))
+    }
+}
+
+impl ListQuery {
+    fn parse(query: &str) -> Result<Self, Problem> {
+        let mut filters = Parameters::parse(query)?;
+        let limit = match filters.0.remove("limit") {
             None => 20,
             Some(text) => text
                 .parse()
@@ -46,13 +89,14 @@ impl ListQuery {
                 .filter(|limit| (1..=100).contains(limit))
                 .ok_or_else(|| Problem::bad_parameter("limit must be a number from 1 to 100"))?,
         };
-        let after = parameters
+        let after = filters
+            .0
             .remove("cursor")
             .map(|cursor| decode(&cursor))
             .transpose()?;
         Ok(Self {
             page: PageRequest { limit, after },
-            filters: parameters,
+            filters,
         })
     }
 
@@ -61,7 +105,7 @@ impl ListQuery {
         &mut self,
         name: &str,
     ) -> Result<Option<T>, Problem> {
-        let Some(text) = self.filters.remove(name) else {
+        let Some(text) = self.filters.0.remove(name) else {
             return Ok(None);
         };
         text.parse()
@@ -71,7 +115,7 @@ impl ListQuery {
 
     /// The page that is asked for; a parameter that nobody took is an error.
     pub fn page(self) -> Result<PageRequest, Problem> {
-        match self.filters.keys().next() {
+        match self.filters.0.keys().next() {
             Some(name) => Err(Problem::bad_parameter(format!(
                 "{name} is not a parameter of this list"
             ))),

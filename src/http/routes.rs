@@ -53,6 +53,15 @@ fn of_realm(config: &mut web::ServiceConfig, app: &web::Data<App>, realm: Realm)
         config.service(
             scope(realm, "oauth2")
                 .service(at("/jwks").get(oauth::discovery::jwks).done())
+                .service(at("/revocations").get(oauth::revocations::poll).done())
+                .service(
+                    at("/revocations/stream")
+                        .get(oauth::revocations::stream)
+                        .done(),
+                )
+                // Any method: a gateway asks with the one that it was asked with.
+                .route("/verify", web::to(oauth::verify::verify))
+                .route("/verify/{path:.*}", web::to(oauth::verify::verify))
                 .service(
                     web::resource("/token")
                         .route(web::post().to(oauth::token::exchange))

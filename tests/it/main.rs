@@ -20,6 +20,7 @@ mod key_files;
 mod nodes;
 mod other_languages;
 mod quickstart;
+mod revocations;
 mod schema;
 mod secrecy;
 mod startup;

@@ -73,6 +73,9 @@ pub enum TokenFault {
     /// Its time has not come, or it claims to have been issued in the future.
     #[error("not yet valid")]
     NotYetValid,
+    /// It, or something that it hangs on, was revoked after it was issued.
+    #[error("revoked")]
+    Revoked,
     /// It is bound to its sender's key (`cnf`) and so is worth nothing as a bearer token
     /// (RFC 9449 §7.1, RFC 8705 §3).
     #[error("sender-constrained token sent as bearer token")]
@@ -170,6 +173,7 @@ impl TokenFault {
             Self::WrongAudience => "The access token is meant for another service.",
             Self::Expired => "The access token has expired.",
             Self::NotYetValid => "The access token is not valid yet.",
+            Self::Revoked => "The access token was revoked.",
             Self::SenderConstrained => "The access token is bound to a key and no bearer token.",
         }
     }

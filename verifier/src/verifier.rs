@@ -10,13 +10,13 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 
 use crate::{
-    Caller, Claims, JwkSet, Rejection, bearer,
+    Caller, Claims, JwkSet, Rejection, Revocations, bearer,
     error::{ConnectError, TokenFault},
     json,
     keys::Keyring,
     refresh::{self, Pace, Refresher},
     token::Token,
-    warm::Warm,
+    warm::{Verified, Warm},
 };
 
 /// `iat` and `nbf` may lie this many seconds ahead: clocks differ (FAPI 2.0 Security Profile §5.3.2.1).
@@ -37,8 +37,9 @@ struct Inner {
     leeway: i64,
     resource_metadata: Option<Arc<str>>,
     keys: Arc<ArcSwap<Keyring>>,
-    remote: Option<Remote>,
-    warm: Warm,
+    remote: Option<Arc<Remote>>,
+    warm: Arc<Warm>,
+    revocations: Option<Arc<Revocations>>,
 }
 
 /// What a verifier has whose keys come over the network.
@@ -57,6 +58,7 @@ pub struct Builder {
     jwks_uri: Option<String>,
     resource_metadata: Option<Arc<str>>,
     remembered: usize,
+    revocations: Option<Arc<Revocations>>,
 }
 
 impl Verifier {
@@ -74,6 +76,40 @@ impl Verifier {
             jwks_uri: None,
             resource_metadata: None,
             remembered: 10_000,
+            revocations: None,
+        }
+    }
+
+    /// The same for another audience: with the same keys, revocations and remembered signatures.
+    ///
+    /// ```no_run
+    /// # fn example(verifier: onyx_verifier::Verifier) {
+    /// let invoices = verifier.for_audience("https://invoices.example");
+    /// assert_eq!(invoices.issuer(), verifier.issuer());
+    /// # }
+    /// ```
+    pub fn for_audience(&self, audience: impl Into<String>) -> Self {
+        let Inner {
+            issuer,
+            leeway,
+            resource_metadata,
+            keys,
+            remote,
+            warm,
+            revocations,
+            ..
+        } = &*self.inner;
+        Self {
+            inner: Arc::new(Inner {
+                issuer: issuer.clone(),
+                audience: audience.into(),
+                leeway: *leeway,
+                resource_metadata: resource_metadata.clone(),
+                keys: Arc::clone(keys),
+                remote: remote.clone(),
+                warm: Arc::clone(warm),
+                revocations: revocations.clone(),
+            }),
         }
     }
 
@@ -143,16 +179,19 @@ impl Verifier {
         {
             return Err(Rejection::Unavailable);
         }
-        if let Some(claims) = self.inner.warm.get(token, keys.number) {
-            self.accepts(&claims, now_unix)?;
-            return Ok(Caller::new(claims));
+        if let Some(known) = self.inner.warm.get(token, keys.number) {
+            self.accepts(&known.claims, now_unix)?;
+            self.was_not_revoked(&known)?;
+            return Ok(Caller::new(Arc::clone(&known.claims)));
         }
         let parsed = Token::parse(token)?;
         keys.check(&parsed)?;
         let claims = Arc::new(claims(&parsed.payload)?);
         self.accepts(&claims, now_unix)?;
-        self.inner.warm.keep(token, keys.number, &claims);
-        Ok(Caller::new(claims))
+        let known = Arc::new(Verified::new(keys.number, parsed.kid, claims));
+        self.was_not_revoked(&known)?;
+        self.inner.warm.keep(token, &known);
+        Ok(Caller::new(Arc::clone(&known.claims)))
     }
 
     /// Verifies the token of a request, given all values of its `Authorization` header and its
@@ -185,6 +224,23 @@ impl Verifier {
     /// keys stay as they were. A connected verifier forgets the given keys at its next refresh.
     pub fn replace_jwks(&self, set: JwkSet) -> Result<(), ConnectError> {
         self.inner.keys.store(Arc::new(Keyring::strict(&set)?));
+        Ok(())
+    }
+
+    /// Whether nothing that the token hangs on was revoked; looked up only when anything was
+    /// revoked since this token last passed.
+    fn was_not_revoked(&self, known: &Verified) -> Result<(), TokenFault> {
+        let Some(revocations) = &self.inner.revocations else {
+            return Ok(());
+        };
+        let epoch = revocations.epoch();
+        if known.passed_at(epoch) {
+            return Ok(());
+        }
+        if revocations.is_revoked(&known.claims, &known.kid) {
+            return Err(TokenFault::Revoked);
+        }
+        known.pass(epoch);
         Ok(())
     }
 
@@ -247,6 +303,14 @@ impl Builder {
     pub fn remember(self, tokens: usize) -> Self {
         Self {
             remembered: tokens,
+            ..self
+        }
+    }
+
+    /// What was revoked, kept up to date by whoever shares it; unless said otherwise nothing is.
+    pub fn revocations(self, revocations: Arc<Revocations>) -> Self {
+        Self {
+            revocations: Some(revocations),
             ..self
         }
     }
@@ -331,8 +395,9 @@ impl Builder {
                 leeway: i64::try_from(self.leeway.as_secs()).unwrap_or(i64::MAX),
                 resource_metadata: self.resource_metadata,
                 keys,
-                remote,
-                warm: Warm::new(self.remembered),
+                remote: remote.map(Arc::new),
+                warm: Arc::new(Warm::new(self.remembered)),
+                revocations: self.revocations,
             }),
         }
     }
