@@ -218,7 +218,7 @@ impl Hears for Feed {
                 .write()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clear();
-            feed.revocations.clear();
+            feed.revocations.replace(&[]);
         }
         self.purged.store(0, Ordering::Release);
         self.applied.send_replace(0);

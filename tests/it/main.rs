@@ -15,6 +15,7 @@ mod audiences;
 mod command_line;
 mod discovery;
 mod durability;
+mod following;
 mod isolation;
 mod key_files;
 mod nodes;

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::FeedError;
+
 /// Why a request is not let through (RFC 6750 §3.1).
 ///
 /// [`status`](Self::status), [`code`](Self::code) and [`challenge`](Self::challenge) say what to
@@ -24,8 +26,9 @@ pub enum Rejection {
         /// The scope, or several separated by spaces, that the request needs.
         required: String,
     },
-    /// The token cannot be judged, because the issuer's keys cannot be had.
-    #[error("the issuer's keys are unavailable")]
+    /// The token cannot be judged, because the issuer's keys, or its word on what was revoked,
+    /// cannot be had.
+    #[error("the issuer's keys or revocations are unavailable")]
     Unavailable,
 }
 
@@ -247,6 +250,9 @@ pub enum ConnectError {
         /// The issuer that the metadata name.
         found: String,
     },
+    /// The issuer's revocations cannot be had, so it is not known which tokens are good.
+    #[error("revocations cannot be followed")]
+    Revocations(#[source] FeedError),
     /// There is no key to verify a token with.
     #[error("there is no usable key")]
     NoKeys,

@@ -1,7 +1,9 @@
 //! Revocations that are still of use, held so that a look at them costs nanoseconds.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use papaya::HashMap;
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +106,14 @@ type Marks = HashMap<Box<str>, Mark>;
 /// ```
 #[derive(Debug, Default)]
 pub struct Revocations {
+    held: ArcSwap<Held>,
+    /// Moves after each entry: who has passed at this state need not look again.
+    epoch: AtomicU64,
+}
+
+/// What is held, a map a kind, so that a look needs no key of its own.
+#[derive(Debug, Default)]
+struct Held {
     tokens: Marks,
     credentials: Marks,
     clients: Marks,
@@ -111,13 +121,56 @@ pub struct Revocations {
     keys: Marks,
     /// By partner and scope, with a space between: neither has one in it.
     grants: Marks,
-    /// Moves after each entry: who has passed at this state need not look again.
-    epoch: AtomicU64,
 }
 
 impl Revocations {
     /// Takes a revocation in. Again, or out of order, does no harm.
     pub fn apply(&self, entry: &Revocation) {
+        self.held.load().apply(entry);
+        // After the entry is to be found: who sees the new epoch sees the entry.
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// Puts these in the place of all that is held, at once: the issuer's feed began anew.
+    pub fn replace(&self, entries: &[Revocation]) {
+        let held = Held::default();
+        entries.iter().for_each(|entry| held.apply(entry));
+        self.held.store(Arc::new(held));
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether a token with these claims, signed by this key, was revoked.
+    pub fn is_revoked(&self, claims: &Claims, kid: &str) -> bool {
+        self.held.load().is_revoked(claims, kid)
+    }
+
+    /// The state that a look was made at; see [`is_revoked`](Self::is_revoked).
+    ///
+    /// To be read before the look: then a revocation that comes in between moves it on.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Forgets revocations that expired before a moment, in seconds since the Unix epoch.
+    pub fn forget_before(&self, moment: i64) {
+        for marks in self.held.load().all() {
+            marks.pin().retain(|_, mark| mark.expires_at >= moment);
+        }
+    }
+
+    /// How many subjects are held.
+    pub fn len(&self) -> usize {
+        self.held.load().all().iter().map(|marks| marks.len()).sum()
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Held {
+    fn apply(&self, entry: &Revocation) {
         let mark = Mark {
             seq: entry.seq,
             revoked_at: entry.revoked_at,
@@ -132,12 +185,9 @@ impl Revocations {
         marks
             .pin()
             .update_or_insert(key, |held| held.with(mark), mark);
-        // After the entry is to be found: who sees the new epoch sees the entry.
-        self.epoch.fetch_add(1, Ordering::Release);
     }
 
-    /// Whether a token with these claims, signed by this key, was revoked.
-    pub fn is_revoked(&self, claims: &Claims, kid: &str) -> bool {
+    fn is_revoked(&self, claims: &Claims, kid: &str) -> bool {
         let killed = |marks: &Marks, id: &str| {
             !marks.is_empty() && marks.pin().get(id).is_some_and(|mark| mark.kills(claims))
         };
@@ -161,38 +211,6 @@ impl Revocations {
                     .scope
                     .split(' ')
                     .any(|scope| killed(&self.grants, &grant_key(partner, scope)))
-    }
-
-    /// The state that a look was made at; see [`is_revoked`](Self::is_revoked).
-    ///
-    /// To be read before the look: then a revocation that comes in between moves it on.
-    pub(crate) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
-    }
-
-    /// Forgets revocations that expired before a moment, in seconds since the Unix epoch.
-    pub fn forget_before(&self, moment: i64) {
-        for marks in self.all() {
-            marks.pin().retain(|_, mark| mark.expires_at >= moment);
-        }
-    }
-
-    /// Forgets everything: the issuer's feed begins anew.
-    pub fn clear(&self) {
-        for marks in self.all() {
-            marks.pin().clear();
-        }
-        self.epoch.fetch_add(1, Ordering::Release);
-    }
-
-    /// How many subjects are held.
-    pub fn len(&self) -> usize {
-        self.all().iter().map(|marks| marks.len()).sum()
-    }
-
-    /// Whether none is held.
-    pub fn is_empty(&self) -> bool {
-        self.all().iter().all(|marks| marks.is_empty())
     }
 
     fn marks(&self, kind: RevocationKind) -> &Marks {

@@ -10,8 +10,9 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 
 use crate::{
-    Caller, Claims, JwkSet, Rejection, Revocations, bearer,
+    Caller, Claims, JwkSet, Rejection, Revocations, Staleness, bearer,
     error::{ConnectError, TokenFault},
+    follow::{Credentials, Following},
     json,
     keys::Keyring,
     refresh::{self, Pace, Refresher},
@@ -40,6 +41,7 @@ struct Inner {
     remote: Option<Arc<Remote>>,
     warm: Arc<Warm>,
     revocations: Option<Arc<Revocations>>,
+    following: Option<Arc<Following>>,
 }
 
 /// What a verifier has whose keys come over the network.
@@ -59,6 +61,9 @@ pub struct Builder {
     resource_metadata: Option<Arc<str>>,
     remembered: usize,
     revocations: Option<Arc<Revocations>>,
+    follow: Option<Credentials>,
+    staleness: Staleness,
+    max_staleness: Duration,
 }
 
 impl Verifier {
@@ -77,6 +82,9 @@ impl Verifier {
             resource_metadata: None,
             remembered: 10_000,
             revocations: None,
+            follow: None,
+            staleness: Staleness::default(),
+            max_staleness: Duration::from_secs(10),
         }
     }
 
@@ -97,6 +105,7 @@ impl Verifier {
             remote,
             warm,
             revocations,
+            following,
             ..
         } = &*self.inner;
         Self {
@@ -109,6 +118,7 @@ impl Verifier {
                 remote: remote.clone(),
                 warm: Arc::clone(warm),
                 revocations: revocations.clone(),
+                following: following.clone(),
             }),
         }
     }
@@ -149,7 +159,23 @@ impl Verifier {
     /// # }
     /// ```
     pub async fn verify(&self, token: &str) -> Result<Caller, Rejection> {
-        let verdict = self.verify_at(token, now());
+        let caller = self.verify_signed(token).await?;
+        let Some(following) = self.stale() else {
+            return Ok(caller);
+        };
+        if following.staleness != Staleness::Introspect {
+            return self.without_news(following, caller);
+        }
+        match following.is_active(token).await {
+            Some(true) => Ok(caller),
+            Some(false) => Err(TokenFault::Revoked.into()),
+            None => Err(Rejection::Unavailable),
+        }
+    }
+
+    /// Everything but how old the news of revocations is; asks for keys that are not known.
+    async fn verify_signed(&self, token: &str) -> Result<Caller, Rejection> {
+        let verdict = self.check(token, now());
         if !matches!(
             verdict,
             Err(Rejection::InvalidToken(TokenFault::UnknownKey))
@@ -160,7 +186,7 @@ impl Verifier {
             return verdict;
         };
         let heard = remote.refresher.ask().await;
-        match self.verify_at(token, now()) {
+        match self.check(token, now()) {
             Err(Rejection::InvalidToken(TokenFault::UnknownKey)) if !heard => {
                 Err(Rejection::Unavailable)
             }
@@ -168,11 +194,53 @@ impl Verifier {
         }
     }
 
+    /// Who follows revocations, if its news is too old.
+    fn stale(&self) -> Option<&Following> {
+        let following = self.inner.following.as_deref()?;
+        following.is_stale().then_some(following)
+    }
+
+    /// A token that is good but for what may have been revoked since.
+    fn without_news(&self, following: &Following, caller: Caller) -> Result<Caller, Rejection> {
+        match following.staleness {
+            Staleness::Strict | Staleness::Introspect => Err(Rejection::Unavailable),
+            Staleness::Lenient => {
+                following.count_stale();
+                Ok(caller)
+            }
+        }
+    }
+
+    /// How old this verifier's news of revocations is. `None`: it does not follow them
+    /// ([`Builder::follow`]).
+    pub fn news_age(&self) -> Option<Duration> {
+        Some(self.inner.following.as_deref()?.age())
+    }
+
+    /// How many tokens were accepted although the news was too old ([`Staleness::Lenient`]): a
+    /// number to watch.
+    pub fn accepted_while_stale(&self) -> u64 {
+        let following = self.inner.following.as_deref();
+        following.map_or(0, Following::accepted_while_stale)
+    }
+
     /// Verifies a token at a moment given in seconds since the Unix epoch, with the keys at hand.
     ///
     /// Never touches the network and takes well under a millisecond. Refuses as
     /// [`verify`](Self::verify) does.
+    ///
+    /// While the news of revocations is too old, [`Staleness::Introspect`] is as
+    /// [`Staleness::Strict`] here: there is nobody to be asked.
     pub fn verify_at(&self, token: &str, now_unix: i64) -> Result<Caller, Rejection> {
+        let caller = self.check(token, now_unix)?;
+        match self.stale() {
+            None => Ok(caller),
+            Some(following) => self.without_news(following, caller),
+        }
+    }
+
+    /// Everything but how old the news of revocations is.
+    fn check(&self, token: &str, now_unix: i64) -> Result<Caller, Rejection> {
         let keys = self.inner.keys.load();
         if let Some(remote) = &self.inner.remote
             && keys.heard.elapsed() > remote.max_key_age
@@ -315,6 +383,49 @@ impl Builder {
         }
     }
 
+    /// Follows the issuer's revocations with this client's credential, which must be that of a
+    /// resource server: a revoked token is refused within a fraction of a second.
+    ///
+    /// [`connect`](Self::connect) then reads all live revocations before it answers, and starts a
+    /// task that reads the stream, polls where the stream breaks, and goes on where it left off.
+    ///
+    /// ```no_run
+    /// # async fn example(secret: String) -> Result<(), Box<dyn std::error::Error>> {
+    /// use onyx_verifier::{Staleness, Verifier};
+    ///
+    /// let verifier = Verifier::builder("https://auth.example/live", "https://orders.example")
+    ///     .follow("cl_live_01J9ZW3Y7M5Q8K2T4V6X8Z0A1B", secret)
+    ///     .staleness(Staleness::Strict)
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn follow(self, client_id: impl Into<String>, client_secret: impl Into<String>) -> Self {
+        Self {
+            follow: Some(Credentials {
+                client_id: client_id.into(),
+                client_secret: client_secret.into(),
+            }),
+            ..self
+        }
+    }
+
+    /// What counts while the news of revocations is too old; [`Staleness::Strict`] unless said
+    /// otherwise.
+    pub fn staleness(self, staleness: Staleness) -> Self {
+        Self { staleness, ..self }
+    }
+
+    /// How old the news of revocations may be; 10 seconds unless said otherwise. It comes every 5
+    /// seconds.
+    pub fn max_staleness(self, max_staleness: Duration) -> Self {
+        Self {
+            max_staleness,
+            ..self
+        }
+    }
+
     /// Where the issuer's keys are, for an issuer without metadata: [`connect`](Self::connect)
     /// then skips discovery.
     pub fn jwks_uri(self, url: impl Into<String>) -> Self {
@@ -352,7 +463,7 @@ impl Builder {
     /// ```
     pub fn jwks(self, set: JwkSet) -> Result<Verifier, ConnectError> {
         let keys = Arc::new(ArcSwap::from_pointee(Keyring::strict(&set)?));
-        Ok(self.finish(keys, None))
+        Ok(self.finish(keys, None, None))
     }
 
     /// Makes a verifier with the keys that the issuer publishes.
@@ -377,17 +488,36 @@ impl Builder {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn connect(self) -> Result<Verifier, ConnectError> {
+    pub async fn connect(mut self) -> Result<Verifier, ConnectError> {
         let (keys, refresher) =
             refresh::start(&self.issuer, self.jwks_uri.as_deref(), Pace::default()).await?;
         let remote = Remote {
             refresher,
             max_key_age: self.max_key_age,
         };
-        Ok(self.finish(keys, Some(remote)))
+        let following = match self.follow.take() {
+            None => None,
+            Some(credentials) => {
+                let revocations = self.revocations.get_or_insert_default();
+                let following = Following::start(
+                    &self.issuer,
+                    credentials,
+                    Arc::clone(revocations),
+                    self.staleness,
+                    self.max_staleness,
+                );
+                Some(following.await?)
+            }
+        };
+        Ok(self.finish(keys, Some(remote), following))
     }
 
-    fn finish(self, keys: Arc<ArcSwap<Keyring>>, remote: Option<Remote>) -> Verifier {
+    fn finish(
+        self,
+        keys: Arc<ArcSwap<Keyring>>,
+        remote: Option<Remote>,
+        following: Option<Following>,
+    ) -> Verifier {
         Verifier {
             inner: Arc::new(Inner {
                 issuer: self.issuer,
@@ -398,6 +528,7 @@ impl Builder {
                 remote: remote.map(Arc::new),
                 warm: Arc::new(Warm::new(self.remembered)),
                 revocations: self.revocations,
+                following: following.map(Arc::new),
             }),
         }
     }
