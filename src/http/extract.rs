@@ -52,6 +52,7 @@ rights!(
     PartnersRead = Some("partners:read"),
     PartnersWrite = Some("partners:write"),
     ResourceServersWrite = Some("resource-servers:write"),
+    RevocationsRead = Some("revocations:read"),
     SecurityRead = Some("security:read"),
     SecurityWrite = Some("security:write"),
 );
@@ -121,7 +122,7 @@ impl FromRequest for Follower {
                 .app
                 .verifier_for(gate.realm, &issuer)
                 .ok_or_else(Problem::not_found)?;
-            gate.admit(&request, &verifier, Some("revocations:read"))
+            gate.admit(&request, &verifier, RevocationsRead::SCOPE)
                 .await?;
             let bearer = request.headers().get(AUTHORIZATION);
             let token = bearer.and_then(|value| value.to_str().ok()?.split_once(' '));

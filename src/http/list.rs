@@ -7,13 +7,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use std::future::{Ready, ready};
+use utoipa::ToSchema;
 
 use super::problem::Problem;
 use crate::domain::page::{Page, PageRequest};
 
+/// Rows on a page, unless `limit` says otherwise.
+pub const DEFAULT_LIMIT: u8 = 20;
+
+/// The most rows that a page may have.
+pub const MAX_LIMIT: u8 = 100;
+
 /// The parameters of a query, each of which is taken out by name.
 #[derive(Debug)]
-pub struct Parameters(BTreeMap<String, String>);
+pub struct Parameters {
+    given: BTreeMap<String, String>,
+    /// The parameters that this path takes.
+    known: Vec<String>,
+}
 
 /// The query of a list: the page, and filters that the handler takes out one by one.
 #[derive(Debug)]
@@ -23,26 +34,32 @@ pub struct ListQuery {
 }
 
 /// A page as it is sent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ListView<T> {
     data: Vec<T>,
+    /// The `cursor` of the next page; `null` on the last.
     next_cursor: Option<String>,
 }
 
 impl Parameters {
     fn parse(query: &str) -> Result<Self, Problem> {
-        let mut parameters = BTreeMap::new();
+        let mut given = BTreeMap::new();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            if parameters
-                .insert(name.to_string(), value.into_owned())
-                .is_some()
-            {
+            if given.insert(name.to_string(), value.into_owned()).is_some() {
                 return Err(Problem::bad_parameter(format!(
                     "{name} was sent more than once"
                 )));
             }
         }
-        Ok(Self(parameters))
+        Ok(Self {
+            given,
+            known: Vec::new(),
+        })
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        self.known.push(name.to_owned());
+        self.given.remove(name)
     }
 
     /// Takes a parameter out. `None`: not sent.
@@ -50,20 +67,21 @@ impl Parameters {
         &mut self,
         name: &str,
     ) -> Result<Option<T>, Problem> {
-        let Some(text) = self.0.remove(name) else {
+        let Some(text) = self.text(name) else {
             return Ok(None);
         };
         text.parse()
             .map(Some)
-            .map_err(|error| Problem::bad_parameter(format!("{name}: {error}")))
+            .map_err(|error| Problem::bad_parameter(format!("{name} {error}")))
     }
 
     /// A parameter that nobody took is an error.
     pub fn finish(self) -> Result<(), Problem> {
-        match self.0.keys().next() {
+        match self.given.keys().next() {
             Some(name) => Err(Problem::bad_parameter(format!(
-                "{name} is not a parameter of this path"
-            ))),
+                "{name} is not a parameter of this list"
+            ))
+            .with("parameters", self.known)),
             None => Ok(()),
         }
     }
@@ -81,17 +99,16 @@ impl FromRequest for Parameters {
 impl ListQuery {
     fn parse(query: &str) -> Result<Self, Problem> {
         let mut filters = Parameters::parse(query)?;
-        let limit = match filters.0.remove("limit") {
-            None => 20,
+        let limit = match filters.text("limit") {
+            None => DEFAULT_LIMIT.into(),
             Some(text) => text
                 .parse()
                 .ok()
-                .filter(|limit| (1..=100).contains(limit))
+                .filter(|limit| (1..=MAX_LIMIT.into()).contains(limit))
                 .ok_or_else(|| Problem::bad_parameter("limit must be a number from 1 to 100"))?,
         };
         let after = filters
-            .0
-            .remove("cursor")
+            .text("cursor")
             .map(|cursor| decode(&cursor))
             .transpose()?;
         Ok(Self {
@@ -105,22 +122,13 @@ impl ListQuery {
         &mut self,
         name: &str,
     ) -> Result<Option<T>, Problem> {
-        let Some(text) = self.filters.0.remove(name) else {
-            return Ok(None);
-        };
-        text.parse()
-            .map(Some)
-            .map_err(|error| Problem::bad_parameter(format!("{name} {error}")))
+        self.filters.take(name)
     }
 
     /// The page that is asked for; a parameter that nobody took is an error.
     pub fn page(self) -> Result<PageRequest, Problem> {
-        match self.filters.0.keys().next() {
-            Some(name) => Err(Problem::bad_parameter(format!(
-                "{name} is not a parameter of this list"
-            ))),
-            None => Ok(self.page),
-        }
+        self.filters.finish()?;
+        Ok(self.page)
     }
 }
 

@@ -11,11 +11,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant as Moment;
+use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::domain::revocation::RevocationKind;
 use crate::http::extract::Follower;
 use crate::http::list::Parameters;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, ProblemView};
 use crate::revocation::feed::{Lost, Told};
 use crate::store::revocations;
 
@@ -27,15 +29,34 @@ const LONGEST_WAIT: u64 = 60;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// A poll's answer.
-#[derive(Serialize)]
-struct Poll<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = RevocationPageView)]
+pub struct Poll<'a> {
     /// To be sent as `after` next time.
     cursor: i64,
     /// When this node last heard from the database, in seconds since 1970.
     as_of: i64,
     /// Whether there is more to be had at once.
     more: bool,
+    #[schema(value_type = Vec<RevocationView>)]
     entries: Vec<&'a RawValue>,
+}
+
+/// A revocation. A token of its subject is dead if its `rsn` is below `seq`. Times are in seconds
+/// since 1970.
+#[derive(Debug, ToSchema)]
+#[schema(as = Revocation)]
+pub struct RevocationView {
+    /// Its number, in the order of commit.
+    pub seq: u64,
+    pub kind: RevocationKind,
+    /// The subject: a `jti`, a `kid`, or an id.
+    pub id: String,
+    /// The scope, for `grant`; absent otherwise.
+    pub scope: Option<String>,
+    pub revoked_at: i64,
+    /// From then on no token that it concerns can be alive.
+    pub expires_at: i64,
 }
 
 /// What a heartbeat carries.
@@ -45,7 +66,18 @@ struct Heartbeat {
     as_of: i64,
 }
 
-/// The entries after a cursor; with nothing new it waits for up to `wait` seconds.
+/// Tells what was revoked after a cursor; with nothing new it waits for up to `wait` seconds.
+#[utoipa::path(
+    get, path = "/{realm}/oauth2/revocations", operation_id = "revocations_poll", tag = "revocations",
+    params(
+        ("after" = Option<u64>, Query, description = "A `cursor` of an earlier answer. Without it: every entry that is alive."),
+        ("wait" = Option<u64>, Query, description = "Seconds to wait for news, 0 to 60.", maximum = 60),
+    ),
+    responses(
+        (status = 200, description = "The entries, in order", body = Poll),
+        (status = 410, description = "The cursor is too old, or of a feed before this one (`cursor_gone`): start without", body = ProblemView, content_type = "application/problem+json"),
+    )
+)]
 pub async fn poll(
     who: Follower,
     mut query: Parameters,
@@ -89,8 +121,21 @@ async fn woken(app: &App, news: &mut watch::Receiver<i64>, deadline: Moment) -> 
     }
 }
 
-/// The same as Server-Sent Events (WHATWG HTML §9.2): `revocation` with an entry, `heartbeat`
+/// Tells the same as Server-Sent Events (WHATWG HTML §9.2).
+///
+/// `revocation` with an entry, `heartbeat`
 /// with the cursor and `as_of`. `Last-Event-ID`, or `after`, resumes.
+#[utoipa::path(
+    get, path = "/{realm}/oauth2/revocations/stream", operation_id = "revocations_stream", tag = "revocations",
+    params(
+        ("after" = Option<u64>, Query, description = "Where to go on from, for those who cannot send Last-Event-ID."),
+        ("Last-Event-ID" = Option<u64>, Header, description = "The id of the last event that came."),
+    ),
+    responses(
+        (status = 200, description = "Events without end: until the token expires or is revoked, or the server stops", body = String, content_type = "text/event-stream"),
+        (status = 410, description = "The cursor is too old, or of a feed before this one (`cursor_gone`): start without", body = ProblemView, content_type = "application/problem+json"),
+    )
+)]
 pub async fn stream(
     who: Follower,
     request: HttpRequest,

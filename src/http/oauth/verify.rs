@@ -9,12 +9,27 @@ use onyx_verifier::{Caller, Rejection};
 use crate::app::App;
 use crate::domain::realm::Realm;
 use crate::http::list::Parameters;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, ProblemView};
 
-/// Checks the `Authorization` of the request itself for an audience and scopes.
+/// Tells a gateway whether a request may pass, by the request's own `Authorization`.
 ///
-/// `aud` defaults to the realm's API; `scope` names scopes that the token must all have,
-/// separated by spaces. 200 with who calls in headers, or 401 or 403 with `WWW-Authenticate`.
+/// Any method will do. 200 with who calls in the headers `Onyx-Partner-Id`, `Onyx-Client-Id`,
+/// `Onyx-Credential-Id`, `Onyx-Env`, `Onyx-Scope`, `Onyx-Token-Id`; else 401 or 403 with
+/// `WWW-Authenticate`.
+#[utoipa::path(
+    get, path = "/{realm}/oauth2/verify", operation_id = "verify", tag = "revocations",
+    params(
+        ("aud" = Option<String>, Query, description = "For whom the token must be meant; the realm's API unless said otherwise."),
+        ("scope" = Option<String>, Query, description = "Scopes that the token must all have, separated by spaces."),
+    ),
+    security(("sandbox" = []), ("live" = [])),
+    responses(
+        (status = 200, description = "The request may pass"),
+        (status = 401, description = "No token, or one that is not good (`token_missing`, `invalid_token`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks a scope (`insufficient_scope`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 503, description = "This node has had no news from its database for too long (`unavailable`)", body = ProblemView, content_type = "application/problem+json"),
+    )
+)]
 pub async fn verify(
     request: HttpRequest,
     mut query: Parameters,
@@ -38,6 +53,31 @@ pub async fn verify(
         return Err(refuse(Rejection::InsufficientScope { required: scope }));
     }
     Ok(passed(&caller))
+}
+
+/// Tells the same below any path, for gateways that append the one that was asked for.
+#[utoipa::path(
+    get, path = "/{realm}/oauth2/verify/{path}", operation_id = "verify_below", tag = "revocations",
+    params(
+        ("path" = String, Path, description = "Whatever was asked for; it is not looked at."),
+        ("aud" = Option<String>, Query, description = "For whom the token must be meant; the realm's API unless said otherwise."),
+        ("scope" = Option<String>, Query, description = "Scopes that the token must all have, separated by spaces."),
+    ),
+    security(("sandbox" = []), ("live" = [])),
+    responses(
+        (status = 200, description = "The request may pass"),
+        (status = 401, description = "No token, or one that is not good (`token_missing`, `invalid_token`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks a scope (`insufficient_scope`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 503, description = "This node has had no news from its database for too long (`unavailable`)", body = ProblemView, content_type = "application/problem+json"),
+    )
+)]
+pub async fn verify_below(
+    request: HttpRequest,
+    query: Parameters,
+    app: web::Data<App>,
+    realm: web::ThinData<Realm>,
+) -> Result<HttpResponse, Problem> {
+    verify(request, query, app, realm).await
 }
 
 /// Who calls, for the service behind the gateway. What a token does not say is an empty header, so
