@@ -15,6 +15,7 @@ use crate::domain::instant::Instant;
 use crate::domain::launch::{CheckName, CheckState, Decision, Finding, Requirement, ReviewState};
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
+use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::http::admin::credentials::Delivery;
 
@@ -54,6 +55,7 @@ words!(
     RevocationReason: "Why a credential is revoked.",
     GrantState: "requested → approved or denied; approved → revoked or expired.",
     Delivery: "How a secret reaches the partner.",
+    RevocationKind: "What a revocation is about.",
 );
 
 /// Ids: a prefix that names the kind, and a ULID.
