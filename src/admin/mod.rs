@@ -15,6 +15,7 @@ pub mod keys;
 pub mod operators;
 pub mod partners;
 pub mod resource_servers;
+pub mod tokens;
 
 pub use act::{Act, Policy};
 pub use error::AdminError;

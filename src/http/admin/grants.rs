@@ -14,11 +14,11 @@ use crate::domain::page::Page;
 use crate::domain::realm::Realm;
 use crate::domain::scope::Scope;
 use crate::http::body::Members;
-use crate::http::extract::{GovernanceWrite, GrantsDecide, Operator};
+use crate::http::extract::{AnyScope, GovernanceWrite, GrantsDecide, Operator};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::problem::Problem;
 use crate::store::Db;
-use crate::store::grants::{Grant, page};
+use crate::store::grants::{Filter, Grant, page};
 
 #[derive(Debug, Serialize)]
 pub struct GrantView {
@@ -38,6 +38,10 @@ pub struct GrantView {
     decided_by: Option<String>,
     decided_at: Option<Instant>,
     expires_at: Instant,
+    /// Who revoked it, or `policy` where its end came.
+    ended_by: Option<String>,
+    ended_at: Option<Instant>,
+    ended_reason: Option<String>,
 }
 
 impl GrantView {
@@ -58,6 +62,9 @@ impl GrantView {
             decided_by: grant.decided_by,
             decided_at: grant.decided_at,
             expires_at: grant.expires_at,
+            ended_by: grant.ended_by,
+            ended_at: grant.ended_at,
+            ended_reason: grant.ended_reason,
         }
     }
 }
@@ -66,16 +73,21 @@ impl GrantView {
 pub async fn list(
     _: Operator<GovernanceWrite>,
     path: web::Path<String>,
-    query: ListQuery,
+    mut query: ListQuery,
     app: web::Data<App>,
 ) -> Result<web::Json<ListView<GrantView>>, Problem> {
     let partner: PartnerId = id(&path)?;
+    let filter = Filter {
+        realm: query.filter("realm")?,
+        state: query.filter("state")?,
+        scope: query.filter("scope")?,
+    };
     let asked = query.page()?;
     let found = app
         .store
         .read(move |db| {
             crate::admin::partners::get(db, &partner)?;
-            let found = page(db, &partner, &asked)?;
+            let found = page(db, &partner, &filter, &asked)?;
             let rows = found
                 .rows
                 .into_iter()
@@ -130,6 +142,44 @@ pub async fn request(
         })
         .await?;
     Ok(HttpResponse::Created().json(GrantView::of(&app, grant)))
+}
+
+/// `GET /admin/v1/scope-grants/{id}`: for who asks for grants, and for who decides them.
+pub async fn show(
+    who: Operator<AnyScope>,
+    path: web::Path<String>,
+    app: web::Data<App>,
+) -> Result<web::Json<GrantView>, Problem> {
+    if who.require("grants:decide").is_err() {
+        who.require("governance:write")?;
+    }
+    let id: GrantId = id(&path)?;
+    let found = app.store.read(move |db| {
+        let grant = grants::get(db, &id)?;
+        with_identifier(db, grant)
+    });
+    Ok(web::Json(GrantView::of(&app, found.await?)))
+}
+
+/// `POST /admin/v1/scope-grants/{id}/revoke`
+pub async fn revoke(
+    who: Operator<GrantsDecide>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<GrantView>, Problem> {
+    let id: GrantId = id(&path)?;
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (body.text("reason", 1000),);
+    let (reason,) = body.finish(taken)?;
+    let grant = app
+        .carry_out(who.actor, move |db, act| {
+            let grant = grants::revoke(db, act, &id, &reason)?;
+            with_identifier(db, grant)
+        })
+        .await?;
+    Ok(web::Json(GrantView::of(&app, grant)))
 }
 
 /// `POST /admin/v1/scope-grants/{id}/approve`

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::id;
 use crate::admin::AdminError;
-use crate::admin::resource_servers::{self, NewResourceServer};
+use crate::admin::resource_servers::{self, NewResourceServer, ResourceServerEdit};
 use crate::app::App;
 use crate::domain::Algorithm;
 use crate::domain::audience::MAX_IDENTIFIER;
@@ -121,4 +121,39 @@ pub async fn create(
         })
         .await?;
     Ok(HttpResponse::Created().json(ResourceServerView::from((server, Some(client)))))
+}
+
+/// `PATCH /admin/v1/resource-servers/{id}`: members that are left out stay as they are.
+pub async fn edit(
+    who: Operator<ResourceServersWrite>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<ResourceServerView>, Problem> {
+    let id: ResourceServerId = id(&path)?;
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (
+        body.replacement("name", |b, name| b.text(name, 200)),
+        body.replacement("scopes", |b, name| b.list::<Scope>(name, 100)),
+        body.replacement("signing_alg", |b, name| b.parsed::<Algorithm>(name)),
+    );
+    let (name, scopes, signing_alg) = body.finish(taken)?;
+    let edit = ResourceServerEdit {
+        name,
+        scopes: scopes.map(|scopes| scopes.into_iter().collect()),
+        signing_alg,
+    };
+    if let Some(alg) = signing_alg {
+        // First the key, as for a new audience.
+        let wanted = id.clone();
+        let found = app.store.read(move |db| resource_servers::get(db, &wanted));
+        super::keys::ensure(&app, found.await?.0.realm, alg).await?;
+    }
+    let edited = app
+        .carry_out(who.actor, move |db, act| {
+            resource_servers::edit(db, act, &id, edit)
+        })
+        .await?;
+    Ok(web::Json(edited.into()))
 }

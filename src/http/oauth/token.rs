@@ -58,12 +58,14 @@ async fn answer(
         .collect();
     let asked = TokenRequest::read(&authorization, &form)?;
     let now = app.clock.now();
+    let from = source::address(request, &app.settings.trusted_proxies);
     let desk = Desk {
         directory: &app.directory,
         master: &app.master,
         addresses: &app.addresses,
         signing_alg: app.settings.signing_alg,
         realm,
+        from,
         now,
     };
     let granted = grant(desk, &asked).await?;
@@ -75,8 +77,7 @@ async fn answer(
         realm,
         now,
     };
-    let from = source::address(request, &app.settings.trusted_proxies).map(|ip| ip.to_string());
-    Ok(issue(press, granted, from).await?)
+    Ok(issue(press, granted, from.map(|ip| ip.to_string())).await?)
 }
 
 /// Another method than POST.
