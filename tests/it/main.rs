@@ -12,9 +12,11 @@ mod support;
 
 mod admin_api;
 mod audiences;
+mod clients;
 mod command_line;
 mod discovery;
 mod durability;
+mod grants;
 mod isolation;
 mod key_files;
 mod nodes;
