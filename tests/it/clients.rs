@@ -569,7 +569,7 @@ async fn a_list_of_addresses_binds_calls() {
             .await
             .expect(200);
         let elsewhere = call("/sandbox/v1/me", token, "192.0.2.1").await;
-        assert_snapshot!(elsewhere.problem(), @"");
+        assert_snapshot!(elsewhere.problem(), @"403 address_not_allowed: this client may not call from this address: its ip_allowlist says from where");
         // A token that is not valid is told nothing of lists.
         let forged = format!("{}x", token);
         let answer = call("/sandbox/v1/me", &forged, "192.0.2.1").await;
