@@ -4,8 +4,9 @@ use std::ops::RangeInclusive;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::id;
+use super::{StatedReason, id};
 use crate::admin::AdminError;
 use crate::admin::clients::{self, ClientEdit, NewClient};
 use crate::app::App;
@@ -19,10 +20,11 @@ use crate::domain::scope::{Scope, ScopeSet};
 use crate::http::body::Members;
 use crate::http::extract::{ClientsRead, ClientsWrite, CredentialsRevoke, Operator};
 use crate::http::list::{ListQuery, ListView};
+use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::store::clients::{Client, Filter, page};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ClientView {
     id: ClientId,
     state: ClientState,
@@ -67,7 +69,66 @@ impl From<Client> for ClientView {
     }
 }
 
-/// `GET /admin/v1/clients`
+/// A client of a partner to be made.
+#[derive(Debug, ToSchema)]
+#[schema(as = NewClient, example = json!({
+    "realm": "sandbox", "name": "backend", "scopes": ["orders:read"], "token_ttl": 300
+}))]
+pub struct NewClientBody {
+    /// An environment.
+    pub realm: Realm,
+    #[schema(min_length = 1, max_length = 200)]
+    pub name: String,
+    #[schema(min_items = 1, max_items = 100)]
+    pub scopes: Vec<Scope>,
+    /// What a token request without `scope` gets; all scopes unless said otherwise.
+    #[schema(max_items = 100)]
+    pub default_scopes: Option<Vec<Scope>>,
+    /// Seconds that its tokens live.
+    #[schema(minimum = 60, maximum = 900)]
+    pub token_ttl: Option<i32>,
+    /// From then on it gets no tokens.
+    pub expires_at: Option<Instant>,
+    /// The networks that it may ask for tokens and call from; from anywhere unless said otherwise.
+    pub ip_allowlist: Option<Allowlist>,
+    /// Whether its partner rotates its secret by itself; in the sandbox only unless said otherwise.
+    pub self_rotation: Option<bool>,
+}
+
+/// What is to change of a client: what is left out stays, and null takes away what may be absent.
+#[derive(Debug, ToSchema)]
+#[schema(as = ClientEdit, example = json!({ "scopes": ["orders:read"], "expires_at": null }))]
+pub struct ClientEditBody {
+    #[schema(min_length = 1, max_length = 200, nullable = false)]
+    pub name: Option<String>,
+    /// Instead of those before.
+    #[schema(min_items = 1, max_items = 100, nullable = false)]
+    pub scopes: Option<Vec<Scope>>,
+    /// What a token request without `scope` gets. Left out, they follow the scopes; null: all scopes.
+    #[schema(max_items = 100)]
+    pub default_scopes: Option<Vec<Scope>>,
+    /// Seconds that its tokens live; null: as long as the server says.
+    #[schema(minimum = 60, maximum = 900)]
+    pub token_ttl: Option<i32>,
+    /// The networks that it may ask for tokens and call from; null: from anywhere.
+    pub ip_allowlist: Option<Allowlist>,
+    /// From then on it gets no tokens; null: no end.
+    pub expires_at: Option<Instant>,
+    /// Whether its partner rotates its secret by itself; null: in the sandbox only.
+    pub self_rotation: Option<bool>,
+}
+
+/// Lists clients.
+#[utoipa::path(
+    get, path = "/admin/v1/clients", operation_id = "list_clients", tag = "clients",
+    params(
+        ("partner_id" = Option<PartnerId>, Query, description = "Only clients of this partner."),
+        ("kind" = Option<ClientKind>, Query, description = "Only clients of this kind."),
+        ("realm" = Option<Realm>, Query, description = "Only clients of this realm."),
+        ("state" = Option<ClientState>, Query, description = "Only clients in this state."),
+    ),
+    responses((status = 200, description = "A page of clients", body = ListView<ClientView>))
+)]
 pub async fn list(
     _: Operator<ClientsRead>,
     mut query: ListQuery,
@@ -84,7 +145,16 @@ pub async fn list(
     Ok(ListView::of(found, ClientView::from))
 }
 
-/// `GET /admin/v1/partners/{id}/clients`
+/// Lists the clients of a partner.
+#[utoipa::path(
+    get, path = "/admin/v1/partners/{id}/clients", operation_id = "list_partner_clients", tag = "clients",
+    params(
+        ("id" = PartnerId, Path, description = "The partner"),
+        ("realm" = Option<Realm>, Query, description = "Only clients of this realm."),
+        ("state" = Option<ClientState>, Query, description = "Only clients in this state."),
+    ),
+    responses((status = 200, description = "A page of clients", body = ListView<ClientView>))
+)]
 pub async fn list_of_partner(
     _: Operator<ClientsRead>,
     path: web::Path<String>,
@@ -110,7 +180,12 @@ pub async fn list_of_partner(
     Ok(ListView::of(found, ClientView::from))
 }
 
-/// `GET /admin/v1/clients/{id}`
+/// Shows a client.
+#[utoipa::path(
+    get, path = "/admin/v1/clients/{id}", operation_id = "show_client", tag = "clients",
+    params(("id" = ClientId, Path, description = "The client")),
+    responses((status = 200, description = "The client", body = ClientView))
+)]
 pub async fn show(
     _: Operator<ClientsRead>,
     path: web::Path<String>,
@@ -121,7 +196,15 @@ pub async fn show(
     Ok(web::Json(client.into()))
 }
 
-/// `POST /admin/v1/partners/{id}/clients`
+/// Makes a client of a partner.
+///
+/// Its scopes must be granted to the partner in that environment now.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/clients", operation_id = "create_client", tag = "clients",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = NewClientBody,
+    responses((status = 201, description = "The client", body = ClientView), Conflict)
+)]
 pub async fn create(
     who: Operator<ClientsWrite>,
     path: web::Path<String>,
@@ -161,7 +244,16 @@ pub async fn create(
     Ok(HttpResponse::Created().json(ClientView::from(client)))
 }
 
-/// `PATCH /admin/v1/clients/{id}`: members that are left out stay; `null` takes away what may be absent.
+/// Changes a client.
+///
+/// Where it may do less than before, or from fewer places, or ends sooner than its tokens, its
+/// tokens from before die. Operators need `operators:write` besides.
+#[utoipa::path(
+    patch, path = "/admin/v1/clients/{id}", operation_id = "edit_client", tag = "clients",
+    params(("id" = ClientId, Path, description = "The client")),
+    request_body = ClientEditBody,
+    responses((status = 200, description = "The client", body = ClientView), Conflict)
+)]
 pub async fn edit(
     who: Operator<ClientsWrite>,
     path: web::Path<String>,
@@ -198,7 +290,15 @@ pub async fn edit(
     Ok(web::Json(client.into()))
 }
 
-/// `POST /admin/v1/clients/{id}/suspend`
+/// Suspends a client: it gets no tokens, and those it has die.
+///
+/// For operators it needs `operators:write` besides, and the last one who can make operators stays.
+#[utoipa::path(
+    post, path = "/admin/v1/clients/{id}/suspend", operation_id = "suspend_client", tag = "clients",
+    params(("id" = ClientId, Path, description = "The client")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The client", body = ClientView), Conflict)
+)]
 pub async fn suspend(
     who: Operator<ClientsWrite>,
     path: web::Path<String>,
@@ -209,7 +309,15 @@ pub async fn suspend(
     step(who, path, request, payload, app, ClientStep::Suspend).await
 }
 
-/// `POST /admin/v1/clients/{id}/resume`
+/// Lets a suspended client have tokens again.
+///
+/// For operators it needs `operators:write` besides.
+#[utoipa::path(
+    post, path = "/admin/v1/clients/{id}/resume", operation_id = "resume_client", tag = "clients",
+    params(("id" = ClientId, Path, description = "The client")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The client", body = ClientView), Conflict)
+)]
 pub async fn resume(
     who: Operator<ClientsWrite>,
     path: web::Path<String>,
@@ -220,7 +328,15 @@ pub async fn resume(
     step(who, path, request, payload, app, ClientStep::Resume).await
 }
 
-/// `POST /admin/v1/clients/{id}/revoke`
+/// Revokes a client and its credentials, for good.
+///
+/// For operators it needs `operators:write` besides, and the last one who can make operators stays.
+#[utoipa::path(
+    post, path = "/admin/v1/clients/{id}/revoke", operation_id = "revoke_client", tag = "clients",
+    params(("id" = ClientId, Path, description = "The client")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The client", body = ClientView), Conflict)
+)]
 pub async fn revoke(
     who: Operator<CredentialsRevoke>,
     path: web::Path<String>,

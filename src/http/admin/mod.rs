@@ -9,7 +9,20 @@ pub mod partners;
 pub mod resource_servers;
 pub mod tokens;
 
+use utoipa::ToSchema;
+
 use crate::http::problem::Problem;
+
+/// A body without members; it may also be left out.
+#[derive(Debug, ToSchema)]
+pub struct Nothing {}
+
+/// Why, for the record.
+#[derive(Debug, ToSchema)]
+pub struct StatedReason {
+    #[schema(min_length = 1, max_length = 1000)]
+    pub reason: String,
+}
 
 /// An id from the path; one that is malformed names nothing.
 fn id<T: std::str::FromStr>(text: &str) -> Result<T, Problem> {

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::admin::tokens::{self, Named};
 use crate::app::App;
@@ -17,7 +18,7 @@ const MAX_TOKEN: usize = 8192;
 
 /// What was revoked; only `"revoked": false` where a token was handed in that is not ours, or that
 /// is over: nothing was left to do (as in RFC 7009 §2.2).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct RevokedTokenView {
     revoked: bool,
     realm: Option<Realm>,
@@ -38,7 +39,27 @@ impl From<Option<Named>> for RevokedTokenView {
     }
 }
 
-/// `POST /admin/v1/tokens/revoke`
+/// The token itself, or its realm and `jti`.
+#[derive(Debug, ToSchema)]
+#[schema(as = TokenRevocation, example = json!({ "realm": "sandbox", "jti": "sOCrFJjY4o1mkXVm8MBEEQ" }))]
+pub struct TokenRevocationBody {
+    /// The token; then neither of the others.
+    #[schema(min_length = 1, max_length = 8192)]
+    pub token: Option<String>,
+    /// The realm of its issuer.
+    pub realm: Option<Realm>,
+    #[schema(min_length = 1, max_length = 128)]
+    pub jti: Option<String>,
+}
+
+/// Revokes one token.
+///
+/// Of a token that is not this server's, or is over, nothing is left to revoke: `"revoked": false`.
+#[utoipa::path(
+    post, path = "/admin/v1/tokens/revoke", operation_id = "revoke_token", tag = "tokens",
+    request_body = TokenRevocationBody,
+    responses((status = 200, description = "What was revoked", body = RevokedTokenView))
+)]
 pub async fn revoke(
     who: Operator<CredentialsRevoke>,
     request: HttpRequest,
