@@ -20,6 +20,7 @@ pub mod partners;
 pub mod privacy;
 pub mod readiness;
 pub mod resource_servers;
+pub mod tokens;
 
 pub use act::{Act, Policy};
 pub use error::AdminError;

@@ -1,5 +1,7 @@
 //! One client with everything that decides about its tokens.
 
+use std::net::IpAddr;
+
 use crate::domain::agreement::{Term, unbroken_until};
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::id::{ClientId, PartnerId, ResourceServerId};
@@ -88,6 +90,12 @@ impl Entry {
             }
             _ => None,
         }
+    }
+
+    /// Whether the client may call from this address.
+    pub fn may_call_from(&self, address: Option<IpAddr>) -> bool {
+        let list = self.client.ip_allowlist.as_ref();
+        list.is_none_or(|list| list.admits(address))
     }
 
     fn granted(&self, server: Option<&ResourceServerId>, now: Instant) -> Holdings {

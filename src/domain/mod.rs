@@ -4,9 +4,11 @@
 //! of day: whoever calls says what time it is.
 
 pub mod agreement;
+pub mod allowlist;
 pub mod audience;
 pub mod client;
 pub mod credential;
+pub mod edit;
 pub mod event;
 pub mod grant;
 pub mod id;

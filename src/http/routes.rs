@@ -127,7 +127,9 @@ fn partner_api(realm: Realm) -> Part {
 
 fn admin_api() -> Part {
     use admin::{agreements, launch, privacy};
-    use admin::{clients, credentials, grants, keys, operators, partners, resource_servers};
+    use admin::{
+        clients, credentials, grants, keys, operators, partners, resource_servers, tokens,
+    };
     scope(Realm::Admin, "v1")
         .service(
             at("/operators")
@@ -212,9 +214,19 @@ fn admin_api() -> Part {
                 .post(grants::approve)
                 .done(),
         )
+        .service(at("/scope-grants/{id}").get(grants::show).done())
         .service(at("/scope-grants/{id}/deny").post(grants::deny).done())
+        .service(at("/scope-grants/{id}/revoke").post(grants::revoke).done())
         .service(at("/clients").get(clients::list).done())
-        .service(at("/clients/{id}").get(clients::show).done())
+        .service(
+            at("/clients/{id}")
+                .get(clients::show)
+                .patch(clients::edit)
+                .done(),
+        )
+        .service(at("/clients/{id}/suspend").post(clients::suspend).done())
+        .service(at("/clients/{id}/resume").post(clients::resume).done())
+        .service(at("/clients/{id}/revoke").post(clients::revoke).done())
         .service(
             at("/clients/{id}/credentials")
                 .get(credentials::list)
@@ -235,8 +247,10 @@ fn admin_api() -> Part {
         .service(
             at("/resource-servers/{id}")
                 .get(resource_servers::show)
+                .patch(resource_servers::edit)
                 .done(),
         )
+        .service(at("/tokens/revoke").post(tokens::revoke).done())
         .service(at("/keys").get(keys::list).done())
         .service(at("/keys/rotate").post(keys::rotate).done())
 }

@@ -4,6 +4,7 @@
 //! of its questions is answered here from the directory.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use oxide_auth::code_grant::client_credentials::{
@@ -43,6 +44,8 @@ pub struct Desk<'a> {
     pub signing_alg: Algorithm,
     /// The issuer that is asked.
     pub realm: Realm,
+    /// From where the request comes.
+    pub from: Option<IpAddr>,
     /// The moment of the request.
     pub now: Instant,
 }
@@ -78,6 +81,7 @@ pub async fn grant(desk: Desk<'_>, request: &TokenRequest) -> Result<Granted, Re
                     desk.realm,
                     client,
                     passdata,
+                    desk.from,
                     desk.now,
                 );
                 who = Some(found.await?);

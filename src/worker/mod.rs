@@ -1,6 +1,7 @@
 //! What runs beside the server: loops, each of which can miss a turn without harm.
 
 mod agreements;
+mod grants;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,7 @@ pub fn start(app: &Arc<App>) -> Loops {
     if app.settings.has_role(Role::Worker) {
         loops.push(tokio::spawn(sweep(Arc::clone(app))));
         loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));
+        loops.push(tokio::spawn(grants::expire(Arc::clone(app))));
     }
     Loops(loops)
 }

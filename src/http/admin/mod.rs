@@ -10,6 +10,7 @@ pub mod operators;
 pub mod partners;
 pub mod privacy;
 pub mod resource_servers;
+pub mod tokens;
 
 use utoipa::ToSchema;
 

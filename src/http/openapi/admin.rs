@@ -4,7 +4,7 @@ use utoipa::OpenApi;
 
 use crate::http::admin::{agreements, launch, privacy};
 use crate::http::admin::{
-    clients, credentials, grants, keys, operators, partners, resource_servers,
+    clients, credentials, grants, keys, operators, partners, resource_servers, tokens,
 };
 
 /// The admin document's operations, one line a handler.
@@ -25,6 +25,7 @@ use crate::http::admin::{
         (name = "clients", description = "OAuth clients."),
         (name = "credentials", description = "What clients authenticate with."),
         (name = "resource-servers", description = "Audiences with their scopes."),
+        (name = "tokens", description = "Access tokens, one by one."),
         (name = "keys", description = "Signing keys."),
         (name = "discovery", description = "This document."),
     ),
@@ -55,17 +56,25 @@ use crate::http::admin::{
         grants::list,
         grants::request,
         grants::approve,
+        grants::show,
         grants::deny,
+        grants::revoke,
         clients::list,
         clients::list_of_partner,
         clients::show,
         clients::create,
+        clients::edit,
+        clients::suspend,
+        clients::resume,
+        clients::revoke,
         credentials::list,
         credentials::issue,
         credentials::revoke,
         resource_servers::list,
         resource_servers::show,
         resource_servers::create,
+        resource_servers::edit,
+        tokens::revoke,
         keys::list,
         keys::rotate,
     )

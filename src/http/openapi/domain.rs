@@ -6,6 +6,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::Algorithm;
 use crate::domain::agreement::{AgreementKind, AgreementState};
+use crate::domain::allowlist::{Allowlist, MAX_NETWORKS};
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::grant::GrantState;
@@ -130,6 +131,24 @@ impl ToSchema for ScopeSet {
         schemas.push((Scope::name().into(), Scope::schema()));
     }
 }
+
+impl PartialSchema for Allowlist {
+    fn schema() -> RefOr<Schema> {
+        let network = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(
+                "An address or a network, IPv4 or IPv6; answers are networks.",
+            ))
+            .examples(["203.0.113.0/24"]);
+        ArrayBuilder::new()
+            .items(network)
+            .min_items(Some(1))
+            .max_items(Some(MAX_NETWORKS))
+            .description(Some("Networks, sorted."))
+            .into()
+    }
+}
+impl ToSchema for Allowlist {}
 
 /// [`Realm`], where it is one of partners.
 #[derive(Debug)]
