@@ -23,6 +23,7 @@ use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
 use crate::store::changes::Change;
 use crate::store::issued_tokens::IssuedToken;
 use crate::store::{OpenError, Store, StoreError, signing_keys};
+use crate::usage::Usage;
 
 /// Everything that serving needs, shared by all threads.
 pub struct App {
@@ -40,6 +41,8 @@ pub struct App {
     pub directory: Directory,
     /// Where issued tokens are recorded.
     pub tokens: Journal<IssuedToken>,
+    /// What clients ask for and use, counted.
+    pub usage: Usage,
     /// The issuers and audiences.
     pub addresses: Addresses,
     verifiers: BTreeMap<Realm, Verifier>,
@@ -96,6 +99,7 @@ impl App {
         let staleness = Duration::from_secs(settings.max_staleness.into());
         let directory = Directory::open(store.clone(), settings.client_cache, staleness)?;
         let tokens = Journal::open(store.clone()).map_err(StartError::Thread)?;
+        let usage = Usage::open(store.clone()).map_err(StartError::Thread)?;
         Ok(Arc::new(Self {
             settings,
             clock,
@@ -104,6 +108,7 @@ impl App {
             ring,
             directory,
             tokens,
+            usage,
             addresses,
             verifiers,
         }))
@@ -125,6 +130,7 @@ impl App {
                 sandbox_auto_approve: self.settings.sandbox_auto_approve,
                 sandbox_secret_age: days(self.settings.sandbox_secret_days),
                 live_secret_age: days(self.settings.live_secret_days),
+                unused: days(self.settings.unused_days),
                 revocations_remembered: revocation::remembered(staleness),
             },
         }

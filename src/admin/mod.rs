@@ -14,7 +14,9 @@ pub mod grants;
 pub mod keys;
 pub mod operators;
 pub mod partners;
+pub mod recommendations;
 pub mod resource_servers;
+pub mod warnings;
 
 pub use act::{Act, Policy};
 pub use error::AdminError;

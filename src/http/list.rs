@@ -15,6 +15,8 @@ use crate::domain::page::{Page, PageRequest};
 #[derive(Debug)]
 pub struct ListQuery {
     page: PageRequest,
+    /// Whether a page was asked for by `limit` or `cursor`.
+    is_paged: bool,
     filters: BTreeMap<String, String>,
 }
 
@@ -38,6 +40,7 @@ impl ListQuery {
                 )));
             }
         }
+        let is_paged = parameters.contains_key("limit") || parameters.contains_key("cursor");
         let limit = match parameters.remove("limit") {
             None => 20,
             Some(text) => text
@@ -52,6 +55,7 @@ impl ListQuery {
             .transpose()?;
         Ok(Self {
             page: PageRequest { limit, after },
+            is_paged,
             filters: parameters,
         })
     }
@@ -67,6 +71,34 @@ impl ListQuery {
         text.parse()
             .map(Some)
             .map_err(|error| Problem::bad_parameter(format!("{name} {error}")))
+    }
+
+    /// Takes a number out that is within bounds. `None`: not sent.
+    pub fn number(
+        &mut self,
+        name: &str,
+        bounds: std::ops::RangeInclusive<u32>,
+    ) -> Result<Option<u32>, Problem> {
+        let Some(text) = self.filters.remove(name) else {
+            return Ok(None);
+        };
+        let number = text.parse().ok().filter(|number| bounds.contains(number));
+        number.map(Some).ok_or_else(|| {
+            Problem::bad_parameter(format!(
+                "{name} must be a number from {} to {}",
+                bounds.start(),
+                bounds.end()
+            ))
+        })
+    }
+
+    /// For one record, which has no pages: a parameter that nobody took is an error.
+    pub fn done(self) -> Result<(), Problem> {
+        if self.is_paged {
+            let detail = "limit and cursor are not parameters here: this is no list";
+            return Err(Problem::bad_parameter(detail));
+        }
+        self.page().map(|_| ())
     }
 
     /// The page that is asked for; a parameter that nobody took is an error.
@@ -106,6 +138,11 @@ fn decode(cursor: &str) -> Result<String, Problem> {
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok());
     // PostgreSQL takes no NUL in a text.
-    id.filter(|id| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()))
-        .ok_or_else(|| Problem::bad_parameter("cursor must be a next_cursor of an earlier page"))
+    id.filter(|id| (1..=256).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()))
+        .ok_or_else(bad_cursor)
+}
+
+/// The cursor is of no page of this list.
+pub(super) fn bad_cursor() -> Problem {
+    Problem::bad_parameter("cursor must be a next_cursor of an earlier page")
 }

@@ -100,6 +100,7 @@ fn partner_api(realm: Realm) -> actix_web::Scope {
 
 fn admin_api() -> actix_web::Scope {
     use admin::{clients, credentials, grants, keys, operators, partners, resource_servers};
+    use admin::{recommendations, scope_usage};
     scope(Realm::Admin, "v1")
         .service(
             at("/operators")
@@ -137,6 +138,17 @@ fn admin_api() -> actix_web::Scope {
         .service(at("/scope-grants/{id}/deny").post(grants::deny).done())
         .service(at("/clients").get(clients::list).done())
         .service(at("/clients/{id}").get(clients::show).done())
+        .service(
+            at("/clients/{id}/scope-usage")
+                .get(scope_usage::show)
+                .done(),
+        )
+        .service(at("/recommendations").get(recommendations::list).done())
+        .service(
+            at("/recommendations/{id}/apply")
+                .post(recommendations::apply)
+                .done(),
+        )
         .service(
             at("/clients/{id}/credentials")
                 .get(credentials::list)

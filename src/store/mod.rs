@@ -14,14 +14,17 @@ pub mod credentials;
 pub mod db;
 pub mod error;
 pub mod events;
+pub mod expiry_warnings;
 pub mod grants;
 pub mod instance;
 pub mod issued_tokens;
 mod migrate;
 pub mod partners;
+pub mod recommendations;
 pub mod resource_servers;
 pub mod revocations;
 pub mod schema;
+pub mod scope_usage;
 pub mod signing_keys;
 pub mod tail;
 

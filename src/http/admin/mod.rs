@@ -6,7 +6,9 @@ pub mod grants;
 pub mod keys;
 pub mod operators;
 pub mod partners;
+pub mod recommendations;
 pub mod resource_servers;
+pub mod scope_usage;
 
 use crate::http::problem::Problem;
 
