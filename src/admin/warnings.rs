@@ -26,11 +26,14 @@ pub enum Warning {
 pub fn windows(now: Instant) -> impl Iterator<Item = Window> {
     let from = move |days: i32| now.plus(DAY * u32::try_from(days).unwrap_or(0));
     let nearer = WARNING_DAYS.into_iter().skip(1).chain([0]);
-    WARNING_DAYS.into_iter().zip(nearer).map(move |(days, nearer)| Window {
-        after: from(nearer),
-        by: from(days),
-        days,
-    })
+    WARNING_DAYS
+        .into_iter()
+        .zip(nearer)
+        .map(move |(days, nearer)| Window {
+            after: from(nearer),
+            by: from(days),
+            days,
+        })
 }
 
 /// Some of those whose warning is due in a window, soonest first.
@@ -38,7 +41,9 @@ pub fn due(db: &mut Db, window: Window, limit: i64) -> Result<Vec<Warning>, Stor
     let credentials = rows::credentials_due(db, Due::Next(limit), window)?;
     let grants = rows::grants_due(db, Due::Next(limit), window)?;
     let credentials = credentials.into_iter().map(Warning::Credential);
-    Ok(credentials.chain(grants.into_iter().map(Warning::Grant)).collect())
+    Ok(credentials
+        .chain(grants.into_iter().map(Warning::Grant))
+        .collect())
 }
 
 /// Gives a warning, unless it was given, or what it is about is no longer so. `false`: not given.
@@ -91,7 +96,13 @@ fn of_credential(
         "expires_at": ending.expires_at,
         "days_left": days_left,
     });
-    act.tell(db, partner, ending.realm, EventKind::CredentialExpiring, &about)
+    act.tell(
+        db,
+        partner,
+        ending.realm,
+        EventKind::CredentialExpiring,
+        &about,
+    )
 }
 
 fn of_grant(

@@ -43,6 +43,13 @@ pub(super) enum Verb {
     },
     /// Show a client
     Show { id: String },
+    /// Show the scopes that a client holds against those that it asked for and used
+    Usage {
+        id: String,
+        /// How many days back, 1 to 365, today included
+        #[arg(long, default_value_t = 30)]
+        days: u16,
+    },
 }
 
 pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
@@ -86,5 +93,21 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             )
         }
         Verb::Show { id } => output.record(&admin.get(&format!("/clients/{id}")).await?),
+        Verb::Usage { id, days } => {
+            let path = format!("/clients/{id}/scope-usage?days={days}");
+            let usage = admin.get(&path).await?;
+            if output.is_json() {
+                return output.record(&usage);
+            }
+            let columns = [
+                "scope",
+                "held",
+                "asked",
+                "used",
+                "last_asked_on",
+                "last_used_on",
+            ];
+            output.list(&json!({ "data": usage.get("scopes") }), &columns)
+        }
     }
 }

@@ -80,8 +80,17 @@ mod tests {
 
     #[test]
     fn a_day_parses_back_to_itself_and_in_no_other_form() {
-        assert_eq!("2030-01-31".parse::<Day>().unwrap().to_string(), "2030-01-31");
-        for bad in ["2030-1-31", "2030-02-30", "30-01-31", "2030-01-31T00:00:00Z", ""] {
+        assert_eq!(
+            "2030-01-31".parse::<Day>().unwrap().to_string(),
+            "2030-01-31"
+        );
+        for bad in [
+            "2030-1-31",
+            "2030-02-30",
+            "30-01-31",
+            "2030-01-31T00:00:00Z",
+            "",
+        ] {
             assert!(bad.parse::<Day>().is_err(), "{bad}");
         }
     }

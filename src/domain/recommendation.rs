@@ -93,7 +93,9 @@ impl FromStr for About {
     fn from_str(text: &str) -> Result<Self, BadAbout> {
         let (kind, id) = split(text).ok_or(BadAbout)?;
         match kind {
-            Kind::UnusedScope => scope_of_client(id).map(|(id, scope)| Self::UnusedScope(id, scope)),
+            Kind::UnusedScope => {
+                scope_of_client(id).map(|(id, scope)| Self::UnusedScope(id, scope))
+            }
             Kind::UnusedCredential => id.parse().ok().map(Self::UnusedCredential),
             Kind::SecretNearEnd => id.parse().ok().map(Self::SecretNearEnd),
             Kind::GrantNearEnd => id.parse().ok().map(Self::GrantNearEnd),
@@ -144,9 +146,7 @@ impl FromStr for Place {
             return Ok(Self::After(about));
         }
         match split(text) {
-            Some((Kind::UnusedScope, id)) => {
-                id.parse().map(Self::PastClient).map_err(|_| BadAbout)
-            }
+            Some((Kind::UnusedScope, id)) => id.parse().map(Self::PastClient).map_err(|_| BadAbout),
             _ => Err(BadAbout),
         }
     }

@@ -54,12 +54,20 @@ macro_rules! is_last {
                 .is_null()
                 .and(scope_grants::resource_server_id.is_null()));
         let outlives = later
-            .filter(later.field(scope_grants::partner_id).eq(scope_grants::partner_id))
+            .filter(
+                later
+                    .field(scope_grants::partner_id)
+                    .eq(scope_grants::partner_id),
+            )
             .filter(later.field(scope_grants::realm).eq(scope_grants::realm))
             .filter(later.field(scope_grants::scope).eq(scope_grants::scope))
             .filter(same_audience)
             .filter(later.field(scope_grants::state).eq(GrantState::Approved))
-            .filter(later.field(scope_grants::expires_at).gt(scope_grants::expires_at));
+            .filter(
+                later
+                    .field(scope_grants::expires_at)
+                    .gt(scope_grants::expires_at),
+            );
         diesel::dsl::not(diesel::dsl::exists(outlives))
     }};
 }

@@ -70,7 +70,11 @@ pub fn holders(
         .filter(clients::state.eq(ClientState::Active))
         .filter(clients::kind.ne(ClientKind::ResourceServer))
         .filter(clients::created_at.le(made_by))
-        .filter(clients::expires_at.is_null().or(clients::expires_at.gt(now)))
+        .filter(
+            clients::expires_at
+                .is_null()
+                .or(clients::expires_at.gt(now)),
+        )
         .order(clients::id.asc())
         .into_boxed();
     which!(query, which, clients::id);
@@ -137,9 +141,17 @@ pub fn unused(
         .inner_join(clients::table)
         .filter(credentials::state.eq(CredentialState::Active))
         .filter(clients::state.ne(ClientState::Revoked))
-        .filter(credentials::expires_at.is_null().or(credentials::expires_at.gt(now)))
+        .filter(
+            credentials::expires_at
+                .is_null()
+                .or(credentials::expires_at.gt(now)),
+        )
         .filter(credentials::created_at.le(since))
-        .filter(credentials::last_used_at.is_null().or(credentials::last_used_at.le(since)))
+        .filter(
+            credentials::last_used_at
+                .is_null()
+                .or(credentials::last_used_at.le(since)),
+        )
         .order(credentials::id.asc())
         .select(held!())
         .into_boxed();
@@ -173,13 +185,22 @@ pub fn near_end(
     filter: &Filter,
     near: NearEnd,
 ) -> Result<Vec<Held>, StoreError> {
-    let of_age = |realm: Realm, made_by: Instant| clients::realm.eq(realm).and(credentials::created_at.le(made_by));
-    let aged = of_age(Realm::Sandbox, near.sandbox_made_by).or(of_age(Realm::Live, near.live_made_by));
+    let of_age = |realm: Realm, made_by: Instant| {
+        clients::realm
+            .eq(realm)
+            .and(credentials::created_at.le(made_by))
+    };
+    let aged =
+        of_age(Realm::Sandbox, near.sandbox_made_by).or(of_age(Realm::Live, near.live_made_by));
     let mut query = credentials::table
         .inner_join(clients::table)
         .filter(credentials::state.eq(CredentialState::Active))
         .filter(clients::state.ne(ClientState::Revoked))
-        .filter(credentials::expires_at.is_null().or(credentials::expires_at.gt(near.now)))
+        .filter(
+            credentials::expires_at
+                .is_null()
+                .or(credentials::expires_at.gt(near.now)),
+        )
         .filter(credentials::expires_at.le(near.ends_by).or(aged))
         .order(credentials::id.asc())
         .select(held!())

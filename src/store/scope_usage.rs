@@ -125,13 +125,21 @@ pub fn last_days(
         .filter(scope_usage::client_id.eq_any(of))
         .filter(scope_usage::asked.gt(0))
         .group_by(key)
-        .select((scope_usage::client_id, scope_usage::scope, max(scope_usage::day)))
+        .select((
+            scope_usage::client_id,
+            scope_usage::scope,
+            max(scope_usage::day),
+        ))
         .load(db)?;
     let used: Vec<(ClientId, Scope, Option<String>)> = scope_usage::table
         .filter(scope_usage::client_id.eq_any(of))
         .filter(scope_usage::used.gt(0))
         .group_by(key)
-        .select((scope_usage::client_id, scope_usage::scope, max(scope_usage::day)))
+        .select((
+            scope_usage::client_id,
+            scope_usage::scope,
+            max(scope_usage::day),
+        ))
         .load(db)?;
     let day = |text: Option<String>| text.and_then(|text| text.parse().ok());
     let mut last: BTreeMap<_, LastDays> = BTreeMap::new();

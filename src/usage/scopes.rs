@@ -72,9 +72,7 @@ impl ScopeCounts {
             }
         }
         // Two nodes that write the same rows take them in the same order, and do not deadlock.
-        taken.sort_by(|a, b| {
-            (&a.client_id, a.day, &a.scope).cmp(&(&b.client_id, b.day, &b.scope))
-        });
+        taken.sort_by(|a, b| (&a.client_id, a.day, &a.scope).cmp(&(&b.client_id, b.day, &b.scope)));
         taken
     }
 
@@ -103,7 +101,8 @@ mod tests {
     }
 
     fn lines(counted: &[Counted]) -> Vec<String> {
-        let line = |c: &Counted| format!("{} {} {}/{}", c.day, c.scope, c.count.asked, c.count.used);
+        let line =
+            |c: &Counted| format!("{} {} {}/{}", c.day, c.scope, c.count.asked, c.count.used);
         counted.iter().map(line).collect()
     }
 

@@ -34,11 +34,7 @@ fn of_grant(db: &mut Db, id: &GrantId) -> Result<Realm, AdminError> {
 /// Narrows the client or revokes the credential, if the recommendation still holds.
 ///
 /// What counts is judged again within the transaction: what was used meanwhile stays.
-pub fn apply(
-    db: &mut Change<'_>,
-    act: &Act,
-    about: &About,
-) -> Result<Recommendation, AdminError> {
+pub fn apply(db: &mut Change<'_>, act: &Act, about: &About) -> Result<Recommendation, AdminError> {
     // Nothing is said about what does not exist.
     realm_of(db, about)?;
     let rules = Rules {
@@ -78,7 +74,9 @@ fn narrow(
     let made_by = rules.now.minus(rules.policy.unused);
     let held = rows::holders(db, which, &Filter::default(), made_by, rules.now)?;
     let unused = scopes::unused(db, rules, &held)?;
-    let found = unused.into_iter().find(|one| one.scope.as_ref() == Some(scope));
+    let found = unused
+        .into_iter()
+        .find(|one| one.scope.as_ref() == Some(scope));
     let (Some(found), Some(client)) = (found, held.first()) else {
         return Err(overtaken());
     };

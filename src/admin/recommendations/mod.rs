@@ -139,7 +139,10 @@ fn unused_credentials(
 
 fn unused_credential(held: Held) -> Recommendation {
     let reason = match held.last_used_at {
-        Some(last) => format!("the credential has not been used since {}", last.to_whole_seconds()),
+        Some(last) => format!(
+            "the credential has not been used since {}",
+            last.to_whole_seconds()
+        ),
         None => format!(
             "the credential was issued at {} and has never been used",
             held.created_at.to_whole_seconds()

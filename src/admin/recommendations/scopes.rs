@@ -147,11 +147,7 @@ fn judge(
     if held_since > since_when || last_used.is_some_and(|day| day >= Day::of(since_when)) {
         return None;
     }
-    let what = if elsewhere {
-        "asked for it"
-    } else {
-        "used it"
-    };
+    let what = if elsewhere { "asked for it" } else { "used it" };
     let reason = match last_used {
         Some(day) => format!("the client holds {scope} and has not {what} since {day}"),
         None => format!(
