@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::Act;
 use crate::domain::event::{EventKind, WARNING_DAYS};
+use crate::domain::id::{CredentialId, GrantId};
 use crate::domain::instant::Instant;
 use crate::store::changes::Change;
 use crate::store::expiry_warnings::{self as rows, Due, Ending, Window};
@@ -17,8 +18,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Something whose warning is due.
 #[derive(Clone, Debug)]
 pub enum Warning {
-    Credential(Ending),
-    Grant(Grant),
+    Credential(CredentialId),
+    Grant(GrantId),
 }
 
 /// The windows before an end, each with the warning that is due in it: up to 30 days before,
@@ -40,10 +41,9 @@ pub fn windows(now: Instant) -> impl Iterator<Item = Window> {
 pub fn due(db: &mut Db, window: Window, limit: i64) -> Result<Vec<Warning>, StoreError> {
     let credentials = rows::credentials_due(db, Due::Next(limit), window)?;
     let grants = rows::grants_due(db, Due::Next(limit), window)?;
-    let credentials = credentials.into_iter().map(Warning::Credential);
-    Ok(credentials
-        .chain(grants.into_iter().map(Warning::Grant))
-        .collect())
+    let credentials = credentials.into_iter().map(|c| Warning::Credential(c.id));
+    let grants = grants.into_iter().map(|g| Warning::Grant(g.id));
+    Ok(credentials.chain(grants).collect())
 }
 
 /// Gives a warning, unless it was given, or what it is about is no longer so. `false`: not given.
@@ -54,15 +54,15 @@ pub fn give(
     warning: &Warning,
 ) -> Result<bool, StoreError> {
     match warning {
-        Warning::Credential(ending) => {
-            let due = Due::This(ending.id.as_str());
+        Warning::Credential(id) => {
+            let due = Due::This(id.as_str());
             match rows::credentials_due(db, due, window)?.first() {
                 Some(ending) => of_credential(db, act, window, ending)?,
                 None => return Ok(false),
             }
         }
-        Warning::Grant(grant) => {
-            let due = Due::This(grant.id.as_str());
+        Warning::Grant(id) => {
+            let due = Due::This(id.as_str());
             match rows::grants_due(db, due, window)?.first() {
                 Some(grant) => of_grant(db, act, window, grant)?,
                 None => return Ok(false),

@@ -78,10 +78,10 @@ async fn each_warning_is_given_once_whichever_node_looks() {
             let told = told(&world);
             assert_eq!(told.len(), 10 * (round + 1), "{told:#?}");
             for id in &credentials {
-                let of_this = told
+                let mut of_this = told
                     .iter()
                     .filter(|(_, data)| data["credential_id"] == **id);
-                let (kind, data) = of_this.last().unwrap();
+                let (kind, data) = of_this.next_back().unwrap();
                 assert_eq!(
                     (kind.as_str(), &data["days_left"]),
                     ("credential.expiring", &json!(days))

@@ -133,7 +133,7 @@ async fn an_unused_scope_is_recommended_for_removal_and_removed() {
         let again = apply(&operator, first).await;
         assert_snapshot!(again.problem(), @"409 no_longer_applies: this no longer applies: it was used meanwhile, or is gone already");
         // Used meanwhile, it stays.
-        count(&world, &who.client_id, 0, "usage:read", (0, 1));
+        count(&world, &who.client_id, 2, "usage:read", (0, 1));
         let overtaken = apply(&operator, second).await;
         assert_eq!(overtaken.expect(409)["code"], "no_longer_applies");
         assert_eq!(list(&operator, &query).await, [] as [Value; 0]);
@@ -544,11 +544,13 @@ async fn a_search_among_many_clients_that_need_everything_goes_on_from_page_to_p
                 )
             })
             .collect();
-        world.execute(&format!(
-            "INSERT INTO clients (id, realm, kind, partner_id, name, state, scopes, created_by, created_at, updated_at) \
-             VALUES {}",
-            rows.join(", ")
-        ));
+        for some in rows.chunks(400) {
+            world.execute(&format!(
+                "INSERT INTO clients (id, realm, kind, partner_id, name, state, scopes, created_by, created_at, \
+                 updated_at) VALUES {}",
+                some.join(", ")
+            ));
+        }
         let mut path = "/recommendations?kind=unused_scope&realm=sandbox".to_owned();
         let (mut pages, mut found) = (0, Vec::new());
         loop {
