@@ -7,9 +7,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use std::future::{Ready, ready};
+use utoipa::ToSchema;
 
 use super::problem::Problem;
 use crate::domain::page::{Page, PageRequest};
+
+/// Rows on a page, unless `limit` says otherwise.
+pub const DEFAULT_LIMIT: u8 = 20;
+
+/// The most rows that a page may have.
+pub const MAX_LIMIT: u8 = 100;
 
 /// The query of a list: the page, and filters that the handler takes out one by one.
 #[derive(Debug)]
@@ -18,12 +25,15 @@ pub struct ListQuery {
     /// Whether a page was asked for by `limit` or `cursor`.
     is_paged: bool,
     filters: BTreeMap<String, String>,
+    /// The parameters that this list takes.
+    known: Vec<String>,
 }
 
 /// A page as it is sent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ListView<T> {
     data: Vec<T>,
+    /// The `cursor` of the next page; `null` on the last.
     next_cursor: Option<String>,
 }
 
@@ -42,11 +52,11 @@ impl ListQuery {
         }
         let is_paged = parameters.contains_key("limit") || parameters.contains_key("cursor");
         let limit = match parameters.remove("limit") {
-            None => 20,
+            None => DEFAULT_LIMIT.into(),
             Some(text) => text
                 .parse()
                 .ok()
-                .filter(|limit| (1..=100).contains(limit))
+                .filter(|limit| (1..=MAX_LIMIT.into()).contains(limit))
                 .ok_or_else(|| Problem::bad_parameter("limit must be a number from 1 to 100"))?,
         };
         let after = parameters
@@ -57,6 +67,7 @@ impl ListQuery {
             page: PageRequest { limit, after },
             is_paged,
             filters: parameters,
+            known: vec!["limit".to_owned(), "cursor".to_owned()],
         })
     }
 
@@ -65,6 +76,7 @@ impl ListQuery {
         &mut self,
         name: &str,
     ) -> Result<Option<T>, Problem> {
+        self.known.push(name.to_owned());
         let Some(text) = self.filters.remove(name) else {
             return Ok(None);
         };
@@ -106,7 +118,8 @@ impl ListQuery {
         match self.filters.keys().next() {
             Some(name) => Err(Problem::bad_parameter(format!(
                 "{name} is not a parameter of this list"
-            ))),
+            ))
+            .with("parameters", self.known)),
             None => Ok(self.page),
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use onyx_verifier::{Audience, Claims};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::grant::Granted;
 use super::refusal::Refusal;
@@ -18,7 +19,8 @@ use crate::store::{Db, StoreError};
 use crate::usage::Usage;
 
 /// A successful answer (RFC 6749 §5.1).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Token)]
 pub struct TokenAnswer {
     /// The token, an at+jwt (RFC 9068).
     pub access_token: String,
