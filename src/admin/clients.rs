@@ -1,6 +1,6 @@
 //! Clients of partners.
 
-use super::{Act, AdminError, partners};
+use super::{Act, AdminError, partners, readiness};
 use crate::audit::{Action, Deed};
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::id::{ClientId, PartnerId};
@@ -37,6 +37,9 @@ pub fn create(
             "/realm",
             "must be one of sandbox, live",
         ));
+    }
+    if new.realm == Realm::Live {
+        readiness::demand(db, partner, now)?;
     }
     if new.scopes.is_empty() {
         return Err(AdminError::invalid(

@@ -86,6 +86,7 @@ fn partner(db: &mut Change<'_>, act: &Act) -> Result<PartnerId, AdminError> {
     let known = instance::get(db, Fact::QuickstartPartner)?;
     let everyone = partner_rows::page(
         db,
+        None,
         &PageRequest {
             limit: 2,
             after: None,

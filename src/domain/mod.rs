@@ -16,6 +16,7 @@ pub mod launch;
 pub mod lifecycle;
 pub mod page;
 pub mod partner;
+pub mod privacy;
 pub mod realm;
 pub mod recommendation;
 pub mod review;

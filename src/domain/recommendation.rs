@@ -12,7 +12,7 @@ use super::words;
 
 words!(
     /// What a recommendation is about; a list shows them in this order.
-    Kind {
+    RecommendationKind {
         /// A client holds a scope that it has not used for long.
         UnusedScope = "unused_scope",
         /// A credential has not been used for long.
@@ -34,7 +34,7 @@ words!(
     }
 );
 
-impl Kind {
+impl RecommendationKind {
     /// What applying does; `None`: there is nothing that the server could do by itself.
     pub fn remedy(self) -> Option<Remedy> {
         match self {
@@ -64,12 +64,12 @@ pub struct BadAbout;
 
 impl About {
     /// The kind of recommendation.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> RecommendationKind {
         match self {
-            Self::UnusedScope(..) => Kind::UnusedScope,
-            Self::UnusedCredential(_) => Kind::UnusedCredential,
-            Self::SecretNearEnd(_) => Kind::SecretNearEnd,
-            Self::GrantNearEnd(_) => Kind::GrantNearEnd,
+            Self::UnusedScope(..) => RecommendationKind::UnusedScope,
+            Self::UnusedCredential(_) => RecommendationKind::UnusedCredential,
+            Self::SecretNearEnd(_) => RecommendationKind::SecretNearEnd,
+            Self::GrantNearEnd(_) => RecommendationKind::GrantNearEnd,
         }
     }
 }
@@ -93,12 +93,12 @@ impl FromStr for About {
     fn from_str(text: &str) -> Result<Self, BadAbout> {
         let (kind, id) = split(text).ok_or(BadAbout)?;
         match kind {
-            Kind::UnusedScope => {
+            RecommendationKind::UnusedScope => {
                 scope_of_client(id).map(|(id, scope)| Self::UnusedScope(id, scope))
             }
-            Kind::UnusedCredential => id.parse().ok().map(Self::UnusedCredential),
-            Kind::SecretNearEnd => id.parse().ok().map(Self::SecretNearEnd),
-            Kind::GrantNearEnd => id.parse().ok().map(Self::GrantNearEnd),
+            RecommendationKind::UnusedCredential => id.parse().ok().map(Self::UnusedCredential),
+            RecommendationKind::SecretNearEnd => id.parse().ok().map(Self::SecretNearEnd),
+            RecommendationKind::GrantNearEnd => id.parse().ok().map(Self::GrantNearEnd),
         }
         .ok_or(BadAbout)
     }
@@ -121,10 +121,10 @@ pub enum Place {
 
 impl Place {
     /// The kind that the page starts with.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> RecommendationKind {
         match self {
             Self::After(about) => about.kind(),
-            Self::PastClient(_) => Kind::UnusedScope,
+            Self::PastClient(_) => RecommendationKind::UnusedScope,
         }
     }
 }
@@ -133,7 +133,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::After(about) => about.fmt(f),
-            Self::PastClient(id) => write!(f, "rec_{}_{id}", Kind::UnusedScope),
+            Self::PastClient(id) => write!(f, "rec_{}_{id}", RecommendationKind::UnusedScope),
         }
     }
 }
@@ -146,15 +146,17 @@ impl FromStr for Place {
             return Ok(Self::After(about));
         }
         match split(text) {
-            Some((Kind::UnusedScope, id)) => id.parse().map(Self::PastClient).map_err(|_| BadAbout),
+            Some((RecommendationKind::UnusedScope, id)) => {
+                id.parse().map(Self::PastClient).map_err(|_| BadAbout)
+            }
             _ => Err(BadAbout),
         }
     }
 }
 
-fn split(text: &str) -> Option<(Kind, &str)> {
+fn split(text: &str) -> Option<(RecommendationKind, &str)> {
     let rest = text.strip_prefix("rec_")?;
-    Kind::ALL.iter().find_map(|kind| {
+    RecommendationKind::ALL.iter().find_map(|kind| {
         let id = rest.strip_prefix(kind.as_str())?.strip_prefix('_')?;
         Some((*kind, id))
     })

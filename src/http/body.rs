@@ -176,6 +176,35 @@ impl Members {
         }
     }
 
+    /// A text to put in another's place, or nothing: then that stays. `null` is a fault, for what
+    /// cannot be without. The outer `None`: a fault was noted.
+    pub fn changed_text(&mut self, name: &str, max: usize) -> Option<Option<String>> {
+        self.not_null(name)?;
+        self.optional_text(name, max)
+    }
+
+    /// A yes or no to put in another's place, or nothing. The outer `None`: a fault was noted.
+    pub fn changed_bool(&mut self, name: &str) -> Option<Option<bool>> {
+        self.not_null(name)?;
+        match self.take(name) {
+            None => Some(None),
+            Some(Value::Bool(value)) => Some(Some(value)),
+            Some(_) => {
+                self.fault(format!("/{name}"), "type", "must be true or false");
+                None
+            }
+        }
+    }
+
+    fn not_null(&mut self, name: &str) -> Option<()> {
+        if self.members.get(name).is_some_and(Value::is_null) {
+            self.take(name);
+            self.fault(format!("/{name}"), "type", "must not be null");
+            return None;
+        }
+        Some(())
+    }
+
     /// A text with a form of its own: an id, a word, a time.
     pub fn parsed<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
         match self.optional_parsed(name)? {

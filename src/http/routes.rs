@@ -71,6 +71,15 @@ fn of_realm(table: &mut Table, roles: &[Role], realm: Realm) {
         table.service(
             scope(realm, "oauth2")
                 .service(at("/jwks").get(oauth::discovery::jwks).done())
+                .service(at("/revocations").get(oauth::revocations::poll).done())
+                .service(
+                    at("/revocations/stream")
+                        .get(oauth::revocations::stream)
+                        .done(),
+                )
+                // Any method: a gateway asks with the one that it was asked with.
+                .service(at("/verify").any(oauth::verify::verify))
+                .service(at("/verify/{path:.*}").any(oauth::verify::verify_below))
                 .service(
                     at("/token")
                         .post(oauth::token::exchange)
@@ -117,6 +126,7 @@ fn partner_api(realm: Realm) -> Part {
 }
 
 fn admin_api() -> Part {
+    use admin::{agreements, launch, privacy};
     use admin::{clients, credentials, grants, keys, operators, partners, resource_servers};
     use admin::{recommendations, scope_usage};
     scope(Realm::Admin, "v1")
@@ -133,9 +143,59 @@ fn admin_api() -> Part {
                 .post(partners::create)
                 .done(),
         )
-        .service(at("/partners/{id}").get(partners::show).done())
+        .service(
+            at("/partners/{id}")
+                .get(partners::show)
+                .patch(partners::edit)
+                .done(),
+        )
         .service(at("/partners/{id}/approve").post(partners::approve).done())
         .service(at("/partners/{id}/reject").post(partners::reject).done())
+        .service(at("/partners/{id}/suspend").post(partners::suspend).done())
+        .service(at("/partners/{id}/resume").post(partners::resume).done())
+        .service(
+            at("/partners/{id}/offboard")
+                .post(partners::offboard)
+                .done(),
+        )
+        .service(
+            at("/partners/{id}/agreements")
+                .get(agreements::list)
+                .post(agreements::record)
+                .done(),
+        )
+        .service(
+            at("/agreements/{id}/bring-into-force")
+                .post(agreements::bring_into_force)
+                .done(),
+        )
+        .service(
+            at("/agreements/{id}/terminate")
+                .post(agreements::terminate)
+                .done(),
+        )
+        .service(
+            at("/partners/{id}/privacy-notice")
+                .get(privacy::show)
+                .put(privacy::record)
+                .done(),
+        )
+        .service(
+            at("/partners/{id}/launch-review")
+                .get(launch::show)
+                .post(launch::request)
+                .done(),
+        )
+        .service(
+            at("/partners/{id}/launch-review/checks/{check}")
+                .post(launch::settle)
+                .done(),
+        )
+        .service(
+            at("/partners/{id}/launch-review/decide")
+                .post(launch::decide)
+                .done(),
+        )
         .service(
             at("/partners/{id}/scope-grants")
                 .get(grants::list)

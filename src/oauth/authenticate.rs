@@ -144,6 +144,7 @@ mod tests {
             credentials,
             grants: Vec::new(),
             partner_approved: true,
+            contracts: Vec::new(),
         }
     }
 

@@ -114,7 +114,7 @@ pub async fn grant(desk: Desk<'_>, request: &TokenRequest) -> Result<Granted, Re
                 let (Some(who), Some(bargain)) = (who, bargain) else {
                     return Err(Refusal::InvalidClient);
                 };
-                return conclude(who, bargain, pre_grant);
+                return conclude(who, bargain, pre_grant, desk.now);
             }
             Output::Err(error) => return Err(refusal(*error)),
         };
@@ -280,7 +280,12 @@ async fn registered(desk: Desk<'_>, resource: &str) -> Result<Target, Refusal> {
 
 /// The token's end from everything that it hangs on, and a last look that the machine
 /// carried the same client and scopes through.
-fn conclude(who: Authenticated, bargain: Bargain, agreed: &PreGrant) -> Result<Granted, Refusal> {
+fn conclude(
+    who: Authenticated,
+    bargain: Bargain,
+    agreed: &PreGrant,
+    now: Instant,
+) -> Result<Granted, Refusal> {
     let carried: Result<ScopeSet, _> = agreed.scope.iter().map(str::parse::<Scope>).collect();
     if agreed.client_id != who.entry.client.id.as_str() || carried.as_ref() != Ok(&bargain.scopes) {
         return Err(Refusal::InvalidClient);
@@ -289,6 +294,7 @@ fn conclude(who: Authenticated, bargain: Bargain, agreed: &PreGrant) -> Result<G
         bargain.ends_at,
         who.entry.client.expires_at,
         who.credential_ends_at,
+        who.entry.contract_ends_at(now),
     ];
     Ok(Granted {
         ends_at: ends.into_iter().flatten().min(),

@@ -6,6 +6,7 @@
 //! A state changes in one conditional UPDATE, never by reading and then writing:
 //! two writers that read first would both believe that they won.
 
+pub mod agreements;
 pub mod audit_events;
 pub mod changes;
 pub mod clients;
@@ -18,8 +19,11 @@ pub mod expiry_warnings;
 pub mod grants;
 pub mod instance;
 pub mod issued_tokens;
+pub mod launch_reviews;
 mod migrate;
+pub mod offboarding;
 pub mod partners;
+pub mod privacy_notices;
 pub mod recommendations;
 pub mod resource_servers;
 pub mod revocations;
@@ -40,7 +44,7 @@ use crate::domain::instant::Instant;
 pub use db::{Db, Target};
 pub use error::{OpenError, StoreError};
 
-use changes::{Change, Subject};
+use changes::{Change, Touched};
 use db::Manager;
 
 /// Connections kept for reading, and for everything on PostgreSQL.
@@ -148,7 +152,7 @@ impl Store {
     }
 
     /// Runs changes that nodes must hear of, in one transaction; answers what was touched besides.
-    pub async fn change<T, E, F>(&self, now: Instant, work: F) -> Result<(T, Vec<Subject>), E>
+    pub async fn change<T, E, F>(&self, now: Instant, work: F) -> Result<(T, Touched), E>
     where
         F: FnOnce(&mut Change<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -273,7 +277,7 @@ fn change<T, E: From<StoreError>>(
     db: &mut Db,
     now: Instant,
     work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
-) -> Result<(T, Vec<Subject>), E> {
+) -> Result<(T, Touched), E> {
     let (mut change, seq) = Change::begin(db)?;
     let value = work(&mut change)?;
     Ok((value, change.record(seq, now)?))

@@ -337,3 +337,4 @@ diesel::joinable!(credentials -> clients (client_id));
 diesel::allow_tables_to_appear_in_same_query!(clients, scope_usage);
 diesel::allow_tables_to_appear_in_same_query!(clients, credentials, expiry_warnings);
 diesel::allow_tables_to_appear_in_same_query!(expiry_warnings, scope_grants);
+diesel::allow_tables_to_appear_in_same_query!(launch_reviews, launch_checks);

@@ -158,7 +158,7 @@ async fn usage_is_shown_for_as_many_days_as_are_asked_about() {
         ?days=0 400 invalid_parameter: days must be a number from 1 to 365
         ?days=366 400 invalid_parameter: days must be a number from 1 to 365
         ?days=x 400 invalid_parameter: days must be a number from 1 to 365
-        ?limit=5 400 invalid_parameter: limit and cursor are not parameters here: this is no list
+        ?limit=5 400 invalid_parameter: limit is not a parameter of this list
         ?scope=orders:read 400 invalid_parameter: scope is not a parameter of this list
         ");
         let nobody = "/clients/cl_sbx_01ARZ3NDEKTSV4RRFFQ69G5FAV/scope-usage";

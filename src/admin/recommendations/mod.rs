@@ -16,7 +16,7 @@ use crate::domain::id::{ClientId, CredentialId, GrantId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::page::Page;
 use crate::domain::realm::Realm;
-use crate::domain::recommendation::{About, Kind, Place};
+use crate::domain::recommendation::{About, Place, RecommendationKind};
 use crate::domain::scope::Scope;
 use crate::store::grants::Grant;
 use crate::store::recommendations::{self as rows, Filter, Held, NearEnd, Which};
@@ -47,7 +47,7 @@ pub struct Recommendation {
 /// Which recommendations are asked for.
 #[derive(Clone, Debug)]
 pub struct Search {
-    pub kind: Option<Kind>,
+    pub kind: Option<RecommendationKind>,
     pub filter: Filter,
     pub after: Option<Place>,
     pub limit: usize,
@@ -72,7 +72,7 @@ pub fn page(
 ) -> Result<Page<Recommendation>, StoreError> {
     let rules = Rules { now, policy };
     let start = search.after.as_ref().map(Place::kind);
-    let kinds = Kind::ALL.iter().copied();
+    let kinds = RecommendationKind::ALL.iter().copied();
     let kinds = kinds
         .filter(|kind| search.kind.is_none_or(|wanted| wanted == *kind))
         .filter(|kind| start.is_none_or(|start| start <= *kind));
@@ -104,7 +104,7 @@ pub fn page(
 fn of_kind(
     db: &mut Db,
     rules: Rules,
-    kind: Kind,
+    kind: RecommendationKind,
     place: Option<&Place>,
     (filter, room): (&Filter, usize),
     found: &mut Vec<Recommendation>,
@@ -116,12 +116,18 @@ fn of_kind(
     };
     let which = Which::Past(past, i64::try_from(room).unwrap_or(i64::MAX));
     match kind {
-        Kind::UnusedScope => {
+        RecommendationKind::UnusedScope => {
             return scopes::search(db, rules, place, (filter, room), found);
         }
-        Kind::UnusedCredential => found.extend(unused_credentials(db, rules, which, filter)?),
-        Kind::SecretNearEnd => found.extend(secrets_near_end(db, rules, which, filter)?),
-        Kind::GrantNearEnd => found.extend(grants_near_end(db, rules, which, filter)?),
+        RecommendationKind::UnusedCredential => {
+            found.extend(unused_credentials(db, rules, which, filter)?)
+        }
+        RecommendationKind::SecretNearEnd => {
+            found.extend(secrets_near_end(db, rules, which, filter)?)
+        }
+        RecommendationKind::GrantNearEnd => {
+            found.extend(grants_near_end(db, rules, which, filter)?)
+        }
     }
     Ok(None)
 }

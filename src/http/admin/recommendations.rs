@@ -2,26 +2,28 @@
 
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::id;
+use super::{Nothing, id};
 use crate::admin::AdminError;
 use crate::admin::recommendations::{self, Recommendation, Search};
 use crate::app::App;
 use crate::domain::id::{ClientId, CredentialId, GrantId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
-use crate::domain::recommendation::{About, Kind, Place, Remedy};
+use crate::domain::recommendation::{About, Place, RecommendationKind, Remedy};
 use crate::domain::scope::Scope;
 use crate::http::body::Members;
 use crate::http::extract::{ClientsRead, GrantsDecide, Operator};
 use crate::http::list::{ListQuery, ListView, bad_cursor};
+use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::store::recommendations::Filter;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct RecommendationView {
     id: About,
-    kind: Kind,
+    kind: RecommendationKind,
     realm: Realm,
     partner_id: Option<PartnerId>,
     client_id: Option<ClientId>,
@@ -57,7 +59,7 @@ impl From<Recommendation> for RecommendationView {
 }
 
 /// A recommendation that was followed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct AppliedView {
     #[serde(flatten)]
     recommendation: RecommendationView,
@@ -65,7 +67,18 @@ pub struct AppliedView {
     applied_by: String,
 }
 
-/// `GET /admin/v1/recommendations`
+/// Lists what is held and not needed, and what is about to end.
+///
+/// A page can have fewer rows than asked for, or none, and a next one.
+#[utoipa::path(
+    get, path = "/admin/v1/recommendations", operation_id = "list_recommendations", tag = "recommendations",
+    params(
+        ("kind" = Option<RecommendationKind>, Query, description = "Only recommendations of this kind."),
+        ("partner_id" = Option<PartnerId>, Query, description = "Only what is this partner's."),
+        ("realm" = Option<Realm>, Query, description = "Only what is in this realm."),
+    ),
+    responses((status = 200, description = "A page of recommendations", body = ListView<RecommendationView>))
+)]
 pub async fn list(
     who: Operator<ClientsRead>,
     mut query: ListQuery,
@@ -95,7 +108,16 @@ fn place(cursor: &str) -> Result<Place, Problem> {
     cursor.parse().map_err(|_| bad_cursor())
 }
 
-/// `POST /admin/v1/recommendations/{id}/apply`
+/// Takes an unused scope away from its client, or revokes an unused credential.
+///
+/// What was used meanwhile stays: `no_longer_applies`. Where there is nothing that the server could
+/// do by itself: `nothing_to_apply`. What is an operator's demands `operators:write` besides.
+#[utoipa::path(
+    post, path = "/admin/v1/recommendations/{id}/apply", operation_id = "apply_recommendation", tag = "recommendations",
+    params(("id" = About, Path, description = "The recommendation")),
+    request_body = Nothing,
+    responses((status = 200, description = "The recommendation that was followed", body = AppliedView), Conflict)
+)]
 pub async fn apply(
     who: Operator<GrantsDecide>,
     path: web::Path<String>,

@@ -2,6 +2,7 @@
 
 use actix_web::web;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::id;
 use crate::admin::AdminError;
@@ -12,12 +13,13 @@ use crate::domain::id::{ClientId, PartnerId};
 use crate::domain::realm::Realm;
 use crate::domain::scope::Scope;
 use crate::http::extract::{ClientsRead, Operator};
-use crate::http::list::ListQuery;
+use crate::http::list::Parameters;
 use crate::http::problem::Problem;
 use crate::store::scope_usage::{Count, LastDays, last_days, totals};
 
 /// What a client did with its scopes in the last days, today included.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ScopeUsage)]
 pub struct UsageView {
     client_id: ClientId,
     realm: Realm,
@@ -30,7 +32,8 @@ pub struct UsageView {
     scopes: Vec<ScopeView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ScopeUsageOfOne)]
 struct ScopeView {
     scope: Scope,
     /// Whether the client may hold it now; what it used before it lost it is shown too.
@@ -45,16 +48,24 @@ struct ScopeView {
     last_used_on: Option<Day>,
 }
 
-/// `GET /admin/v1/clients/{id}/scope-usage`
+/// Shows the scopes that a client holds against those that it asked for and used.
+#[utoipa::path(
+    get, path = "/admin/v1/clients/{id}/scope-usage", operation_id = "show_scope_usage", tag = "clients",
+    params(
+        ("id" = ClientId, Path, description = "The client"),
+        ("days" = Option<u32>, Query, description = "So many days back, today included; 30 unless said otherwise.", minimum = 1, maximum = 365),
+    ),
+    responses((status = 200, description = "The client's usage", body = UsageView))
+)]
 pub async fn show(
     _: Operator<ClientsRead>,
     path: web::Path<String>,
-    mut query: ListQuery,
+    mut query: Parameters,
     app: web::Data<App>,
 ) -> Result<web::Json<UsageView>, Problem> {
     let id: ClientId = id(&path)?;
     let days = query.number("days", 1..=365)?.unwrap_or(30);
-    query.done()?;
+    query.finish()?;
     let to = Day::of(app.clock.now());
     let from = to.minus(days - 1);
     let (client, totals, last) = app

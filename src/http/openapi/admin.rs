@@ -2,8 +2,10 @@
 
 use utoipa::OpenApi;
 
+use crate::http::admin::{agreements, launch, privacy};
 use crate::http::admin::{
-    clients, credentials, grants, keys, operators, partners, resource_servers,
+    clients, credentials, grants, keys, operators, partners, recommendations, resource_servers,
+    scope_usage,
 };
 
 /// The admin document's operations, one line a handler.
@@ -17,9 +19,13 @@ use crate::http::admin::{
     tags(
         (name = "operators", description = "Clients of the admin realm: people and tools that operate this server."),
         (name = "partners", description = "Organisations, each a tenant."),
+        (name = "agreements", description = "Contracts and data processing agreements; live access lasts as long as a contract."),
+        (name = "privacy-notices", description = "What partners tell those whose data they read."),
+        (name = "launch-reviews", description = "What a partner shows before it gets clients in live."),
         (name = "scope-grants", description = "Permissions of partners, asked for with a purpose and decided by somebody else."),
         (name = "clients", description = "OAuth clients."),
         (name = "credentials", description = "What clients authenticate with."),
+        (name = "recommendations", description = "What is held and not needed, and what is about to end."),
         (name = "resource-servers", description = "Audiences with their scopes."),
         (name = "keys", description = "Signing keys."),
         (name = "discovery", description = "This document."),
@@ -34,6 +40,20 @@ use crate::http::admin::{
         partners::create,
         partners::approve,
         partners::reject,
+        partners::edit,
+        partners::suspend,
+        partners::resume,
+        partners::offboard,
+        agreements::list,
+        agreements::record,
+        agreements::bring_into_force,
+        agreements::terminate,
+        privacy::show,
+        privacy::record,
+        launch::show,
+        launch::request,
+        launch::settle,
+        launch::decide,
         grants::list,
         grants::request,
         grants::approve,
@@ -48,6 +68,9 @@ use crate::http::admin::{
         resource_servers::list,
         resource_servers::show,
         resource_servers::create,
+        scope_usage::show,
+        recommendations::list,
+        recommendations::apply,
         keys::list,
         keys::rotate,
     )

@@ -513,7 +513,7 @@ impl World {
         operator.client(&partner, "sandbox", scopes).await
     }
 
-    /// An approved partner with live grants, decided by a second operator, and a live client with a secret.
+    /// A partner that is ready for live, with grants decided by a second operator, and a live client with a secret.
     pub async fn live_client(&self, scopes: &[&str]) -> Credential {
         let (operator, second) = (self.operator().await, self.second_operator().await);
         let partner = operator.partner().await;
@@ -528,6 +528,7 @@ impl World {
                 .await
                 .expect(200);
         }
+        operator.ready_for_live(&second, &partner).await;
         operator.client(&partner, "live", scopes).await
     }
 }
