@@ -2,9 +2,11 @@
 
 mod edit;
 mod life;
+mod narrow;
 
 pub use edit::{ClientEdit, edit};
 pub use life::step;
+pub use narrow::narrow;
 
 use super::{Act, AdminError, partners, readiness};
 use crate::audit::{Action, Deed};
@@ -13,7 +15,8 @@ use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::id::{ClientId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
-use crate::domain::scope::ScopeSet;
+use crate::domain::revocation::Revoked;
+use crate::domain::scope::{Scope, ScopeSet};
 use crate::store::changes::{Change, Subject};
 use crate::store::clients::{self, Client};
 use crate::store::{Db, grants};

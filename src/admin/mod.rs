@@ -19,8 +19,10 @@ pub mod operators;
 pub mod partners;
 pub mod privacy;
 pub mod readiness;
+pub mod recommendations;
 pub mod resource_servers;
 pub mod tokens;
+pub mod warnings;
 
 pub use act::{Act, Policy};
 pub use error::AdminError;

@@ -65,6 +65,13 @@ pub(super) enum Verb {
     },
     /// Revoke a client and its credentials, at once and for good
     Revoke(Step),
+    /// Show the scopes that a client holds against those that it asked for and used
+    Usage {
+        id: String,
+        /// How many days back, 1 to 365, today included
+        #[arg(long, default_value_t = 30)]
+        days: u16,
+    },
 }
 
 #[derive(Args)]
@@ -213,6 +220,22 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             );
             confirm(&question, step.yes)?;
             take(admin, output, &step.id, "revoke", &step.reason).await
+        }
+        Verb::Usage { id, days } => {
+            let path = format!("/clients/{id}/scope-usage?days={days}");
+            let usage = admin.get(&path).await?;
+            if output.is_json() {
+                return output.record(&usage);
+            }
+            let columns = [
+                "scope",
+                "held",
+                "asked",
+                "used",
+                "last_asked_on",
+                "last_used_on",
+            ];
+            output.list(&json!({ "data": usage.get("scopes") }), &columns)
         }
     }
 }

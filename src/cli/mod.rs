@@ -18,6 +18,7 @@ mod output;
 mod paging;
 mod partner;
 mod quickstart;
+mod recommendation;
 mod resource_server;
 mod serve;
 mod settings;
@@ -72,6 +73,9 @@ enum Command {
     /// Credentials
     #[command(subcommand)]
     Credential(credential::Verb),
+    /// Recommendations: what is held and not needed, and what is about to end
+    #[command(subcommand)]
+    Recommendation(recommendation::Verb),
     /// Resource servers
     #[command(subcommand)]
     ResourceServer(resource_server::Verb),
@@ -139,6 +143,7 @@ async fn over_http(command: Command, output: &Output) -> Done {
         Command::Grant(verb) => grant::run(verb, &admin, output).await,
         Command::Client(verb) => client::run(verb, &admin, output).await,
         Command::Credential(verb) => credential::run(verb, &admin, output).await,
+        Command::Recommendation(verb) => recommendation::run(verb, &admin, output).await,
         Command::ResourceServer(verb) => resource_server::run(verb, &admin, output).await,
         Command::Key(verb) => key::run(verb, &admin, output).await,
         Command::Serve(_)

@@ -72,6 +72,13 @@ impl Scope {
     }
 }
 
+/// So that a map of scopes can be asked by name. Text and scope compare and hash alike.
+impl std::borrow::Borrow<str> for Scope {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for Scope {
     type Err = BadScope;
 

@@ -79,7 +79,9 @@ pub struct Granted<R> {
 pub struct Operator<R> {
     /// Who acts.
     pub actor: Actor,
+    client_id: ClientId,
     caller: Caller,
+    app: web::Data<App>,
     right: PhantomData<R>,
 }
 
@@ -87,7 +89,10 @@ impl<R> Operator<R> {
     /// Demands a scope that depends on what the request is about.
     pub fn require(&self, scope: &str) -> Result<(), Problem> {
         let refuse = |rejection| Problem::refused(&rejection, Realm::Admin.as_str(), None);
-        self.caller.require_scope(scope).map_err(refuse)
+        self.caller.require_scope(scope).map_err(refuse)?;
+        let now = self.app.clock.now();
+        self.app.usage.used(&self.client_id, scope, now);
+        Ok(())
     }
 }
 
@@ -156,9 +161,11 @@ impl<R: Right> FromRequest for Granted<R> {
                 .credential_id()
                 .and_then(|id| id.parse().ok())
                 .ok_or_else(malformed)?;
+            let client_id = caller.client_id().parse().map_err(|_| malformed())?;
+            gate.note_use::<R>(&client_id);
             Ok(Self {
                 tenant: Tenant::of_token(partner.parse().map_err(|_| malformed())?, gate.realm),
-                client_id: caller.client_id().parse().map_err(|_| malformed())?,
+                client_id,
                 credential_id,
                 caller,
                 right: PhantomData,
@@ -178,11 +185,16 @@ impl<R: Right> FromRequest for Operator<R> {
             let caller = gate.admit_to_api::<R>(&request).await?;
             let client: Option<ClientId> = caller.client_id().parse().ok();
             match client.filter(|id| id.realm() == Realm::Admin && gate.realm == Realm::Admin) {
-                Some(id) => Ok(Self {
-                    actor: actor(&request, &gate.app, &id, caller.credential_id()),
-                    caller,
-                    right: PhantomData,
-                }),
+                Some(id) => {
+                    gate.note_use::<R>(&id);
+                    Ok(Self {
+                        actor: actor(&request, &gate.app, &id, caller.credential_id()),
+                        client_id: id,
+                        caller,
+                        app: gate.app,
+                        right: PhantomData,
+                    })
+                }
                 None => Err(gate.refuse(&Rejection::InvalidToken(TokenFault::WrongAudience))),
             }
         })
@@ -264,6 +276,13 @@ impl Gate {
             "address_not_allowed",
             "this client may not call from this address: its ip_allowlist says from where",
         ))
+    }
+
+    /// Counts that the caller needed what this route demands.
+    fn note_use<R: Right>(&self, client: &ClientId) {
+        if let Some(scope) = R::SCOPE {
+            self.app.usage.used(client, scope, self.app.clock.now());
+        }
     }
 
     fn refuse(&self, rejection: &Rejection) -> Problem {

@@ -130,6 +130,7 @@ fn admin_api() -> Part {
     use admin::{
         clients, credentials, grants, keys, operators, partners, resource_servers, tokens,
     };
+    use admin::{recommendations, scope_usage};
     scope(Realm::Admin, "v1")
         .service(
             at("/operators")
@@ -227,6 +228,17 @@ fn admin_api() -> Part {
         .service(at("/clients/{id}/suspend").post(clients::suspend).done())
         .service(at("/clients/{id}/resume").post(clients::resume).done())
         .service(at("/clients/{id}/revoke").post(clients::revoke).done())
+        .service(
+            at("/clients/{id}/scope-usage")
+                .get(scope_usage::show)
+                .done(),
+        )
+        .service(at("/recommendations").get(recommendations::list).done())
+        .service(
+            at("/recommendations/{id}/apply")
+                .post(recommendations::apply)
+                .done(),
+        )
         .service(
             at("/clients/{id}/credentials")
                 .get(credentials::list)

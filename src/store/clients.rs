@@ -188,6 +188,29 @@ pub fn edit(db: &mut Db, client: &Client) -> Result<bool, StoreError> {
     Ok(changed == 1)
 }
 
+/// Gives a client other scopes in place of those that it was read with. `false`: it has others
+/// by now, or is revoked.
+pub fn replace_scopes(
+    db: &mut Db,
+    read: &Client,
+    scopes: &ScopeSet,
+    default_scopes: Option<&ScopeSet>,
+    now: Instant,
+) -> Result<bool, StoreError> {
+    let same = clients::table
+        .find(&read.id)
+        .filter(clients::state.ne(ClientState::Revoked))
+        .filter(clients::scopes.eq(&read.scopes));
+    let changed = diesel::update(same)
+        .set((
+            clients::scopes.eq(scopes),
+            clients::default_scopes.eq(default_scopes),
+            clients::updated_at.eq(now),
+        ))
+        .execute(db)?;
+    Ok(changed == 1)
+}
+
 /// Holds an active client against every other change until the transaction ends.
 ///
 /// Whoever counts a client's credentials and then adds one takes this first, so

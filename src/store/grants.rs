@@ -40,6 +40,39 @@ pub struct Grant {
     pub ended_reason: Option<String>,
 }
 
+/// Whether no other grant of the same scope, to the same partner and for the same audience,
+/// outlives this one: what has a successor does not end.
+macro_rules! is_last {
+    () => {{
+        use diesel::prelude::*;
+        let later = diesel::alias!(crate::store::schema::scope_grants as later);
+        let same_audience = later
+            .field(scope_grants::resource_server_id)
+            .eq(scope_grants::resource_server_id.nullable())
+            .or(later
+                .field(scope_grants::resource_server_id)
+                .is_null()
+                .and(scope_grants::resource_server_id.is_null()));
+        let outlives = later
+            .filter(
+                later
+                    .field(scope_grants::partner_id)
+                    .eq(scope_grants::partner_id),
+            )
+            .filter(later.field(scope_grants::realm).eq(scope_grants::realm))
+            .filter(later.field(scope_grants::scope).eq(scope_grants::scope))
+            .filter(same_audience)
+            .filter(later.field(scope_grants::state).eq(GrantState::Approved))
+            .filter(
+                later
+                    .field(scope_grants::expires_at)
+                    .gt(scope_grants::expires_at),
+            );
+        diesel::dsl::not(diesel::dsl::exists(outlives))
+    }};
+}
+pub(super) use is_last;
+
 /// Writes a new grant.
 pub fn insert(db: &mut Db, grant: &Grant) -> Result<(), StoreError> {
     diesel::insert_into(scope_grants::table)

@@ -12,7 +12,7 @@ use crate::support::world::{
 };
 
 /// Every verb of the admin API with the scope that it demands.
-const ROUTES: [(&str, &str, &str); 22] = [
+const ROUTES: [(&str, &str, &str); 25] = [
     ("GET", "/operators", "operators:write"),
     ("POST", "/operators", "operators:write"),
     ("GET", "/operators/{cl_adm}", "operators:write"),
@@ -29,6 +29,9 @@ const ROUTES: [(&str, &str, &str); 22] = [
     ("POST", "/partners/{ptn}/clients", "clients:write"),
     ("GET", "/clients", "clients:read"),
     ("GET", "/clients/{cl_sbx}", "clients:read"),
+    ("GET", "/clients/{cl_sbx}/scope-usage", "clients:read"),
+    ("GET", "/recommendations", "clients:read"),
+    ("POST", "/recommendations/{rec}/apply", "grants:decide"),
     ("GET", "/clients/{cl_sbx}/credentials", "clients:read"),
     ("POST", "/clients/{cl_sbx}/credentials", "credentials:issue"),
     ("POST", "/credentials/{crd}/revoke", "credentials:revoke"),

@@ -9,7 +9,9 @@ pub mod launch;
 pub mod operators;
 pub mod partners;
 pub mod privacy;
+pub mod recommendations;
 pub mod resource_servers;
+pub mod scope_usage;
 pub mod tokens;
 
 use utoipa::ToSchema;

@@ -119,6 +119,7 @@ async fn answer(
     let press = Press {
         ring: &app.ring,
         tokens: &app.tokens,
+        usage: &app.usage,
         addresses: &app.addresses,
         token_ttl: app.settings.token_ttl,
         realm,

@@ -4,7 +4,8 @@ use utoipa::OpenApi;
 
 use crate::http::admin::{agreements, launch, privacy};
 use crate::http::admin::{
-    clients, credentials, grants, keys, operators, partners, resource_servers, tokens,
+    clients, credentials, grants, keys, operators, partners, recommendations, resource_servers,
+    scope_usage, tokens,
 };
 
 /// The admin document's operations, one line a handler.
@@ -24,6 +25,7 @@ use crate::http::admin::{
         (name = "scope-grants", description = "Permissions of partners, asked for with a purpose and decided by somebody else."),
         (name = "clients", description = "OAuth clients."),
         (name = "credentials", description = "What clients authenticate with."),
+        (name = "recommendations", description = "What is held and not needed, and what is about to end."),
         (name = "resource-servers", description = "Audiences with their scopes."),
         (name = "tokens", description = "Access tokens, one by one."),
         (name = "keys", description = "Signing keys."),
@@ -75,6 +77,9 @@ use crate::http::admin::{
         resource_servers::create,
         resource_servers::edit,
         tokens::revoke,
+        scope_usage::show,
+        recommendations::list,
+        recommendations::apply,
         keys::list,
         keys::rotate,
     )

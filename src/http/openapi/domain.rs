@@ -9,6 +9,7 @@ use crate::domain::agreement::{AgreementKind, AgreementState};
 use crate::domain::allowlist::{Allowlist, MAX_NETWORKS};
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
+use crate::domain::day::Day;
 use crate::domain::grant::GrantState;
 use crate::domain::id::{AgreementId, LaunchReviewId, PrivacyNoticeId};
 use crate::domain::id::{ClientId, CredentialId, GrantId, PartnerId, RequestId, ResourceServerId};
@@ -16,6 +17,7 @@ use crate::domain::instant::Instant;
 use crate::domain::launch::{CheckName, CheckState, Decision, Finding, Requirement, ReviewState};
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
+use crate::domain::recommendation::{About, RecommendationKind, Remedy};
 use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::http::admin::credentials::Delivery;
@@ -55,6 +57,8 @@ words!(
     CredentialState: "active ⇄ rotated (superseded, accepted until `accepts_until`); either → revoked.",
     RevocationReason: "Why a credential is revoked.",
     GrantState: "requested → approved or denied; approved → revoked or expired.",
+    RecommendationKind: "What a recommendation is about.",
+    Remedy: "What is done when a recommendation is applied.",
     Delivery: "How a secret reaches the partner.",
     RevocationKind: "What a revocation is about.",
 );
@@ -102,6 +106,38 @@ impl PartialSchema for Instant {
     }
 }
 impl ToSchema for Instant {}
+
+impl PartialSchema for Day {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Date)))
+            .description(Some("A day in UTC."))
+            .examples(["2030-01-31"])
+            .into()
+    }
+}
+impl ToSchema for Day {}
+
+impl PartialSchema for About {
+    fn schema() -> RefOr<Schema> {
+        let kinds: Vec<_> = RecommendationKind::ALL
+            .iter()
+            .map(|kind| kind.as_str())
+            .collect();
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("A recommendation: the id says what it is about."))
+            .pattern(Some(format!("^rec_({})_[0-9A-Za-z_-]+$", kinds.join("|"))))
+            .examples([format!("rec_unused_credential_crd_{ULID}")])
+            .into()
+    }
+}
+impl ToSchema for About {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "RecommendationId".into()
+    }
+}
 
 impl PartialSchema for Scope {
     fn schema() -> RefOr<Schema> {

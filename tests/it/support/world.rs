@@ -270,6 +270,9 @@ impl World {
                 use diesel::prelude::*;
                 let path = self.path().join("data/onyx.db");
                 let mut db = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+                // The server writes too.
+                let patience = diesel::sql_query("PRAGMA busy_timeout = 10000");
+                patience.execute(&mut db).unwrap();
                 diesel::sql_query(statement).execute(&mut db).unwrap();
             }
             Engine::Postgres => {
@@ -778,6 +781,12 @@ fn part(token: &str, nth: usize) -> Value {
 pub fn in_future(ahead: Duration) -> String {
     let ahead = chrono::TimeDelta::from_std(ahead).unwrap();
     (chrono::Utc::now() + ahead).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+/// A time some days from now, past or ahead, as both engines write it.
+pub fn days_away(days: i64) -> String {
+    let moment = chrono::Utc::now() + chrono::TimeDelta::days(days);
+    moment.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
 }
 
 /// The PostgreSQL server that `./test` starts.
