@@ -10,7 +10,7 @@ use crate::admin::{Act, Policy};
 use crate::audit::Actor;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::directory::Directory;
+use crate::directory::{Directory, Usage};
 use crate::domain::audience::Addresses;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
@@ -20,8 +20,8 @@ use crate::keys::error::KeyError;
 use crate::keys::provision;
 use crate::keys::ring::RingError;
 use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
+use crate::oauth::record::TokenRecord;
 use crate::store::changes::Change;
-use crate::store::issued_tokens::IssuedToken;
 use crate::store::{OpenError, Store, StoreError, signing_keys};
 
 /// Everything that serving needs, shared by all threads.
@@ -39,7 +39,9 @@ pub struct App {
     /// Who clients are.
     pub directory: Directory,
     /// Where issued tokens are recorded.
-    pub tokens: Journal<IssuedToken>,
+    pub tokens: Journal<TokenRecord>,
+    /// Uses of credentials that are not written down yet.
+    pub usage: Usage,
     /// The issuers and audiences.
     pub addresses: Addresses,
     verifiers: BTreeMap<Realm, Verifier>,
@@ -104,6 +106,7 @@ impl App {
             ring,
             directory,
             tokens,
+            usage: Usage::default(),
             addresses,
             verifiers,
         }))

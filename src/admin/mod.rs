@@ -13,8 +13,11 @@ pub mod four_eyes;
 pub mod grants;
 pub mod keys;
 pub mod operators;
+pub mod overlap;
 pub mod partners;
 pub mod resource_servers;
+pub mod rotation;
+pub mod self_rotation;
 
 pub use act::{Act, Policy};
 pub use error::AdminError;

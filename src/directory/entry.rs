@@ -1,12 +1,17 @@
 //! One client with everything that decides about its tokens.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::usage::Held;
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::id::{ClientId, PartnerId, ResourceServerId};
 use crate::domain::instant::Instant;
 use crate::domain::partner::PartnerState;
 use crate::domain::scope::{RESOURCE_SERVER_SCOPES, Scope, ScopeSet};
 use crate::store::clients::{self, Client};
-use crate::store::credentials::{self, Credential};
+use crate::store::credentials;
 use crate::store::grants::{self, Grant};
 use crate::store::{Db, StoreError, partners};
 
@@ -15,8 +20,8 @@ use crate::store::{Db, StoreError, partners};
 pub struct Entry {
     /// The client.
     pub client: Client,
-    /// Its credentials that are not revoked.
-    pub credentials: Vec<Credential>,
+    /// Its credentials that were usable at the look.
+    pub credentials: Vec<Held>,
     /// Its partner's grants in this realm that were in force at the look.
     pub grants: Vec<Grant>,
     /// Whether its partner is approved; true for clients without a partner.
@@ -49,6 +54,20 @@ impl Entry {
         self.client.state == ClientState::Active
             && self.partner_approved
             && self.client.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// Whether the client may be shown from an address. A list binds also those whose address is not known.
+    pub fn may_call_from(&self, address: Option<IpAddr>) -> bool {
+        let Some(list) = &self.client.ip_allowlist else {
+            return true;
+        };
+        // What cannot be read lets nobody through.
+        let networks: Vec<String> = serde_json::from_str(list).unwrap_or_default();
+        let holds = |ip: IpAddr| {
+            let mut networks = networks.iter().filter_map(|net| net.parse::<IpNet>().ok());
+            networks.any(|net| net.contains(&ip))
+        };
+        address.is_some_and(|ip| holds(ip.to_canonical()))
     }
 
     /// What the client holds at an audience now. `None`: an audience that is not for its kind.
@@ -114,7 +133,7 @@ impl Holdings {
 /// An unknown id costs the same queries as a known one: nobody learns from the time which it was.
 pub(super) fn load(db: &mut Db, id: &ClientId, now: Instant) -> Result<Option<Entry>, StoreError> {
     let client = clients::find(db, id)?;
-    let credentials = credentials::unrevoked(db, id)?;
+    let credentials = credentials::usable(db, id, now)?;
     let stand_in = PartnerId::generate(now);
     let of_partner = client
         .as_ref()
@@ -132,7 +151,7 @@ pub(super) fn load(db: &mut Db, id: &ClientId, now: Instant) -> Result<Option<En
     };
     Ok(client.map(|client| Entry {
         client,
-        credentials,
+        credentials: credentials.into_iter().map(Held::from).collect(),
         grants,
         partner_approved,
     }))

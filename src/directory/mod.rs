@@ -6,6 +6,7 @@
 mod cache;
 mod entry;
 mod tail;
+mod usage;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +23,7 @@ use crate::store::tail::Tail;
 use crate::store::{OpenError, Store, StoreError};
 
 pub use entry::{Audience, Entry, Holdings};
+pub use usage::{Held, Marks, Usage};
 
 use cache::Cache;
 use tail::Follower;

@@ -57,6 +57,11 @@ fn of_realm(config: &mut web::ServiceConfig, app: &web::Data<App>, realm: Realm)
                     web::resource("/token")
                         .route(web::post().to(oauth::token::exchange))
                         .default_service(web::to(oauth::token::method_not_allowed)),
+                )
+                .service(
+                    web::resource("/credentials/rotate")
+                        .route(web::post().to(oauth::rotate::rotate))
+                        .default_service(web::to(oauth::token::method_not_allowed)),
                 ),
         );
     }
@@ -99,7 +104,9 @@ fn partner_api(realm: Realm) -> actix_web::Scope {
 }
 
 fn admin_api() -> actix_web::Scope {
-    use admin::{clients, credentials, grants, keys, operators, partners, resource_servers};
+    use admin::{
+        clients, credentials, grants, keys, operators, partners, resource_servers, rotation,
+    };
     scope(Realm::Admin, "v1")
         .service(
             at("/operators")
@@ -146,6 +153,17 @@ fn admin_api() -> actix_web::Scope {
         .service(
             at("/credentials/{id}/revoke")
                 .post(credentials::revoke)
+                .done(),
+        )
+        .service(at("/credentials/{id}/rotate").post(rotation::rotate).done())
+        .service(
+            at("/credentials/{id}/finish-rotation")
+                .post(rotation::finish)
+                .done(),
+        )
+        .service(
+            at("/credentials/{id}/undo-rotation")
+                .post(rotation::undo)
                 .done(),
         )
         .service(

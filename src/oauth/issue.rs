@@ -1,20 +1,22 @@
 //! Issuing: claims, signature, and a record that is durable before the answer.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use onyx_verifier::{Audience, Claims};
 use serde::Serialize;
 
 use super::grant::Granted;
+use super::record::TokenRecord;
 use super::refusal::Refusal;
+use crate::directory::Usage;
 use crate::domain::audience::Addresses;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::secret::unguessable_id;
-use crate::journal::{Journal, Row};
+use crate::journal::Journal;
 use crate::keys::KeyRing;
-use crate::store::issued_tokens::{self, IssuedToken};
-use crate::store::{Db, StoreError};
+use crate::store::issued_tokens::IssuedToken;
 
 /// A successful answer (RFC 6749 §5.1).
 #[derive(Serialize)]
@@ -27,12 +29,9 @@ pub struct TokenAnswer {
     pub expires_in: i64,
     /// What it carries, which may be less than was asked for.
     pub scope: String,
-}
-
-impl Row for IssuedToken {
-    fn write_all(db: &mut Db, rows: &[&Self]) -> Result<(), StoreError> {
-        issued_tokens::insert_all(db, rows)
-    }
+    /// When the credential that got it ends, if ever.
+    #[serde(skip)]
+    pub credential_ends_at: Option<Instant>,
 }
 
 /// What issuing needs besides the grant.
@@ -41,7 +40,9 @@ pub struct Press<'a> {
     /// The keys.
     pub ring: &'a KeyRing,
     /// Where tokens are recorded.
-    pub tokens: &'a Journal<IssuedToken>,
+    pub tokens: &'a Journal<TokenRecord>,
+    /// Where uses of credentials are noted.
+    pub usage: &'a Usage,
     /// The issuers' names.
     pub addresses: &'a Addresses,
     /// Seconds that a token lives unless its client says otherwise.
@@ -56,7 +57,7 @@ pub struct Press<'a> {
 pub async fn issue(
     press: Press<'_>,
     granted: Granted,
-    source_ip: Option<String>,
+    source: Option<IpAddr>,
 ) -> Result<TokenAnswer, Refusal> {
     let key = press
         .ring
@@ -64,13 +65,21 @@ pub async fn issue(
         .ok_or(Refusal::NoKey)?;
     let claims = claims(press, &granted)?;
     let token = key.signing().sign_access_token(&claims)?;
-    let record = record(press.realm, &granted, &claims, key.kid(), source_ip);
+    let source_ip = source.map(|ip| ip.to_string());
+    let marks = &granted.who.marks;
+    let record = TokenRecord {
+        token: record(press.realm, &granted, &claims, key.kid(), source_ip),
+        first_use: (!marks.was_used()).then_some(press.now),
+    };
     press.tokens.append(record).await?;
+    marks.first_use_recorded();
+    press.usage.note(marks, press.now, source);
     Ok(TokenAnswer {
         access_token: token,
         token_type: "Bearer",
         expires_in: claims.exp - claims.iat,
         scope: claims.scope,
+        credential_ends_at: granted.who.credential_ends_at,
     })
 }
 

@@ -1,5 +1,7 @@
 //! What runs beside the server: loops, each of which can miss a turn without harm.
 
+mod usage;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,10 +34,20 @@ impl Drop for Loops {
 /// Starts the loops that the process's roles ask for.
 pub fn start(app: &Arc<App>) -> Loops {
     let mut loops = vec![tokio::spawn(follow_keys(Arc::clone(app)))];
+    if app.settings.has_role(Role::Auth) {
+        loops.push(tokio::spawn(usage::follow(Arc::clone(app))));
+    }
     if app.settings.has_role(Role::Worker) {
         loops.push(tokio::spawn(sweep(Arc::clone(app))));
     }
     Loops(loops)
+}
+
+/// What is left to do when the last request is answered.
+pub async fn finish(app: &App) {
+    if let Err(error) = usage::record(app).await {
+        log::warn!("uses of credentials could not be written: {error}");
+    }
 }
 
 async fn follow_keys(app: Arc<App>) {

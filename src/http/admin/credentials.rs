@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use super::id;
-use crate::admin::AdminError;
 use crate::admin::credentials;
+use crate::admin::overlap::{self, Listed, Overlap};
 use crate::app::App;
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::id::{ClientId, CredentialId};
@@ -14,10 +14,10 @@ use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::words;
 use crate::http::body::Members;
-use crate::http::extract::{AnyScope, ClientsRead, CredentialsRevoke, Operator};
+use crate::http::extract::{AnyScope, ClientsRead, Operator};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::problem::Problem;
-use crate::store::credentials::{Credential, page};
+use crate::store::credentials::Credential;
 
 #[derive(Debug, Serialize)]
 pub struct CredentialView {
@@ -36,10 +36,17 @@ pub struct CredentialView {
     revoked_by: Option<String>,
     revoked_reason: Option<RevocationReason>,
     revoked_note: Option<String>,
+    /// The one that was issued in its place.
+    replaced_by: Option<CredentialId>,
+    first_used_at: Option<Instant>,
+    /// As of about a second ago, as the two that follow.
+    last_used_at: Option<Instant>,
+    use_count: i64,
+    last_used_ip: Option<String>,
 }
 
 impl CredentialView {
-    fn of(credential: Credential, now: Instant) -> Self {
+    pub(super) fn of(credential: Credential, now: Instant) -> Self {
         Self {
             usable: credential.validity().is_usable(now),
             id: credential.id,
@@ -55,6 +62,11 @@ impl CredentialView {
             revoked_by: credential.revoked_by,
             revoked_reason: credential.revoked_reason,
             revoked_note: credential.revoked_note,
+            replaced_by: credential.replaced_by,
+            first_used_at: credential.first_used_at,
+            last_used_at: credential.last_used_at,
+            use_count: credential.use_count,
+            last_used_ip: credential.last_used_ip,
         }
     }
 }
@@ -63,6 +75,28 @@ words!(
     /// How a secret reaches the partner.
     Delivery { Response = "response" }
 );
+
+/// A credential in a list, with advice where its rotation is under way.
+#[derive(Debug, Serialize)]
+pub struct ListedView {
+    #[serde(flatten)]
+    credential: CredentialView,
+    /// How long nobody has used it.
+    quiet_seconds: Option<i64>,
+    safe_to_finish: Option<bool>,
+    advice: Option<String>,
+}
+
+impl ListedView {
+    fn of((credential, overlap): Listed, now: Instant) -> Self {
+        Self {
+            credential: CredentialView::of(credential, now),
+            quiet_seconds: overlap.as_ref().map(|o| o.quiet_seconds),
+            safe_to_finish: overlap.as_ref().map(Overlap::is_safe_to_finish),
+            advice: overlap.as_ref().map(Overlap::to_string),
+        }
+    }
+}
 
 /// The one answer that shows a secret.
 #[derive(Serialize)]
@@ -78,20 +112,15 @@ pub async fn list(
     path: web::Path<String>,
     query: ListQuery,
     app: web::Data<App>,
-) -> Result<web::Json<ListView<CredentialView>>, Problem> {
+) -> Result<web::Json<ListView<ListedView>>, Problem> {
     let client: ClientId = id(&path)?;
     let asked = query.page()?;
+    let (now, ttl) = (app.clock.now(), app.settings.token_ttl);
     let found = app
         .store
-        .read(move |db| {
-            crate::admin::clients::get(db, &client)?;
-            Ok::<_, AdminError>(page(db, &client, &asked)?)
-        })
+        .read(move |db| overlap::page(db, &client, &asked, ttl, now))
         .await?;
-    let now = app.clock.now();
-    Ok(ListView::of(found, |credential| {
-        CredentialView::of(credential, now)
-    }))
+    Ok(ListView::of(found, |listed| ListedView::of(listed, now)))
 }
 
 /// `POST /admin/v1/clients/{id}/credentials`
@@ -136,13 +165,17 @@ pub async fn issue(
 
 /// `POST /admin/v1/credentials/{id}/revoke`
 pub async fn revoke(
-    who: Operator<CredentialsRevoke>,
+    who: Operator<AnyScope>,
     path: web::Path<String>,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<web::Json<CredentialView>, Problem> {
     let id: CredentialId = id(&path)?;
+    // Who makes operators may also unmake their credentials.
+    if !(is_operators(&app, &id).await? && who.require("operators:write").is_ok()) {
+        who.require("credentials:revoke")?;
+    }
     let mut body = Members::read(&request, payload).await?;
     let taken = (body.parsed("reason"), body.optional_text("note", 1000));
     let (reason, note) = body.finish(taken)?;
@@ -153,4 +186,14 @@ pub async fn revoke(
         })
         .await?;
     Ok(web::Json(CredentialView::of(credential, now)))
+}
+
+/// Whether a credential is an operator's; an unknown one is not.
+pub(super) async fn is_operators(app: &web::Data<App>, id: &CredentialId) -> Result<bool, Problem> {
+    let id = id.clone();
+    let realm = app
+        .store
+        .read(move |db| credentials::realm_of(db, &id))
+        .await?;
+    Ok(realm == Some(Realm::Admin))
 }
