@@ -13,6 +13,7 @@ mod support;
 mod admin_api;
 mod audiences;
 mod command_line;
+mod credentials;
 mod discovery;
 mod durability;
 mod isolation;
