@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use onyx_verifier::{Audience, Claims};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::grant::Granted;
 use super::record::TokenRecord;
@@ -19,7 +20,8 @@ use crate::keys::KeyRing;
 use crate::store::issued_tokens::IssuedToken;
 
 /// A successful answer (RFC 6749 §5.1).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Token)]
 pub struct TokenAnswer {
     /// The token, an at+jwt (RFC 9068).
     pub access_token: String,

@@ -14,6 +14,7 @@ mod admin_api;
 mod audiences;
 mod command_line;
 mod credentials;
+mod described;
 mod discovery;
 mod durability;
 mod isolation;

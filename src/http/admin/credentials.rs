@@ -3,6 +3,7 @@
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::id;
 use crate::admin::credentials;
@@ -16,10 +17,11 @@ use crate::domain::words;
 use crate::http::body::Members;
 use crate::http::extract::{AnyScope, ClientsRead, Operator};
 use crate::http::list::{ListQuery, ListView};
+use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::store::credentials::Credential;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct CredentialView {
     id: CredentialId,
     state: CredentialState,
@@ -43,6 +45,12 @@ pub struct CredentialView {
     last_used_at: Option<Instant>,
     use_count: i64,
     last_used_ip: Option<String>,
+    /// In a list, of one that was superseded and is still accepted: how long nobody has used it.
+    quiet_seconds: Option<i64>,
+    /// Whether the new secret is in use, and the old one and its tokens are not.
+    safe_to_finish: Option<bool>,
+    /// The same for people.
+    advice: Option<String>,
 }
 
 impl CredentialView {
@@ -67,6 +75,18 @@ impl CredentialView {
             last_used_at: credential.last_used_at,
             use_count: credential.use_count,
             last_used_ip: credential.last_used_ip,
+            quiet_seconds: None,
+            safe_to_finish: None,
+            advice: None,
+        }
+    }
+
+    fn listed((credential, overlap): Listed, now: Instant) -> Self {
+        Self {
+            quiet_seconds: overlap.as_ref().map(|o| o.quiet_seconds),
+            safe_to_finish: overlap.as_ref().map(Overlap::is_safe_to_finish),
+            advice: overlap.as_ref().map(Overlap::to_string),
+            ..Self::of(credential, now)
         }
     }
 }
@@ -76,43 +96,47 @@ words!(
     Delivery { Response = "response" }
 );
 
-/// A credential in a list, with advice where its rotation is under way.
-#[derive(Debug, Serialize)]
-pub struct ListedView {
-    #[serde(flatten)]
-    credential: CredentialView,
-    /// How long nobody has used it.
-    quiet_seconds: Option<i64>,
-    safe_to_finish: Option<bool>,
-    advice: Option<String>,
-}
-
-impl ListedView {
-    fn of((credential, overlap): Listed, now: Instant) -> Self {
-        Self {
-            credential: CredentialView::of(credential, now),
-            quiet_seconds: overlap.as_ref().map(|o| o.quiet_seconds),
-            safe_to_finish: overlap.as_ref().map(Overlap::is_safe_to_finish),
-            advice: overlap.as_ref().map(Overlap::to_string),
-        }
-    }
-}
-
 /// The one answer that shows a secret.
-#[derive(Serialize)]
-struct IssuedView<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = IssuedCredential)]
+pub struct IssuedView<'a> {
     #[serde(flatten)]
     credential: CredentialView,
+    /// The secret in the clear, this once.
     secret: &'a str,
 }
 
-/// `GET /admin/v1/clients/{id}/credentials`
+/// A credential to be issued.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"kind": "secret", "expires_at": "2030-01-31T12:00:00Z"}))]
+pub struct NewCredential {
+    pub kind: CredentialKind,
+    pub expires_at: Option<Instant>,
+    /// `response` unless said otherwise.
+    pub deliver: Option<Delivery>,
+}
+
+/// Why a credential is revoked.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"reason": "compromised", "note": "found in a public repository"}))]
+pub struct Revocation {
+    pub reason: RevocationReason,
+    #[schema(min_length = 1, max_length = 1000)]
+    pub note: Option<String>,
+}
+
+/// Lists the credentials of a client.
+#[utoipa::path(
+    get, path = "/admin/v1/clients/{id}/credentials", operation_id = "list_credentials", tag = "credentials",
+    params(("id" = ClientId, Path, description = "The client")),
+    responses((status = 200, description = "A page of credentials", body = ListView<CredentialView>))
+)]
 pub async fn list(
     _: Operator<ClientsRead>,
     path: web::Path<String>,
     query: ListQuery,
     app: web::Data<App>,
-) -> Result<web::Json<ListView<ListedView>>, Problem> {
+) -> Result<web::Json<ListView<CredentialView>>, Problem> {
     let client: ClientId = id(&path)?;
     let asked = query.page()?;
     let (now, ttl) = (app.clock.now(), app.settings.token_ttl);
@@ -120,10 +144,21 @@ pub async fn list(
         .store
         .read(move |db| overlap::page(db, &client, &asked, ttl, now))
         .await?;
-    Ok(ListView::of(found, |listed| ListedView::of(listed, now)))
+    Ok(ListView::of(found, |listed| {
+        CredentialView::listed(listed, now)
+    }))
 }
 
-/// `POST /admin/v1/clients/{id}/credentials`
+/// Issues a credential; this answer alone shows its secret.
+///
+/// For an operator's client the scope is `operators:write`.
+#[utoipa::path(
+    post, path = "/admin/v1/clients/{id}/credentials", operation_id = "issue_credential", tag = "credentials",
+    params(("id" = ClientId, Path, description = "The client")),
+    request_body = NewCredential,
+    security(("operator" = ["credentials:issue"]), ("operator" = ["operators:write"])),
+    responses((status = 201, description = "The credential, with its secret", body = IssuedView), Conflict)
+)]
 pub async fn issue(
     who: Operator<AnyScope>,
     path: web::Path<String>,
@@ -163,7 +198,17 @@ pub async fn issue(
         .json(view))
 }
 
-/// `POST /admin/v1/credentials/{id}/revoke`
+/// Revokes a credential: from this answer on it gets no token.
+///
+/// `compromised` also revokes what the client itself has put in its place. For an operator's
+/// credential the scope may also be `operators:write`.
+#[utoipa::path(
+    post, path = "/admin/v1/credentials/{id}/revoke", operation_id = "revoke_credential", tag = "credentials",
+    params(("id" = CredentialId, Path, description = "The credential")),
+    request_body = Revocation,
+    security(("operator" = ["credentials:revoke"]), ("operator" = ["operators:write"])),
+    responses((status = 200, description = "The credential", body = CredentialView), Conflict)
+)]
 pub async fn revoke(
     who: Operator<AnyScope>,
     path: web::Path<String>,

@@ -5,9 +5,10 @@ use std::time::Duration;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::credentials::{CredentialView, is_operators};
-use super::id;
+use super::{Nothing, id};
 use crate::admin::rotation::{self, LONGEST_OVERLAP, OVERLAP, Rotated, Rotation};
 use crate::app::App;
 use crate::domain::credential::{CredentialKind, CredentialState};
@@ -15,39 +16,55 @@ use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::instant::Instant;
 use crate::http::body::Members;
 use crate::http::extract::{AnyScope, Operator};
+use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 
-/// The one answer that shows the new secret. All of it is about the new credential, but for
-/// what it replaces and until when that one is accepted.
-#[derive(Serialize)]
-struct RotatedView<'a> {
-    id: &'a CredentialId,
+/// How a credential is to be rotated.
+#[derive(Debug, ToSchema)]
+#[schema(as = NewRotation, example = json!({"overlap_seconds": 3600}))]
+pub struct RotationBody {
+    /// How long the old secret is accepted; 86400 unless said otherwise. With 0 it ends at
+    /// once, and its tokens with it.
+    #[schema(minimum = 0, maximum = 604_800)]
+    pub overlap_seconds: Option<i32>,
+    /// When the new secret ends; as late as it may unless said otherwise.
+    pub expires_at: Option<Instant>,
+}
+
+/// The one answer that shows the new secret.
+///
+/// All of it is about the new credential, but for what it replaces and until when that one
+/// is accepted.
+#[derive(Serialize, ToSchema)]
+pub struct RotatedView<'a> {
+    id: CredentialId,
     state: CredentialState,
-    client_id: &'a ClientId,
+    client_id: ClientId,
     kind: CredentialKind,
-    hint: &'a str,
+    hint: String,
+    /// The new secret in the clear, this once.
     secret: &'a str,
     expires_at: Option<Instant>,
-    created_by: &'a str,
+    created_by: String,
     created_at: Instant,
-    replaces: &'a CredentialId,
+    replaces: CredentialId,
     accepts_until: Instant,
 }
 
 impl<'a> From<&'a Rotated> for RotatedView<'a> {
     fn from(rotated: &'a Rotated) -> Self {
-        let new = &rotated.issued.credential;
+        let new = rotated.issued.credential.clone();
         Self {
-            id: &new.id,
+            id: new.id,
             state: new.state,
-            client_id: &new.client_id,
+            client_id: new.client_id,
             kind: new.kind,
-            hint: &new.hint,
+            hint: new.hint,
             secret: rotated.issued.secret.expose(),
             expires_at: new.expires_at,
-            created_by: &new.created_by,
+            created_by: new.created_by,
             created_at: new.created_at,
-            replaces: &rotated.replaces,
+            replaces: rotated.replaces.clone(),
             accepts_until: rotated.accepts_until,
         }
     }
@@ -66,7 +83,16 @@ async fn demand(
     })
 }
 
-/// `POST /admin/v1/credentials/{id}/rotate`
+/// Issues a secret in the place of one, which is accepted for a while longer.
+///
+/// For an operator's credential the scope is `operators:write`.
+#[utoipa::path(
+    post, path = "/admin/v1/credentials/{id}/rotate", operation_id = "rotate_credential", tag = "credentials",
+    params(("id" = CredentialId, Path, description = "The credential")),
+    request_body = RotationBody,
+    security(("operator" = ["credentials:rotate"]), ("operator" = ["operators:write"])),
+    responses((status = 201, description = "The new credential, with its secret", body = RotatedView), Conflict)
+)]
 pub async fn rotate(
     who: Operator<AnyScope>,
     path: web::Path<String>,
@@ -97,7 +123,16 @@ pub async fn rotate(
         .json(RotatedView::from(&rotated)))
 }
 
-/// `POST /admin/v1/credentials/{id}/finish-rotation`
+/// Ends a rotation's overlap: the superseded secret is revoked, and its tokens die.
+///
+/// For an operator's credential the scope is `operators:write`.
+#[utoipa::path(
+    post, path = "/admin/v1/credentials/{id}/finish-rotation", operation_id = "finish_rotation", tag = "credentials",
+    params(("id" = CredentialId, Path, description = "The superseded credential")),
+    request_body = Nothing,
+    security(("operator" = ["credentials:rotate"]), ("operator" = ["operators:write"])),
+    responses((status = 200, description = "The superseded credential", body = CredentialView), Conflict)
+)]
 pub async fn finish(
     who: Operator<AnyScope>,
     path: web::Path<String>,
@@ -115,7 +150,16 @@ pub async fn finish(
     Ok(web::Json(CredentialView::of(finished, now)))
 }
 
-/// `POST /admin/v1/credentials/{id}/undo-rotation`
+/// Takes a rotation back while its secret is unused and its overlap lasts; revokes that one.
+///
+/// For an operator's credential the scope is `operators:write`.
+#[utoipa::path(
+    post, path = "/admin/v1/credentials/{id}/undo-rotation", operation_id = "undo_rotation", tag = "credentials",
+    params(("id" = CredentialId, Path, description = "The superseded credential")),
+    request_body = Nothing,
+    security(("operator" = ["credentials:rotate"]), ("operator" = ["operators:write"])),
+    responses((status = 200, description = "The credential, active again", body = CredentialView), Conflict)
+)]
 pub async fn undo(
     who: Operator<AnyScope>,
     path: web::Path<String>,

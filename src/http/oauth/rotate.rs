@@ -2,13 +2,14 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::token::{Denial, asked, is_form, uncached};
+use super::token::{Denial, OAuthErrorView, asked, is_form, uncached};
 use crate::admin::rotation::Rotated;
 use crate::admin::self_rotation::{self, Denied};
 use crate::app::App;
 use crate::audit::Actor;
-use crate::domain::id::CredentialId;
+use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::http::{body, source};
@@ -17,17 +18,45 @@ use crate::oauth::authenticate::{Authenticated, authenticate};
 use crate::oauth::refusal::Refusal;
 
 /// The one answer that shows the new secret.
-#[derive(Serialize)]
-struct RotatedView<'a> {
-    credential_id: &'a CredentialId,
+#[derive(Serialize, ToSchema)]
+pub struct OwnRotationView<'a> {
+    /// The new credential.
+    credential_id: CredentialId,
+    /// Its secret in the clear, this once.
     client_secret: &'a str,
-    /// When the new one ends.
+    /// When it ends.
     expires_at: Option<Instant>,
-    replaces: &'a CredentialId,
+    /// The credential that was shown.
+    replaces: CredentialId,
+    /// Until when that one is accepted.
     accepts_until: Instant,
 }
 
-/// Gives a client a new secret for the one that it authenticates with.
+/// How a client authenticates where it does not use HTTP Basic.
+#[derive(Debug, ToSchema)]
+#[schema(as = ClientAuthentication)]
+pub struct ClientForm {
+    #[schema(nullable = false)]
+    pub client_id: Option<ClientId>,
+    #[schema(nullable = false, format = Password)]
+    pub client_secret: Option<String>,
+}
+
+/// Rotates the secret that the client authenticates with.
+///
+/// The old one is accepted for 24 more hours. While the new one is unused, a repeat with the
+/// old one replaces it, so that an answer may be lost; afterwards the old one is refused here
+/// (`invalid_grant`). Where the client may not rotate by itself (in live, unless its
+/// `self_rotation` is true): `unauthorized_client`.
+#[utoipa::path(
+    post, path = "/{realm}/oauth2/credentials/rotate", operation_id = "rotate_own_secret", tag = "oauth",
+    request_body(content = Option<ClientForm>, content_type = "application/x-www-form-urlencoded"),
+    security(("client_secret_basic" = []), ()),
+    responses(
+        (status = 201, description = "The new secret", body = OwnRotationView),
+        (status = 409, description = "Two secrets are usable, and this one has not been superseded (`rotation_pending`): wait until the older one ends", body = OAuthErrorView)
+    )
+)]
 pub async fn rotate(
     request: HttpRequest,
     payload: web::Payload,
@@ -35,11 +64,11 @@ pub async fn rotate(
     realm: web::ThinData<Realm>,
 ) -> HttpResponse {
     match answer(&request, payload, &app, realm.0).await {
-        Ok(rotated) => uncached(HttpResponse::Created()).json(RotatedView {
-            credential_id: &rotated.issued.credential.id,
+        Ok(rotated) => uncached(HttpResponse::Created()).json(OwnRotationView {
+            credential_id: rotated.issued.credential.id.clone(),
             client_secret: rotated.issued.secret.expose(),
             expires_at: rotated.issued.credential.expires_at,
-            replaces: &rotated.replaces,
+            replaces: rotated.replaces.clone(),
             accepts_until: rotated.accepts_until,
         }),
         Err(denial) => denial.response(&request, realm.0),
