@@ -129,6 +129,8 @@ async fn answer(
     let form = body::bytes(payload).await.map_err(Denial::Body)?;
     let asked = asked(request, &form)?;
     let now = app.clock.now();
+    // Before the look-up: a revocation that this node has not heard of then kills the token.
+    let rsn = app.feed.applied();
     let desk = Desk {
         directory: &app.directory,
         master: &app.master,
@@ -145,6 +147,7 @@ async fn answer(
         addresses: &app.addresses,
         token_ttl: app.settings.token_ttl,
         realm,
+        rsn,
         now,
     };
     let from = source::address(request, &app.settings.trusted_proxies);
