@@ -10,7 +10,7 @@ use crate::admin::{Act, Policy};
 use crate::audit::Actor;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::directory::{Directory, Hears};
+use crate::directory::{Directory, Hears, Tallies};
 use crate::domain::audience::Addresses;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
@@ -20,9 +20,9 @@ use crate::keys::error::KeyError;
 use crate::keys::provision;
 use crate::keys::ring::RingError;
 use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
+use crate::oauth::record::TokenRecord;
 use crate::revocation::feed::Feed;
 use crate::store::changes::Change;
-use crate::store::issued_tokens::IssuedToken;
 use crate::store::{OpenError, Store, StoreError, signing_keys};
 use crate::usage::Usage;
 
@@ -41,7 +41,9 @@ pub struct App {
     /// Who clients are.
     pub directory: Directory,
     /// Where issued tokens are recorded.
-    pub tokens: Journal<IssuedToken>,
+    pub tokens: Journal<TokenRecord>,
+    /// Uses of credentials that are not written down yet.
+    pub uses: Tallies,
     /// What clients ask for and use, counted.
     pub usage: Usage,
     /// The issuers and audiences.
@@ -117,6 +119,7 @@ impl App {
             ring,
             directory,
             tokens,
+            uses: Tallies::default(),
             usage,
             addresses,
             feed,

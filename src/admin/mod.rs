@@ -16,11 +16,14 @@ pub mod keys;
 pub mod launch;
 mod offboarding;
 pub mod operators;
+pub mod overlap;
 pub mod partners;
 pub mod privacy;
 pub mod readiness;
 pub mod recommendations;
 pub mod resource_servers;
+pub mod rotation;
+pub mod self_rotation;
 pub mod tokens;
 pub mod warnings;
 

@@ -26,6 +26,35 @@ pub(super) enum Verb {
         #[command(flatten)]
         paging: Paging,
     },
+    /// Issue a secret in the place of one, which is accepted for a while longer
+    Rotate {
+        id: String,
+        /// How long the old one is accepted, 0 to 604800 [default: 86400]
+        #[arg(long, value_name = "SECONDS")]
+        overlap_seconds: Option<u32>,
+        /// When the new one ends, like 2030-01-31T12:00:00Z
+        #[arg(long)]
+        expires_at: Option<String>,
+        /// Do not ask, where the old one ends at once
+        #[arg(long)]
+        yes: bool,
+    },
+    /// End a rotation's overlap now: the superseded secret is revoked
+    FinishRotation {
+        /// The superseded credential
+        id: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Take a rotation back while the new secret is unused, and revoke that one
+    UndoRotation {
+        /// The superseded credential
+        id: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Revoke a credential, at once and for good
     Revoke {
         id: String,
@@ -41,7 +70,7 @@ pub(super) enum Verb {
 }
 
 /// What the answer to `issue` has: a mistyped field must not cost a secret that is shown once.
-const ISSUED: [&str; 15] = [
+const ISSUED: [&str; 20] = [
     "id",
     "state",
     "usable",
@@ -56,7 +85,27 @@ const ISSUED: [&str; 15] = [
     "revoked_by",
     "revoked_reason",
     "revoked_note",
+    "replaced_by",
+    "first_used_at",
+    "last_used_at",
+    "use_count",
+    "last_used_ip",
     "secret",
+];
+
+/// What the answer to `rotate` has.
+const ROTATED: [&str; 11] = [
+    "id",
+    "state",
+    "client_id",
+    "kind",
+    "hint",
+    "secret",
+    "expires_at",
+    "created_by",
+    "created_at",
+    "replaces",
+    "accepts_until",
 ];
 
 pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
@@ -76,8 +125,48 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
                 .await?;
             output.list(
                 &list,
-                &["id", "state", "usable", "hint", "created_at", "expires_at"],
+                &[
+                    "id",
+                    "state",
+                    "usable",
+                    "hint",
+                    "created_at",
+                    "expires_at",
+                    "accepts_until",
+                    "last_used_at",
+                    "use_count",
+                    "last_used_ip",
+                    "replaced_by",
+                    "advice",
+                ],
             )
+        }
+        Verb::Rotate {
+            id,
+            overlap_seconds,
+            expires_at,
+            yes,
+        } => {
+            output.expect_fields(&ROTATED)?;
+            if overlap_seconds == Some(0) {
+                let question = format!("End {id} at once? Its client needs the new secret then.");
+                confirm(&question, yes)?;
+            }
+            let body = json!({ "overlap_seconds": overlap_seconds, "expires_at": expires_at });
+            let path = format!("/credentials/{id}/rotate");
+            let rotated = admin.post(&path, &body).await?;
+            eprintln!("This is the only time that the new secret is shown.");
+            output.record(&rotated)
+        }
+        Verb::FinishRotation { id, yes } => {
+            confirm(&format!("Revoke {id}? Its tokens die at once."), yes)?;
+            let path = format!("/credentials/{id}/finish-rotation");
+            output.record(&admin.post(&path, &json!({})).await?)
+        }
+        Verb::UndoRotation { id, yes } => {
+            confirm(&format!("Revoke what replaces {id}?"), yes)?;
+            let path = format!("/credentials/{id}/undo-rotation");
+            output.record(&admin.post(&path, &json!({})).await?)
         }
         Verb::Revoke {
             id,

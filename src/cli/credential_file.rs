@@ -31,6 +31,14 @@ impl CredentialFile {
         })
     }
 
+    /// How a client authenticates by form.
+    pub(super) fn as_form(&self) -> [(&str, &str); 2] {
+        [
+            ("client_id", self.client_id.as_str()),
+            ("client_secret", self.client_secret.as_str()),
+        ]
+    }
+
     /// Writes the file whole or not at all, with mode 0600.
     pub(super) fn write(&self, path: &Path) -> Result<(), Failure> {
         let fail = |error: std::io::Error| Failure::Refused(format!("{}: {error}", path.display()));

@@ -84,6 +84,11 @@ fn of_realm(table: &mut Table, roles: &[Role], realm: Realm) {
                     at("/token")
                         .post(oauth::token::exchange)
                         .or_else(oauth::token::method_not_allowed),
+                )
+                .service(
+                    at("/credentials/rotate")
+                        .post(oauth::rotate::rotate)
+                        .or_else(oauth::token::method_not_allowed),
                 ),
         );
     }
@@ -128,7 +133,7 @@ fn partner_api(realm: Realm) -> Part {
 fn admin_api() -> Part {
     use admin::{agreements, launch, privacy};
     use admin::{
-        clients, credentials, grants, keys, operators, partners, resource_servers, tokens,
+        clients, credentials, grants, keys, operators, partners, resource_servers, rotation, tokens,
     };
     use admin::{recommendations, scope_usage};
     scope(Realm::Admin, "v1")
@@ -248,6 +253,17 @@ fn admin_api() -> Part {
         .service(
             at("/credentials/{id}/revoke")
                 .post(credentials::revoke)
+                .done(),
+        )
+        .service(at("/credentials/{id}/rotate").post(rotation::rotate).done())
+        .service(
+            at("/credentials/{id}/finish-rotation")
+                .post(rotation::finish)
+                .done(),
+        )
+        .service(
+            at("/credentials/{id}/undo-rotation")
+                .post(rotation::undo)
                 .done(),
         )
         .service(

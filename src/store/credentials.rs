@@ -87,7 +87,34 @@ pub fn of_tenant(
     Ok(row.optional()?)
 }
 
-/// A client's credentials that are not revoked; there are few.
+/// A client's credentials that authenticate at a moment: at most two.
+pub fn usable(
+    db: &mut Db,
+    client_id: &ClientId,
+    now: Instant,
+) -> Result<Vec<Credential>, StoreError> {
+    let rows = credentials::table
+        .filter(
+            credentials::client_id
+                .eq(client_id)
+                .and(credentials::state.ne(CredentialState::Revoked)),
+        )
+        .filter(
+            credentials::expires_at
+                .is_null()
+                .or(credentials::expires_at.gt(now)),
+        )
+        .filter(
+            credentials::accepts_until
+                .is_null()
+                .or(credentials::accepts_until.gt(now)),
+        )
+        .order(credentials::id.asc())
+        .load(db)?;
+    Ok(rows)
+}
+
+/// A client's credentials that are not revoked, those that time has ended among them.
 pub fn unrevoked(db: &mut Db, client_id: &ClientId) -> Result<Vec<Credential>, StoreError> {
     let rows = credentials::table
         .filter(
@@ -127,19 +154,34 @@ pub struct Revocation {
     pub note: Option<String>,
 }
 
+/// What a revocation writes, whatever the condition.
+#[derive(AsChangeset)]
+#[diesel(table_name = credentials, treat_none_as_null = true)]
+pub(super) struct Ended<'a> {
+    state: CredentialState,
+    revoked_at: Option<Instant>,
+    revoked_by: Option<&'a str>,
+    revoked_reason: Option<RevocationReason>,
+    revoked_note: Option<&'a str>,
+}
+
+impl Revocation {
+    pub(super) fn values(&self) -> Ended<'_> {
+        Ended {
+            state: CredentialState::Revoked,
+            revoked_at: Some(self.at),
+            revoked_by: Some(&self.by),
+            revoked_reason: Some(self.reason),
+            revoked_note: self.note.as_deref(),
+        }
+    }
+}
+
 /// Revokes a credential. `false`: unknown, or already revoked.
 pub fn revoke(db: &mut Db, id: &CredentialId, revocation: &Revocation) -> Result<bool, StoreError> {
     let live = credentials::table
         .find(id)
         .filter(credentials::state.ne(CredentialState::Revoked));
-    let changed = diesel::update(live)
-        .set((
-            credentials::state.eq(CredentialState::Revoked),
-            credentials::revoked_at.eq(revocation.at),
-            credentials::revoked_by.eq(&revocation.by),
-            credentials::revoked_reason.eq(revocation.reason),
-            credentials::revoked_note.eq(&revocation.note),
-        ))
-        .execute(db)?;
+    let changed = diesel::update(live).set(revocation.values()).execute(db)?;
     Ok(changed == 1)
 }

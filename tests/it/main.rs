@@ -14,6 +14,7 @@ mod admin_api;
 mod audiences;
 mod clients;
 mod command_line;
+mod credentials;
 mod described;
 mod discovery;
 mod durability;

@@ -6,8 +6,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::id;
-use crate::admin::AdminError;
 use crate::admin::credentials;
+use crate::admin::overlap::{self, Listed, Overlap};
 use crate::app::App;
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::id::{ClientId, CredentialId};
@@ -15,11 +15,11 @@ use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::words;
 use crate::http::body::Members;
-use crate::http::extract::{AnyScope, ClientsRead, CredentialsRevoke, Operator};
+use crate::http::extract::{AnyScope, ClientsRead, Operator};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
-use crate::store::credentials::{Credential, page};
+use crate::store::credentials::Credential;
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CredentialView {
@@ -38,10 +38,23 @@ pub struct CredentialView {
     revoked_by: Option<String>,
     revoked_reason: Option<RevocationReason>,
     revoked_note: Option<String>,
+    /// The one that was issued in its place.
+    replaced_by: Option<CredentialId>,
+    first_used_at: Option<Instant>,
+    /// As of about a second ago, as the two that follow.
+    last_used_at: Option<Instant>,
+    use_count: i64,
+    last_used_ip: Option<String>,
+    /// In a list, of one that was superseded and is still accepted: how long nobody has used it.
+    quiet_seconds: Option<i64>,
+    /// Whether the new secret is in use, and the old one and its tokens are not.
+    safe_to_finish: Option<bool>,
+    /// The same for people.
+    advice: Option<String>,
 }
 
 impl CredentialView {
-    fn of(credential: Credential, now: Instant) -> Self {
+    pub(super) fn of(credential: Credential, now: Instant) -> Self {
         Self {
             usable: credential.validity().is_usable(now),
             id: credential.id,
@@ -57,6 +70,23 @@ impl CredentialView {
             revoked_by: credential.revoked_by,
             revoked_reason: credential.revoked_reason,
             revoked_note: credential.revoked_note,
+            replaced_by: credential.replaced_by,
+            first_used_at: credential.first_used_at,
+            last_used_at: credential.last_used_at,
+            use_count: credential.use_count,
+            last_used_ip: credential.last_used_ip,
+            quiet_seconds: None,
+            safe_to_finish: None,
+            advice: None,
+        }
+    }
+
+    fn listed((credential, overlap): Listed, now: Instant) -> Self {
+        Self {
+            quiet_seconds: overlap.as_ref().map(|o| o.quiet_seconds),
+            safe_to_finish: overlap.as_ref().map(Overlap::is_safe_to_finish),
+            advice: overlap.as_ref().map(Overlap::to_string),
+            ..Self::of(credential, now)
         }
     }
 }
@@ -109,16 +139,13 @@ pub async fn list(
 ) -> Result<web::Json<ListView<CredentialView>>, Problem> {
     let client: ClientId = id(&path)?;
     let asked = query.page()?;
+    let (now, ttl) = (app.clock.now(), app.settings.token_ttl);
     let found = app
         .store
-        .read(move |db| {
-            crate::admin::clients::get(db, &client)?;
-            Ok::<_, AdminError>(page(db, &client, &asked)?)
-        })
+        .read(move |db| overlap::page(db, &client, &asked, ttl, now))
         .await?;
-    let now = app.clock.now();
-    Ok(ListView::of(found, |credential| {
-        CredentialView::of(credential, now)
+    Ok(ListView::of(found, |listed| {
+        CredentialView::listed(listed, now)
     }))
 }
 
@@ -172,20 +199,28 @@ pub async fn issue(
 }
 
 /// Revokes a credential: from this answer on it gets no token.
+///
+/// `compromised` also revokes what the client itself has put in its place. For an operator's
+/// credential the scope may also be `operators:write`.
 #[utoipa::path(
     post, path = "/admin/v1/credentials/{id}/revoke", operation_id = "revoke_credential", tag = "credentials",
     params(("id" = CredentialId, Path, description = "The credential")),
     request_body = Revocation,
+    security(("operator" = ["credentials:revoke"]), ("operator" = ["operators:write"])),
     responses((status = 200, description = "The credential", body = CredentialView), Conflict)
 )]
 pub async fn revoke(
-    who: Operator<CredentialsRevoke>,
+    who: Operator<AnyScope>,
     path: web::Path<String>,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<web::Json<CredentialView>, Problem> {
     let id: CredentialId = id(&path)?;
+    // Who makes operators may also unmake their credentials.
+    if !(is_operators(&app, &id).await? && who.require("operators:write").is_ok()) {
+        who.require("credentials:revoke")?;
+    }
     let mut body = Members::read(&request, payload).await?;
     let taken = (body.parsed("reason"), body.optional_text("note", 1000));
     let (reason, note) = body.finish(taken)?;
@@ -196,4 +231,14 @@ pub async fn revoke(
         })
         .await?;
     Ok(web::Json(CredentialView::of(credential, now)))
+}
+
+/// Whether a credential is an operator's; an unknown one is not.
+pub(super) async fn is_operators(app: &web::Data<App>, id: &CredentialId) -> Result<bool, Problem> {
+    let id = id.clone();
+    let realm = app
+        .store
+        .read(move |db| credentials::realm_of(db, &id))
+        .await?;
+    Ok(realm == Some(Realm::Admin))
 }

@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 use crate::http::admin::{agreements, launch, privacy};
 use crate::http::admin::{
     clients, credentials, grants, keys, operators, partners, recommendations, resource_servers,
-    scope_usage, tokens,
+    rotation, scope_usage, tokens,
 };
 
 /// The admin document's operations, one line a handler.
@@ -72,6 +72,9 @@ use crate::http::admin::{
         credentials::list,
         credentials::issue,
         credentials::revoke,
+        rotation::rotate,
+        rotation::finish,
+        rotation::undo,
         resource_servers::list,
         resource_servers::show,
         resource_servers::create,

@@ -29,6 +29,7 @@ use crate::http::{oauth, v1};
         oauth::discovery::partner_api,
         oauth::discovery::jwks,
         oauth::token::exchange,
+        oauth::rotate::rotate,
         oauth::revocations::poll,
         oauth::revocations::stream,
         oauth::verify::verify,
