@@ -1,6 +1,6 @@
 //! Credentials: issued, shown once, revoked.
 
-use super::{Act, AdminError, clients};
+use super::{Act, AdminError, clients, delivery};
 use crate::audit::{Action, Deed};
 use crate::domain::credential::{
     CredentialKind, CredentialState, CredentialStep, MAX_USABLE_SECRETS, RevocationReason,
@@ -108,6 +108,7 @@ pub fn revoke(
     }
     let client = clients::get(db, &credential.client_id)?;
     db.touch(Subject::Client(client.id.clone()));
+    delivery::cancel(db, act, id)?;
     act.revoke(
         db,
         client.realm,

@@ -7,6 +7,7 @@
 mod act;
 pub mod clients;
 pub mod credentials;
+pub mod delivery;
 pub mod demo;
 pub mod error;
 pub mod four_eyes;

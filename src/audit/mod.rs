@@ -58,6 +58,16 @@ impl Actor {
         }
     }
 
+    /// Whoever holds the link to a secret: all that is known is that he does.
+    pub fn link_holder() -> Self {
+        Self::named("link_holder")
+    }
+
+    /// From where the request came that it acts within.
+    pub fn source_ip(&self) -> Option<&str> {
+        self.source_ip.as_deref()
+    }
+
     /// The name that records keep.
     pub fn as_str(&self) -> &str {
         &self.name

@@ -6,6 +6,8 @@ use serde_json::json;
 use super::Done;
 use super::admin_client::AdminClient;
 use super::confirm::confirm;
+use super::delivery::Delivery;
+use super::link::{self, LinkVerb};
 use super::output::Output;
 use super::paging::Paging;
 
@@ -18,7 +20,11 @@ pub(super) enum Verb {
         /// When it ends, like 2030-01-31T12:00:00Z
         #[arg(long)]
         expires_at: Option<String>,
+        #[command(flatten)]
+        delivery: Delivery,
     },
+    #[command(flatten)]
+    Link(LinkVerb),
     /// List a client's credentials
     List {
         #[arg(long, value_name = "CLIENT_ID")]
@@ -41,7 +47,7 @@ pub(super) enum Verb {
 }
 
 /// What the answer to `issue` has: a mistyped field must not cost a secret that is shown once.
-const ISSUED: [&str; 15] = [
+const ISSUED: [&str; 14] = [
     "id",
     "state",
     "usable",
@@ -56,20 +62,25 @@ const ISSUED: [&str; 15] = [
     "revoked_by",
     "revoked_reason",
     "revoked_note",
-    "secret",
 ];
 
 pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
     match verb {
-        Verb::Issue { client, expires_at } => {
-            output.expect_fields(&ISSUED)?;
-            let body = json!({ "kind": "secret", "expires_at": expires_at });
+        Verb::Issue {
+            client,
+            expires_at,
+            delivery,
+        } => {
+            delivery.expect_fields(output, &ISSUED)?;
+            let mut body = json!({ "kind": "secret", "expires_at": expires_at });
+            delivery.add_to(&mut body)?;
             let issued = admin
                 .post(&format!("/clients/{client}/credentials"), &body)
                 .await?;
-            eprintln!("This is the only time that the secret is shown.");
+            delivery.explain();
             output.record(&issued)
         }
+        Verb::Link(verb) => link::run(verb, output).await,
         Verb::List { client, paging } => {
             let list = admin
                 .get(&paging.of(&format!("/clients/{client}/credentials"), &[]))

@@ -7,6 +7,7 @@ pub mod agreement;
 pub mod audience;
 pub mod client;
 pub mod credential;
+pub mod delivery;
 pub mod event;
 pub mod grant;
 pub mod id;

@@ -126,7 +126,8 @@ impl Members {
         }
     }
 
-    fn fault(&mut self, pointer: String, code: &'static str, detail: impl Into<String>) {
+    /// Notes what else is wrong, at a pointer.
+    pub fn fault(&mut self, pointer: String, code: &'static str, detail: impl Into<String>) {
         self.faults.push(FieldFault {
             pointer,
             code,
@@ -280,6 +281,18 @@ impl Members {
             Some(Some(parsed))
         } else {
             None
+        }
+    }
+
+    /// An object whose members are read elsewhere, or nothing. The outer `None`: a fault was noted.
+    pub fn optional_object(&mut self, name: &str) -> Option<Option<Map<String, Value>>> {
+        match self.take(name) {
+            None => Some(None),
+            Some(Value::Object(members)) => Some(Some(members)),
+            Some(_) => {
+                self.fault(format!("/{name}"), "type", "must be an object");
+                None
+            }
         }
     }
 

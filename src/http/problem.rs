@@ -112,7 +112,8 @@ impl Problem {
         self
     }
 
-    fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+    /// The same with a member of its own.
+    pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
         self.more.insert(name.to_owned(), value.into());
         self
     }
@@ -221,6 +222,8 @@ impl From<AdminError> for Problem {
             AdminError::Store(error) => error.into(),
             AdminError::Randomness(error) => Self::internal(&error),
             AdminError::Key(error) => Self::internal(&error),
+            AdminError::Seal(error) => Self::internal(&error),
+            AdminError::Encrypt(error) => Self::internal(&error),
         }
     }
 }

@@ -6,7 +6,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{Handler, HttpRequest, HttpResponse, Resource, Responder, web};
 
 use super::problem::Problem;
-use super::{admin, oauth, ops, v1};
+use super::{admin, deliveries, oauth, ops, v1};
 use crate::app::App;
 use crate::config::Role;
 use crate::domain::realm::Realm;
@@ -29,13 +29,12 @@ pub fn table(config: &mut web::ServiceConfig, app: &web::Data<App>, face: Face) 
     config.app_data(app.clone());
     match face {
         Face::Ops => operations(config),
-        Face::Whole => Realm::ALL
-            .iter()
-            .for_each(|realm| of_realm(config, app, *realm)),
-        Face::Public => [Realm::Sandbox, Realm::Live]
-            .iter()
-            .for_each(|realm| of_realm(config, app, *realm)),
-        Face::Admin => of_realm(config, app, Realm::Admin),
+        Face::Whole => {
+            of_partners(config, app);
+            of_operators(config, app);
+        }
+        Face::Public => of_partners(config, app),
+        Face::Admin => of_operators(config, app),
     }
     config.default_service(web::to(not_found));
 }
@@ -44,6 +43,38 @@ fn operations(config: &mut web::ServiceConfig) {
     config
         .service(at("/healthz").get(ops::healthz).done())
         .service(at("/readyz").get(ops::readyz).done());
+}
+
+fn of_partners(config: &mut web::ServiceConfig, app: &web::Data<App>) {
+    if app.settings.has_role(Role::Auth) {
+        secret_deliveries(config, "/deliveries", &[Realm::Sandbox, Realm::Live]);
+    }
+    of_realm(config, app, Realm::Sandbox);
+    of_realm(config, app, Realm::Live);
+}
+
+fn of_operators(config: &mut web::ServiceConfig, app: &web::Data<App>) {
+    if app.settings.has_role(Role::Admin) {
+        secret_deliveries(config, "/admin/deliveries", &[Realm::Admin]);
+    }
+    of_realm(config, app, Realm::Admin);
+}
+
+/// Links to secrets: each side of the outside serves those of its own realms.
+fn secret_deliveries(config: &mut web::ServiceConfig, path: &str, realms: &'static [Realm]) {
+    let place = |path: String| at(&path).data(web::ThinData(realms));
+    config
+        .service(
+            place(format!("{path}/{{id}}"))
+                .get(deliveries::show)
+                .post(deliveries::open)
+                .done(),
+        )
+        .service(
+            place(format!("{path}/{{id}}/revoke"))
+                .post(deliveries::disown)
+                .done(),
+        );
 }
 
 fn of_realm(config: &mut web::ServiceConfig, app: &web::Data<App>, realm: Realm) {
@@ -182,8 +213,8 @@ fn at(path: &str) -> Path {
 }
 
 impl Path {
-    fn data(mut self, realm: web::ThinData<Realm>) -> Self {
-        self.resource = self.resource.app_data(realm);
+    fn data<T: 'static>(mut self, data: web::ThinData<T>) -> Self {
+        self.resource = self.resource.app_data(data);
         self
     }
 

@@ -22,6 +22,7 @@ pub mod partners;
 pub mod resource_servers;
 pub mod revocations;
 pub mod schema;
+pub mod secret_deliveries;
 pub mod signing_keys;
 pub mod tail;
 

@@ -334,4 +334,5 @@ diesel::table! {
 }
 
 diesel::joinable!(credentials -> clients (client_id));
-diesel::allow_tables_to_appear_in_same_query!(clients, credentials);
+diesel::joinable!(secret_deliveries -> credentials (credential_id));
+diesel::allow_tables_to_appear_in_same_query!(clients, credentials, secret_deliveries);

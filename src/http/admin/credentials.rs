@@ -4,15 +4,16 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
+use super::delivery::{self, DeliveredView};
 use super::id;
 use crate::admin::AdminError;
 use crate::admin::credentials;
+use crate::admin::delivery::deliver;
 use crate::app::App;
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
-use crate::domain::words;
 use crate::http::body::Members;
 use crate::http::extract::{AnyScope, ClientsRead, CredentialsRevoke, Operator};
 use crate::http::list::{ListQuery, ListView};
@@ -59,17 +60,13 @@ impl CredentialView {
     }
 }
 
-words!(
-    /// How a secret reaches the partner.
-    Delivery { Response = "response" }
-);
-
-/// The one answer that shows a secret.
+/// The one answer that shows a secret, or how it travels.
 #[derive(Serialize)]
-struct IssuedView<'a> {
+struct IssuedView {
     #[serde(flatten)]
     credential: CredentialView,
-    secret: &'a str,
+    #[serde(flatten)]
+    delivered: DeliveredView,
 }
 
 /// `GET /admin/v1/clients/{id}/credentials`
@@ -115,19 +112,21 @@ pub async fn issue(
     let taken = (
         body.parsed::<CredentialKind>("kind"),
         body.optional_parsed("expires_at"),
-        body.optional_parsed::<Delivery>("deliver"),
+        delivery::way(&mut body),
     );
-    let (_kind, expires_at, _deliver) = body.finish(taken)?;
+    let (_kind, expires_at, way) = body.finish(taken)?;
     let now = app.clock.now();
     let shared = app.clone();
-    let issued = app
+    let (credential, delivered) = app
         .carry_out(who.actor, move |db, act| {
-            credentials::issue(db, &shared.master, act, &client, expires_at)
+            let issued = credentials::issue(db, &shared.master, act, &client, expires_at)?;
+            let delivered = deliver(db, act, &issued.credential, issued.secret, way)?;
+            Ok::<_, AdminError>((issued.credential, delivered))
         })
         .await?;
     let view = IssuedView {
-        credential: CredentialView::of(issued.credential, now),
-        secret: issued.secret.expose(),
+        delivered: DeliveredView::of(delivered, &app.settings, credential.client_id.realm()),
+        credential: CredentialView::of(credential, now),
     };
     Ok(HttpResponse::Created()
         .insert_header((CACHE_CONTROL, "no-store"))

@@ -2,6 +2,7 @@
 
 pub mod clients;
 pub mod credentials;
+pub mod delivery;
 pub mod grants;
 pub mod keys;
 pub mod operators;

@@ -1,0 +1,103 @@
+//! How requests say by which way a secret travels, and how answers show it: the same wherever
+//! a secret is issued.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::admin::delivery::{Delivered, Way};
+use crate::config::Settings;
+use crate::domain::delivery::{Channel, DEFAULT_LINK_TTL, LINK_TTL};
+use crate::domain::instant::Instant;
+use crate::domain::realm::Realm;
+use crate::http::body::Members;
+use crate::keys::recipient::Recipient;
+
+/// Takes `deliver`, `recipient_jwk` and `delivery_ttl_seconds`. `None`: a fault was noted.
+pub fn way(body: &mut Members) -> Option<Way> {
+    let channel = body.optional_parsed::<Channel>("deliver");
+    let jwk = body.optional_object("recipient_jwk");
+    let ttl = body.optional_integer("delivery_ttl_seconds", LINK_TTL);
+    let (channel, jwk, ttl) = (channel?.unwrap_or(Channel::Response), jwk?, ttl?);
+    if jwk.is_some() && channel != Channel::Jwe {
+        let detail = "is for \"deliver\": \"jwe\"";
+        body.fault("/recipient_jwk".to_owned(), "invalid", detail);
+    }
+    if ttl.is_some() && channel != Channel::Link {
+        let detail = "is for \"deliver\": \"link\"";
+        body.fault("/delivery_ttl_seconds".to_owned(), "invalid", detail);
+    }
+    match channel {
+        Channel::Response => Some(Way::Response),
+        Channel::Link => Some(Way::Link(
+            ttl.and_then(|seconds| u64::try_from(seconds).ok())
+                .map_or(DEFAULT_LINK_TTL, Duration::from_secs),
+        )),
+        Channel::Jwe => {
+            let Some(jwk) = jwk else {
+                let detail = "must be there: the recipient's public key";
+                body.fault("/recipient_jwk".to_owned(), "missing", detail);
+                return None;
+            };
+            match Recipient::parse(&jwk) {
+                Ok(recipient) => Some(Way::Jwe(Box::new(recipient))),
+                Err(faults) => {
+                    for fault in faults {
+                        let pointer = format!("/recipient_jwk/{}", fault.member);
+                        body.fault(pointer, fault.code(), fault.detail);
+                    }
+                    None
+                }
+            }
+        }
+    }
+}
+
+/// The members of an answer that show a secret, or how it travels. They are shown once.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum DeliveredView {
+    Secret {
+        secret: Zeroizing<String>,
+    },
+    Link {
+        delivery_url: Zeroizing<String>,
+        delivery_expires_at: Instant,
+    },
+    Jwe {
+        jwe: String,
+    },
+}
+
+impl DeliveredView {
+    /// What was delivered in a realm.
+    pub fn of(delivered: Delivered, settings: &Settings, realm: Realm) -> Self {
+        match delivered {
+            Delivered::Secret(secret) => Self::Secret {
+                secret: Zeroizing::new(secret.expose().to_owned()),
+            },
+            Delivered::Link {
+                id,
+                key,
+                expires_at,
+            } => Self::Link {
+                delivery_url: Zeroizing::new(format!(
+                    "{}/{id}#{}",
+                    place(settings, realm),
+                    key.expose().as_str()
+                )),
+                delivery_expires_at: expires_at,
+            },
+            Delivered::Jwe(jwe) => Self::Jwe { jwe },
+        }
+    }
+}
+
+/// Where links of a realm lead: operators' go with everything else under `/admin`.
+fn place(settings: &Settings, realm: Realm) -> String {
+    match realm {
+        Realm::Admin => format!("{}/admin/deliveries", settings.admin_url()),
+        Realm::Sandbox | Realm::Live => format!("{}/deliveries", settings.base_url),
+    }
+}
