@@ -1,5 +1,7 @@
 //! Secrets on their way: sealed, with a key that the database never sees.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 
 use super::db::Db;
@@ -53,18 +55,19 @@ pub fn find(
     Ok(row.optional()?)
 }
 
-/// The newest delivery of each of these credentials.
+/// The delivery of each of these credentials, the newest where there are more.
 pub fn newest_of(
     db: &mut Db,
     credentials: &[CredentialId],
-) -> Result<Vec<SecretDelivery>, StoreError> {
-    let mut rows: Vec<SecretDelivery> = secret_deliveries::table
+) -> Result<BTreeMap<CredentialId, SecretDelivery>, StoreError> {
+    let rows: Vec<SecretDelivery> = secret_deliveries::table
         .filter(secret_deliveries::credential_id.eq_any(credentials))
-        .order(secret_deliveries::created_at.desc())
+        .order(secret_deliveries::created_at.asc())
         .load(db)?;
-    let mut seen = std::collections::BTreeSet::new();
-    rows.retain(|row| seen.insert(row.credential_id.clone()));
-    Ok(rows)
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.credential_id.clone(), row))
+        .collect())
 }
 
 /// Counts that the page was asked for.

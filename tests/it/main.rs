@@ -13,6 +13,8 @@ mod support;
 mod admin_api;
 mod audiences;
 mod command_line;
+mod delivery;
+mod delivery_page;
 mod discovery;
 mod durability;
 mod isolation;

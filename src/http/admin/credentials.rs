@@ -4,7 +4,7 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::delivery::{self, DeliveredView};
+use super::delivery::{self, DeliveredView, DeliveryView};
 use super::id;
 use crate::admin::AdminError;
 use crate::admin::credentials;
@@ -19,6 +19,7 @@ use crate::http::extract::{AnyScope, ClientsRead, CredentialsRevoke, Operator};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::problem::Problem;
 use crate::store::credentials::{Credential, page};
+use crate::store::secret_deliveries::{self, SecretDelivery};
 
 #[derive(Debug, Serialize)]
 pub struct CredentialView {
@@ -37,6 +38,9 @@ pub struct CredentialView {
     revoked_by: Option<String>,
     revoked_reason: Option<RevocationReason>,
     revoked_note: Option<String>,
+    /// Where its secret travelled by link: what became of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<DeliveryView>,
 }
 
 impl CredentialView {
@@ -56,7 +60,13 @@ impl CredentialView {
             revoked_by: credential.revoked_by,
             revoked_reason: credential.revoked_reason,
             revoked_note: credential.revoked_note,
+            delivery: None,
         }
+    }
+
+    fn with(mut self, delivery: Option<SecretDelivery>) -> Self {
+        self.delivery = delivery.map(DeliveryView::of);
+        self
     }
 }
 
@@ -78,16 +88,19 @@ pub async fn list(
 ) -> Result<web::Json<ListView<CredentialView>>, Problem> {
     let client: ClientId = id(&path)?;
     let asked = query.page()?;
-    let found = app
+    let (found, deliveries) = app
         .store
         .read(move |db| {
             crate::admin::clients::get(db, &client)?;
-            Ok::<_, AdminError>(page(db, &client, &asked)?)
+            let found = page(db, &client, &asked)?;
+            let ids: Vec<_> = found.rows.iter().map(|c| c.id.clone()).collect();
+            Ok::<_, AdminError>((found, secret_deliveries::newest_of(db, &ids)?))
         })
         .await?;
     let now = app.clock.now();
     Ok(ListView::of(found, |credential| {
-        CredentialView::of(credential, now)
+        let delivery = deliveries.get(&credential.id).cloned();
+        CredentialView::of(credential, now).with(delivery)
     }))
 }
 

@@ -8,11 +8,12 @@ use zeroize::Zeroizing;
 
 use crate::admin::delivery::{Delivered, Way};
 use crate::config::Settings;
-use crate::domain::delivery::{Channel, DEFAULT_LINK_TTL, LINK_TTL};
+use crate::domain::delivery::{Channel, DEFAULT_LINK_TTL, DeliveryState, LINK_TTL};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::http::body::Members;
 use crate::keys::recipient::Recipient;
+use crate::store::secret_deliveries::SecretDelivery;
 
 /// Takes `deliver`, `recipient_jwk` and `delivery_ttl_seconds`. `None`: a fault was noted.
 pub fn way(body: &mut Members) -> Option<Way> {
@@ -90,6 +91,31 @@ impl DeliveredView {
                 delivery_expires_at: expires_at,
             },
             Delivered::Jwe(jwe) => Self::Jwe { jwe },
+        }
+    }
+}
+
+/// What became of a link; nothing of it helps to open one.
+#[derive(Debug, Serialize)]
+pub struct DeliveryView {
+    state: DeliveryState,
+    /// How often its page was looked at, by previews of chat programs too.
+    lookups: i64,
+    created_at: Instant,
+    expires_at: Instant,
+    opened_at: Option<Instant>,
+    opened_ip: Option<String>,
+}
+
+impl DeliveryView {
+    pub fn of(delivery: SecretDelivery) -> Self {
+        Self {
+            state: delivery.state,
+            lookups: delivery.lookups,
+            created_at: delivery.created_at,
+            expires_at: delivery.expires_at,
+            opened_at: delivery.opened_at,
+            opened_ip: delivery.opened_ip,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What the stories stand on.
 
+pub mod browser;
 pub mod proxy;
+pub mod recipient;
 pub mod world;
 
 /// insta's `assert_snapshot!` with an inline snapshot that holds in every world of a loop.
