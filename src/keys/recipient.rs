@@ -335,6 +335,10 @@ impl<'a> Reader<'a> {
             );
             return None;
         }
+        if n.last().is_none_or(|last| last % 2 == 0) {
+            self.fault("n", "is not an RSA modulus: it is even");
+            return None;
+        }
         // With a small exponent, faults in padding have let messages be read.
         if !(17..=33).contains(&bit_length(&e)) || e.last().is_none_or(|last| last % 2 == 0) {
             self.fault("e", "must be an odd number from 65537 (AQAB) to 2^33");

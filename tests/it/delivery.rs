@@ -116,7 +116,7 @@ async fn credential(world: &World, client: &str, id: &str) -> Value {
 fn trail(world: &World, credential: &str) -> String {
     world
         .lines(&format!(
-            "SELECT action || ' by ' || actor AS line FROM audit_events WHERE target = '{credential}' ORDER BY at, id"
+            "SELECT action || ' by ' || actor AS line FROM audit_events WHERE target = '{credential}' ORDER BY at, action"
         ))
         .join("\n")
 }
@@ -355,8 +355,8 @@ async fn an_unopened_link_ends_and_its_credential_with_it() {
         assert_snapshot!(trail(&world, id).replace(&world.operator_credential().client_id, "OPERATOR"), @"
         credential.issued by OPERATOR
         secret_delivery.created by OPERATOR
-        secret_delivery.expired by policy
         credential.revoked by policy
+        secret_delivery.expired by policy
         ");
     }
 }
@@ -500,9 +500,24 @@ async fn what_a_request_says_of_the_way_is_checked() {
             let problem = issue(&world, &client, more).await.problem();
             let (_, faults) = problem.split_once('\n').unwrap();
             assert!(problem.starts_with("422 invalid_body"), "{problem}");
-            answers.push(faults.to_owned());
+            answers.extend(faults.lines().map(|line| line.trim().to_owned()));
         }
-        assert_snapshot!(answers.join("\n"), @"");
+        assert_snapshot!(answers.join("\n"), @r#"
+        /deliver invalid: must be one of response, link, jwe
+        /delivery_ttl_seconds invalid: must be a whole number from 60 to 86400
+        /delivery_ttl_seconds invalid: must be a whole number from 60 to 86400
+        /delivery_ttl_seconds invalid: is for "deliver": "link"
+        /recipient_jwk missing: must be there: the recipient's public key
+        /recipient_jwk type: must be an object
+        /recipient_jwk invalid: is for "deliver": "jwe"
+        /recipient_jwk/kty missing: must be there
+        /recipient_jwk/k invalid: belongs to a private key: send the public key alone, and use this key for nothing any more
+        /recipient_jwk/kty invalid: a symmetric key is nobody's public key: send an RSA or EC key
+        /recipient_jwk/d invalid: belongs to a private key: send the public key alone, and use this key for nothing any more
+        /recipient_jwk/use invalid: must be enc, or left out
+        /recipient_jwk/crv invalid: must be P-256
+        /recipient_jwk/n invalid: must have 2048 to 8192 bits; it has 1024
+        "#);
         // Nothing was issued.
         assert_eq!(
             world.lines(&format!(
@@ -585,8 +600,9 @@ async fn neither_database_nor_log_ever_holds_what_opens_a_secret() {
 
         let log = world.log();
         assert!(log.contains("POST /deliveries/{id} 200") && log.contains("TRACE"));
-        // Ended, so that SQLite has written its log back into the file.
         world.terminate();
+        // The last to close the file, so that SQLite writes its log back into it.
+        world.lines("SELECT id AS line FROM secret_deliveries");
         let after = database(&world);
         assert!(holds(&after, &who.credential_id));
         for (name, text) in [

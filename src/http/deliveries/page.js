@@ -63,6 +63,7 @@
       "curl -u " + letter.client_id + " -d grant_type=client_credentials " + body.token_endpoint;
     // The key has done its work: it need not stay in the history.
     history.replaceState(null, "", place);
+    for (const done of ["deadline", "terminal"]) at(done).hidden = true;
     turnTo("shown");
   };
 
