@@ -4,15 +4,18 @@
 //! it consumes nothing. What opens a link is a POST with a proof that is derived from the
 //! fragment, which no browser sends. A wrong proof and an unknown link get the same answer.
 
+pub mod operators;
 mod page;
+pub mod partners;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, REFERRER_POLICY};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::{IntoResponses, ToSchema};
 
 use super::body::Members;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemView};
 use super::source;
 use crate::admin::delivery::{self, Held, Opening};
 use crate::app::App;
@@ -26,11 +29,12 @@ use crate::logging;
 use crate::store::{StoreError, secret_deliveries};
 
 /// Whose links a path leads to.
-type Realms = web::ThinData<&'static [Realm]>;
+type Realms = &'static [Realm];
 
 /// What who holds a link is handed, once. It opens with the key in the fragment alone.
-#[derive(Serialize)]
-struct OpenedView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OpenedDelivery)]
+pub struct OpenedView {
     credential_id: CredentialId,
     env: Realm,
     token_endpoint: String,
@@ -38,15 +42,28 @@ struct OpenedView {
     ciphertext: String,
 }
 
-#[derive(Serialize)]
-struct DisownedView {
+/// That one holds a link.
+#[derive(Debug, ToSchema)]
+#[schema(as = LinkProof)]
+pub struct LinkProof {
+    /// HKDF-SHA-256 of the fragment's 32 bytes, as base64url: the salt is the delivery's id, the
+    /// label `onyx-auth secret delivery 1: proof`. The key that opens the ciphertext has the label
+    /// `onyx-auth secret delivery 1: seal`, and the id is its associated data.
+    #[schema(min_length = 43, max_length = 43)]
+    pub proof: String,
+}
+
+/// A credential that is revoked now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DisownedCredential)]
+pub struct DisownedView {
     credential_id: CredentialId,
     state: CredentialState,
     revoked_at: Option<Instant>,
 }
 
-/// `GET /deliveries/{id}`, `GET /admin/deliveries/{id}`
-pub async fn show(
+/// The page that explains; it consumes nothing, and is counted.
+async fn show(
     path: web::Path<String>,
     request: HttpRequest,
     app: web::Data<App>,
@@ -55,7 +72,7 @@ pub async fn show(
     let Ok(id) = path.parse::<DeliveryId>() else {
         return missing(&request);
     };
-    let (asked, realms) = (id.clone(), realms.0);
+    let asked = id.clone();
     let found = app
         .store
         .read(move |db| delivery::notice(db, realms, &asked))
@@ -81,8 +98,8 @@ fn missing(request: &HttpRequest) -> Result<HttpResponse, Problem> {
     }
 }
 
-/// `POST /deliveries/{id}`: opens the link, once.
-pub async fn open(
+/// Opens the link, once.
+async fn open(
     path: web::Path<String>,
     request: HttpRequest,
     payload: web::Payload,
@@ -106,8 +123,8 @@ pub async fn open(
     }
 }
 
-/// `POST /deliveries/{id}/revoke`: revokes the credential, on the word of who holds the link.
-pub async fn disown(
+/// Revokes the credential, on the word of who holds the link.
+async fn disown(
     path: web::Path<String>,
     request: HttpRequest,
     payload: web::Payload,
@@ -141,7 +158,7 @@ async fn prove(
     let (proof,) = body.finish(taken)?;
     let id: DeliveryId = path.parse().map_err(|_| Problem::not_found())?;
     app.store
-        .read(move |db| delivery::prove(db, realms.0, &id, &proof))
+        .read(move |db| delivery::prove(db, realms, &id, &proof))
         .await?
         .ok_or_else(Problem::not_found)
 }
@@ -154,6 +171,15 @@ fn holder(request: &HttpRequest, app: &App) -> Actor {
         from.map(|ip| ip.to_string()),
     )
 }
+
+/// The link opens for nobody any more.
+#[derive(Debug, IntoResponses)]
+#[response(
+    status = 410,
+    description = "`delivery_opened` (with `opened_at`), `delivery_expired` (with `expired_at`) or `delivery_cancelled`: told only to who holds the link.",
+    content_type = "application/problem+json"
+)]
+pub struct Gone(#[to_schema] ProblemView);
 
 /// Told only to who holds the link.
 fn too_late(opening: &Opening) -> Problem {

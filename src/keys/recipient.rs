@@ -212,7 +212,7 @@ fn concat_kdf(z: &[u8], used_for: &str, apu: &[u8], apv: &[u8]) -> Zeroizing<[u8
 
 /// The required members in their order, without white space (RFC 7638 §3.2).
 fn thumbprint(jwk: &Map<String, Value>) -> String {
-    // A map of serde_json without its `preserve_order` feature is sorted.
+    // Sorted, in whatever order they were sent.
     let required: std::collections::BTreeMap<_, _> = jwk
         .iter()
         .filter(|(name, _)| ["crv", "e", "kty", "n", "x", "y"].contains(&name.as_str()))

@@ -70,6 +70,11 @@ pub fn newest_of(
         .collect())
 }
 
+/// The delivery of a credential, the newest where there are more. `None`: it went by no link.
+pub fn of(db: &mut Db, credential: &CredentialId) -> Result<Option<SecretDelivery>, StoreError> {
+    Ok(newest_of(db, std::slice::from_ref(credential))?.remove(credential))
+}
+
 /// Counts that the page was asked for.
 pub fn count_lookup(db: &mut Db, id: &DeliveryId) -> Result<(), StoreError> {
     diesel::update(secret_deliveries::table.find(id))

@@ -613,7 +613,7 @@ async fn who_asks_for_a_live_grant_does_not_decide_it() {
         let path = format!("/scope-grants/{}", grant["id"].as_str().unwrap());
         for verb in ["approve", "deny"] {
             let own = operator.post(&format!("{path}/{verb}"), json!({})).await;
-            assert_snapshot!(own.problem(), @"403 four_eyes: who asked for a grant does not decide it: another operator must");
+            assert_snapshot!(own.problem(), @"403 four_eyes: who asked does not decide: another operator must");
         }
 
         let second = world.second_operator().await;

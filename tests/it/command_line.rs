@@ -354,7 +354,7 @@ async fn a_grant_for_live_is_decided_by_another_operators_credential() {
         ]);
         assert_snapshot!(refused(&world.run(&["grant", "approve", &grant])), @"
         exit 1
-        onyx-auth: 403 four_eyes: who asked for a grant does not decide it: another operator must
+        onyx-auth: 403 four_eyes: who asked does not decide: another operator must
         ");
         // Made by a third, so that the second is nobody's puppet.
         world.cli(&["operator", "recover", "--out", "third.json"]);

@@ -15,6 +15,7 @@ mod audiences;
 mod command_line;
 mod delivery;
 mod delivery_page;
+mod described;
 mod discovery;
 mod durability;
 mod isolation;

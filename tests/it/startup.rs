@@ -177,6 +177,8 @@ fn the_effective_settings_are_printed_with_the_password_masked() {
     max_staleness = 5
     client_cache = 100000
     sandbox_auto_approve = true
+    sandbox_secret_days = 365
+    live_secret_days = 90
     "#);
 
     // What was printed is itself a settings file.

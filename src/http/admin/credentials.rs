@@ -3,25 +3,28 @@
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::delivery::{self, DeliveredView, DeliveryView};
+use super::delivery::{self, DeliveredView, DeliveryView, RecipientJwk};
 use super::id;
 use crate::admin::AdminError;
 use crate::admin::credentials;
 use crate::admin::delivery::deliver;
 use crate::app::App;
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
+use crate::domain::delivery::Channel;
 use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::http::body::Members;
 use crate::http::extract::{AnyScope, ClientsRead, CredentialsRevoke, Operator};
 use crate::http::list::{ListQuery, ListView};
+use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::store::credentials::{Credential, page};
 use crate::store::secret_deliveries::{self, SecretDelivery};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct CredentialView {
     id: CredentialId,
     state: CredentialState,
@@ -39,7 +42,6 @@ pub struct CredentialView {
     revoked_reason: Option<RevocationReason>,
     revoked_note: Option<String>,
     /// Where its secret travelled by link: what became of that.
-    #[serde(skip_serializing_if = "Option::is_none")]
     delivery: Option<DeliveryView>,
 }
 
@@ -71,15 +73,45 @@ impl CredentialView {
 }
 
 /// The one answer that shows a secret, or how it travels.
-#[derive(Serialize)]
-struct IssuedView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = IssuedCredential)]
+pub struct IssuedView {
     #[serde(flatten)]
     credential: CredentialView,
     #[serde(flatten)]
     delivered: DeliveredView,
 }
 
-/// `GET /admin/v1/clients/{id}/credentials`
+/// A credential to be issued.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"kind": "secret", "expires_at": "2030-01-31T12:00:00Z"}))]
+pub struct NewCredential {
+    pub kind: CredentialKind,
+    pub expires_at: Option<Instant>,
+    /// `response` unless said otherwise.
+    pub deliver: Option<Channel>,
+    /// For `jwe`: the recipient's public key.
+    pub recipient_jwk: Option<RecipientJwk>,
+    /// For `link`: how many seconds it waits to be opened, 3600 unless said otherwise.
+    #[schema(minimum = 60, maximum = 86400)]
+    pub delivery_ttl_seconds: Option<i32>,
+}
+
+/// Why a credential is revoked.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"reason": "compromised", "note": "found in a public repository"}))]
+pub struct Revocation {
+    pub reason: RevocationReason,
+    #[schema(min_length = 1, max_length = 1000)]
+    pub note: Option<String>,
+}
+
+/// Lists the credentials of a client.
+#[utoipa::path(
+    get, path = "/admin/v1/clients/{id}/credentials", operation_id = "list_credentials", tag = "credentials",
+    params(("id" = ClientId, Path, description = "The client")),
+    responses((status = 200, description = "A page of credentials", body = ListView<CredentialView>))
+)]
 pub async fn list(
     _: Operator<ClientsRead>,
     path: web::Path<String>,
@@ -104,7 +136,16 @@ pub async fn list(
     }))
 }
 
-/// `POST /admin/v1/clients/{id}/credentials`
+/// Issues a credential; this answer alone shows its secret.
+///
+/// For an operator's client the scope is `operators:write`.
+#[utoipa::path(
+    post, path = "/admin/v1/clients/{id}/credentials", operation_id = "issue_credential", tag = "credentials",
+    params(("id" = ClientId, Path, description = "The client")),
+    request_body = NewCredential,
+    security(("operator" = ["credentials:issue"]), ("operator" = ["operators:write"])),
+    responses((status = 201, description = "The credential, with its secret", body = IssuedView), Conflict)
+)]
 pub async fn issue(
     who: Operator<AnyScope>,
     path: web::Path<String>,
@@ -130,23 +171,30 @@ pub async fn issue(
     let (_kind, expires_at, way) = body.finish(taken)?;
     let now = app.clock.now();
     let shared = app.clone();
-    let (credential, delivered) = app
+    let (credential, delivered, link) = app
         .carry_out(who.actor, move |db, act| {
             let issued = credentials::issue(db, &shared.master, act, &client, expires_at)?;
             let delivered = deliver(db, act, &issued.credential, issued.secret, way)?;
-            Ok::<_, AdminError>((issued.credential, delivered))
+            let link = secret_deliveries::of(db, &issued.credential.id)?;
+            Ok::<_, AdminError>((issued.credential, delivered, link))
         })
         .await?;
     let view = IssuedView {
         delivered: DeliveredView::of(delivered, &app.settings, credential.client_id.realm()),
-        credential: CredentialView::of(credential, now),
+        credential: CredentialView::of(credential, now).with(link),
     };
     Ok(HttpResponse::Created()
         .insert_header((CACHE_CONTROL, "no-store"))
         .json(view))
 }
 
-/// `POST /admin/v1/credentials/{id}/revoke`
+/// Revokes a credential: from this answer on it gets no token.
+#[utoipa::path(
+    post, path = "/admin/v1/credentials/{id}/revoke", operation_id = "revoke_credential", tag = "credentials",
+    params(("id" = CredentialId, Path, description = "The credential")),
+    request_body = Revocation,
+    responses((status = 200, description = "The credential", body = CredentialView), Conflict)
+)]
 pub async fn revoke(
     who: Operator<CredentialsRevoke>,
     path: web::Path<String>,
@@ -159,10 +207,12 @@ pub async fn revoke(
     let taken = (body.parsed("reason"), body.optional_text("note", 1000));
     let (reason, note) = body.finish(taken)?;
     let now = app.clock.now();
-    let credential = app
+    let (credential, link) = app
         .carry_out(who.actor, move |db, act| {
-            credentials::revoke(db, act, &id, reason, note)
+            let credential = credentials::revoke(db, act, &id, reason, note)?;
+            let link = secret_deliveries::of(db, &credential.id)?;
+            Ok::<_, AdminError>((credential, link))
         })
         .await?;
-    Ok(web::Json(CredentialView::of(credential, now)))
+    Ok(web::Json(CredentialView::of(credential, now).with(link)))
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use crate::admin::delivery::{Delivered, Way};
@@ -55,48 +56,84 @@ pub fn way(body: &mut Members) -> Option<Way> {
     }
 }
 
-/// The members of an answer that show a secret, or how it travels. They are shown once.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub enum DeliveredView {
-    Secret {
-        secret: Zeroizing<String>,
-    },
-    Link {
-        delivery_url: Zeroizing<String>,
-        delivery_expires_at: Instant,
-    },
-    Jwe {
-        jwe: String,
-    },
+/// The members of an answer that show a secret, or how it travels: those of its way alone.
+#[derive(Serialize, ToSchema, Default)]
+#[schema(as = Delivered)]
+pub struct DeliveredView {
+    /// `response`: the secret in the clear, this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    secret: Option<Zeroizing<String>>,
+    /// `link`: shows the secret once, to whoever opens it first. It is a secret itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    delivery_url: Option<Zeroizing<String>>,
+    /// `link`: if nobody has opened it by then, the credential is revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery_expires_at: Option<Instant>,
+    /// `jwe`: `{"client_id","credential_id","client_secret"}`, encrypted to the recipient's key
+    /// (RFC 7516, compact).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwe: Option<String>,
 }
 
 impl DeliveredView {
     /// What was delivered in a realm.
     pub fn of(delivered: Delivered, settings: &Settings, realm: Realm) -> Self {
         match delivered {
-            Delivered::Secret(secret) => Self::Secret {
-                secret: Zeroizing::new(secret.expose().to_owned()),
+            Delivered::Secret(secret) => Self {
+                secret: Some(Zeroizing::new(secret.expose().to_owned())),
+                ..Self::default()
             },
             Delivered::Link {
                 id,
                 key,
                 expires_at,
-            } => Self::Link {
-                delivery_url: Zeroizing::new(format!(
+            } => Self {
+                delivery_url: Some(Zeroizing::new(format!(
                     "{}/{id}#{}",
                     place(settings, realm),
                     key.expose().as_str()
-                )),
-                delivery_expires_at: expires_at,
+                ))),
+                delivery_expires_at: Some(expires_at),
+                ..Self::default()
             },
-            Delivered::Jwe(jwe) => Self::Jwe { jwe },
+            Delivered::Jwe(jwe) => Self {
+                jwe: Some(jwe),
+                ..Self::default()
+            },
         }
     }
 }
 
+/// A public JWK (RFC 7517): RSA of 2048 bits or more for RSA-OAEP-256, or EC on P-256 for ECDH-ES
+/// or ECDH-ES+A256KW. The content is encrypted with A256GCM. Other members are let be.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"kty": "EC", "crv": "P-256", "kid": "1", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}))]
+pub struct RecipientJwk {
+    /// `RSA` or `EC`.
+    pub kty: String,
+    /// Shown in the JWE's header.
+    #[schema(max_length = 256)]
+    pub kid: Option<String>,
+    /// `enc`, if there.
+    pub r#use: Option<String>,
+    /// Chooses the algorithm, where the kind of key leaves a choice.
+    pub alg: Option<String>,
+    /// RSA: the modulus.
+    pub n: Option<String>,
+    /// RSA: the exponent.
+    pub e: Option<String>,
+    /// EC: `P-256`.
+    pub crv: Option<String>,
+    /// EC.
+    pub x: Option<String>,
+    /// EC.
+    pub y: Option<String>,
+}
+
 /// What became of a link; nothing of it helps to open one.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct DeliveryView {
     state: DeliveryState,
     /// How often its page was looked at, by previews of chat programs too.
