@@ -179,7 +179,11 @@ fn holder(request: &HttpRequest, app: &App) -> Actor {
     description = "`delivery_opened` (with `opened_at`), `delivery_expired` (with `expired_at`) or `delivery_cancelled`: told only to who holds the link.",
     content_type = "application/problem+json"
 )]
-pub struct Gone(#[to_schema] ProblemView);
+pub struct Gone(
+    #[to_schema]
+    #[expect(dead_code, reason = "only its shape is read")]
+    ProblemView,
+);
 
 /// Told only to who holds the link.
 fn too_late(opening: &Opening) -> Problem {

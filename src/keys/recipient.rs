@@ -124,12 +124,16 @@ impl Recipient {
     /// # Errors
     /// The library refuses, or the system has no randomness to give.
     pub fn encrypt(&self, json: &[u8]) -> Result<String, EncryptError> {
-        let mut header = json!({ "enc": "A256GCM", "typ": "JOSE", "cty": "json" });
+        let mut header = Map::new();
+        let mut say = |name: &str, value: &str| header.insert(name.to_owned(), value.into());
+        say("enc", "A256GCM");
+        say("typ", "JOSE");
+        say("cty", "json");
         if let Some(kid) = &self.kid {
-            header["kid"] = json!(kid);
+            say("kid", kid);
         }
         let (content_key, encrypted_key) = self.content_key(&mut header)?;
-        let header = URL_SAFE_NO_PAD.encode(header.to_string());
+        let header = URL_SAFE_NO_PAD.encode(Value::Object(header).to_string());
         let key = RandomizedNonceKey::new(&AES_256_GCM, content_key.as_slice())?;
         let mut buffer = Zeroizing::new(json.to_vec());
         let (nonce, tag) =
@@ -147,11 +151,11 @@ impl Recipient {
     /// The key of the content, and how the recipient comes by it.
     fn content_key(
         &self,
-        header: &mut Value,
+        header: &mut Map<String, Value>,
     ) -> Result<(Zeroizing<[u8; 32]>, Vec<u8>), EncryptError> {
         match &self.key {
             Key::Rsa(public) => {
-                header["alg"] = json!("RSA-OAEP-256");
+                header.insert("alg".to_owned(), json!("RSA-OAEP-256"));
                 let key = random_key()?;
                 let mut out = vec![0; public.ciphertext_size()];
                 public.encrypt(&OAEP_SHA256_MGF1SHA256, key.as_slice(), &mut out, None)?;
@@ -162,8 +166,11 @@ impl Recipient {
                 let public = own.compute_public_key()?;
                 let (x, y) = coordinates(public.as_ref()).ok_or(EncryptError)?;
                 let alg = if *wraps { "ECDH-ES+A256KW" } else { "ECDH-ES" };
-                header["alg"] = json!(alg);
-                header["epk"] = json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y });
+                header.insert("alg".to_owned(), json!(alg));
+                header.insert(
+                    "epk".to_owned(),
+                    json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y }),
+                );
                 let used_for = if *wraps { alg } else { "A256GCM" };
                 let agreed = agree_ephemeral(own, point, EncryptError, |z| {
                     Ok(concat_kdf(z, used_for, b"", b""))
