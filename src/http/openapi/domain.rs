@@ -13,6 +13,7 @@ use crate::domain::id::{ClientId, CredentialId, GrantId, PartnerId, RequestId, R
 use crate::domain::instant::Instant;
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
+use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
 
 /// The realms of partners.
@@ -44,6 +45,7 @@ words!(
     GrantState: "requested → approved or denied; approved → revoked or expired.",
     Channel: "How a secret reaches who it is for: in the answer, by a link that opens once, or encrypted to a key.",
     DeliveryState: "pending → opened, expired (the credential is revoked) or cancelled (it was revoked before).",
+    RevocationKind: "What a revocation is about.",
 );
 
 /// Ids: a prefix that names the kind, and a ULID.
