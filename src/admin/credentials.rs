@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Act, AdminError, clients};
+use super::{Act, AdminError, clients, delivery};
 use crate::audit::{Action, Deed};
 use crate::domain::credential::{
     CredentialKind, CredentialState, CredentialStep, MAX_USABLE_SECRETS, RevocationReason,
@@ -200,6 +200,7 @@ pub(super) fn announce(
     deed: Deed,
 ) -> Result<(), StoreError> {
     db.touch(Subject::Client(client.id.clone()));
+    delivery::cancel(db, act, id)?;
     let revoked = Revoked::Credential(id.clone());
     act.revoke(db, client.realm, revoked, reason.as_str())?;
     act.record(db, deed)?;

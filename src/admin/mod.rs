@@ -8,6 +8,7 @@ mod act;
 pub mod agreements;
 pub mod clients;
 pub mod credentials;
+pub mod delivery;
 pub mod demo;
 pub mod error;
 pub mod four_eyes;

@@ -143,7 +143,7 @@ pub(super) async fn post_form(
     )))
 }
 
-fn unreachable(error: reqwest::Error) -> Failure {
+pub(super) fn unreachable(error: reqwest::Error) -> Failure {
     let url = error.url().map(ToString::to_string).unwrap_or_default();
     Failure::Refused(format!(
         "{url} does not answer: is the server running? ({})",
@@ -152,7 +152,7 @@ fn unreachable(error: reqwest::Error) -> Failure {
 }
 
 /// A problem document in lines: the sentence, then each bad member.
-fn problem(status: StatusCode, body: &Value) -> String {
+pub(super) fn problem(status: StatusCode, body: &Value) -> String {
     let text = |value: &Value, name: &str| {
         value
             .get(name)

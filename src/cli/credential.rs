@@ -6,6 +6,8 @@ use serde_json::json;
 use super::Done;
 use super::admin_client::AdminClient;
 use super::confirm::confirm;
+use super::delivery::Delivery;
+use super::link::{self, LinkVerb};
 use super::output::Output;
 use super::paging::Paging;
 
@@ -18,7 +20,11 @@ pub(super) enum Verb {
         /// When it ends, like 2030-01-31T12:00:00Z
         #[arg(long)]
         expires_at: Option<String>,
+        #[command(flatten)]
+        delivery: Delivery,
     },
+    #[command(flatten)]
+    Link(LinkVerb),
     /// List a client's credentials
     List {
         #[arg(long, value_name = "CLIENT_ID")]
@@ -38,6 +44,8 @@ pub(super) enum Verb {
         /// Do not ask, where the old one ends at once
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        delivery: Delivery,
     },
     /// End a rotation's overlap now: the superseded secret is revoked
     FinishRotation {
@@ -70,7 +78,7 @@ pub(super) enum Verb {
 }
 
 /// What the answer to `issue` has: a mistyped field must not cost a secret that is shown once.
-const ISSUED: [&str; 20] = [
+const ISSUED: [&str; 19] = [
     "id",
     "state",
     "usable",
@@ -90,17 +98,15 @@ const ISSUED: [&str; 20] = [
     "last_used_at",
     "use_count",
     "last_used_ip",
-    "secret",
 ];
 
 /// What the answer to `rotate` has.
-const ROTATED: [&str; 11] = [
+const ROTATED: [&str; 10] = [
     "id",
     "state",
     "client_id",
     "kind",
     "hint",
-    "secret",
     "expires_at",
     "created_by",
     "created_at",
@@ -110,15 +116,21 @@ const ROTATED: [&str; 11] = [
 
 pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
     match verb {
-        Verb::Issue { client, expires_at } => {
-            output.expect_fields(&ISSUED)?;
-            let body = json!({ "kind": "secret", "expires_at": expires_at });
+        Verb::Issue {
+            client,
+            expires_at,
+            delivery,
+        } => {
+            delivery.expect_fields(output, &ISSUED)?;
+            let mut body = json!({ "kind": "secret", "expires_at": expires_at });
+            delivery.add_to(&mut body)?;
             let issued = admin
                 .post(&format!("/clients/{client}/credentials"), &body)
                 .await?;
-            eprintln!("This is the only time that the secret is shown.");
+            delivery.explain();
             output.record(&issued)
         }
+        Verb::Link(verb) => link::run(verb, output).await,
         Verb::List { client, paging } => {
             let list = admin
                 .get(&paging.of(&format!("/clients/{client}/credentials"), &[]))
@@ -146,16 +158,18 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             overlap_seconds,
             expires_at,
             yes,
+            delivery,
         } => {
-            output.expect_fields(&ROTATED)?;
+            delivery.expect_fields(output, &ROTATED)?;
             if overlap_seconds == Some(0) {
                 let question = format!("End {id} at once? Its client needs the new secret then.");
                 confirm(&question, yes)?;
             }
-            let body = json!({ "overlap_seconds": overlap_seconds, "expires_at": expires_at });
+            let mut body = json!({ "overlap_seconds": overlap_seconds, "expires_at": expires_at });
+            delivery.add_to(&mut body)?;
             let path = format!("/credentials/{id}/rotate");
             let rotated = admin.post(&path, &body).await?;
-            eprintln!("This is the only time that the new secret is shown.");
+            delivery.explain();
             output.record(&rotated)
         }
         Verb::FinishRotation { id, yes } => {

@@ -10,9 +10,11 @@ mod client;
 mod confirm;
 mod credential;
 mod credential_file;
+mod delivery;
 mod grant;
 mod key;
 mod launch;
+mod link;
 mod operator;
 mod output;
 mod paging;
@@ -133,6 +135,9 @@ fn complain(message: &str, code: u8) -> ExitCode {
 async fn over_http(command: Command, output: &Output) -> Done {
     if let Command::Token(verb) = command {
         return token::run(verb, output).await;
+    }
+    if let Command::Credential(credential::Verb::Link(verb)) = command {
+        return link::run(verb, output).await;
     }
     let admin = AdminClient::connect().await?;
     match command {

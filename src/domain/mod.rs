@@ -9,6 +9,7 @@ pub mod audience;
 pub mod client;
 pub mod credential;
 pub mod day;
+pub mod delivery;
 pub mod edit;
 pub mod event;
 pub mod grant;

@@ -131,7 +131,8 @@ impl Members {
         }
     }
 
-    fn fault(&mut self, pointer: String, code: &'static str, detail: impl Into<String>) {
+    /// Notes what else is wrong, at a pointer.
+    pub fn fault(&mut self, pointer: String, code: &'static str, detail: impl Into<String>) {
         self.faults.push(FieldFault {
             pointer,
             code,
@@ -379,6 +380,18 @@ impl Members {
             Edit::Clear => {
                 let detail = "must not be null: leave it out to keep it as it is";
                 self.fault(format!("/{name}"), "type", detail);
+                None
+            }
+        }
+    }
+
+    /// An object whose members are read elsewhere, or nothing. The outer `None`: a fault was noted.
+    pub fn optional_object(&mut self, name: &str) -> Option<Option<Map<String, Value>>> {
+        match self.take(name) {
+            None => Some(None),
+            Some(Value::Object(members)) => Some(Some(members)),
+            Some(_) => {
+                self.fault(format!("/{name}"), "type", "must be an object");
                 None
             }
         }

@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod body;
+pub mod deliveries;
 pub mod extract;
 pub mod list;
 pub mod oauth;

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use super::openapi::{self, Documents};
 use super::problem::Problem;
 use super::table::{Part, Table, at, scope};
-use super::{admin, oauth, ops, v1};
+use super::{admin, deliveries, oauth, ops, v1};
 use crate::app::App;
 use crate::config::Role;
 use crate::domain::realm::Realm;
@@ -51,9 +51,15 @@ pub fn table(roles: &[Role], face: Face) -> Table {
         of_realm(&mut table, roles, *realm);
     }
     if face != Face::Admin {
+        if roles.contains(&Role::Auth) {
+            links_of_partners(&mut table);
+        }
         table.service(at("/openapi.json").get(openapi::partner).done());
     }
     if face != Face::Public {
+        if roles.contains(&Role::Admin) {
+            links_of_operators(&mut table);
+        }
         table.service(at("/admin/openapi.json").get(openapi::admin).done());
     }
     table
@@ -63,6 +69,35 @@ fn operations(table: &mut Table) {
     table
         .service(at("/healthz").get(ops::healthz).done())
         .service(at("/readyz").get(ops::readyz).done());
+}
+
+/// Links to secrets: each side of the outside serves those of its own realms.
+fn links_of_partners(table: &mut Table) {
+    use deliveries::partners;
+    table
+        .service(
+            at("/deliveries/{id}")
+                .get(partners::show)
+                .post(partners::open)
+                .done(),
+        )
+        .service(at("/deliveries/{id}/revoke").post(partners::disown).done());
+}
+
+fn links_of_operators(table: &mut Table) {
+    use deliveries::operators;
+    table
+        .service(
+            at("/admin/deliveries/{id}")
+                .get(operators::show)
+                .post(operators::open)
+                .done(),
+        )
+        .service(
+            at("/admin/deliveries/{id}/revoke")
+                .post(operators::disown)
+                .done(),
+        );
 }
 
 fn of_realm(table: &mut Table, roles: &[Role], realm: Realm) {

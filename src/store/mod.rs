@@ -31,6 +31,7 @@ pub mod revocations;
 pub mod rotations;
 pub mod schema;
 pub mod scope_usage;
+pub mod secret_deliveries;
 pub mod signing_keys;
 pub mod tail;
 

@@ -1,6 +1,7 @@
 //! What runs beside the server: loops, each of which can miss a turn without harm.
 
 mod agreements;
+mod deliveries;
 mod grants;
 mod uses;
 mod warn;
@@ -56,6 +57,7 @@ pub fn start(app: &Arc<App>) -> Loops {
         loops.push(tokio::spawn(warn::run(Arc::clone(app))));
         loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));
         loops.push(tokio::spawn(grants::expire(Arc::clone(app))));
+        loops.push(tokio::spawn(deliveries::settle(Arc::clone(app))));
     }
     Loops(loops)
 }

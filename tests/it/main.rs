@@ -15,6 +15,8 @@ mod audiences;
 mod clients;
 mod command_line;
 mod credentials;
+mod delivery;
+mod delivery_page;
 mod described;
 mod discovery;
 mod durability;

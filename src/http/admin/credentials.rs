@@ -5,21 +5,25 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::delivery::{self, DeliveredView, DeliveryView, RecipientJwk};
 use super::id;
+use crate::admin::AdminError;
 use crate::admin::credentials;
+use crate::admin::delivery::deliver;
 use crate::admin::overlap::{self, Listed, Overlap};
 use crate::app::App;
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
+use crate::domain::delivery::Channel;
 use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
-use crate::domain::words;
 use crate::http::body::Members;
 use crate::http::extract::{AnyScope, ClientsRead, Operator};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::store::credentials::Credential;
+use crate::store::secret_deliveries::{self, SecretDelivery};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CredentialView {
@@ -51,6 +55,8 @@ pub struct CredentialView {
     safe_to_finish: Option<bool>,
     /// The same for people.
     advice: Option<String>,
+    /// Where its secret travelled by link: what became of that.
+    delivery: Option<DeliveryView>,
 }
 
 impl CredentialView {
@@ -78,6 +84,7 @@ impl CredentialView {
             quiet_seconds: None,
             safe_to_finish: None,
             advice: None,
+            delivery: None,
         }
     }
 
@@ -89,21 +96,21 @@ impl CredentialView {
             ..Self::of(credential, now)
         }
     }
+
+    fn with(mut self, delivery: Option<SecretDelivery>) -> Self {
+        self.delivery = delivery.map(DeliveryView::of);
+        self
+    }
 }
 
-words!(
-    /// How a secret reaches the partner.
-    Delivery { Response = "response" }
-);
-
-/// The one answer that shows a secret.
+/// The one answer that shows a secret, or how it travels.
 #[derive(Serialize, ToSchema)]
 #[schema(as = IssuedCredential)]
-pub struct IssuedView<'a> {
+pub struct IssuedView {
     #[serde(flatten)]
     credential: CredentialView,
-    /// The secret in the clear, this once.
-    secret: &'a str,
+    #[serde(flatten)]
+    delivered: DeliveredView,
 }
 
 /// A credential to be issued.
@@ -113,7 +120,12 @@ pub struct NewCredential {
     pub kind: CredentialKind,
     pub expires_at: Option<Instant>,
     /// `response` unless said otherwise.
-    pub deliver: Option<Delivery>,
+    pub deliver: Option<Channel>,
+    /// For `jwe`: the recipient's public key.
+    pub recipient_jwk: Option<RecipientJwk>,
+    /// For `link`: how many seconds it waits to be opened, 3600 unless said otherwise.
+    #[schema(minimum = 60, maximum = 86400)]
+    pub delivery_ttl_seconds: Option<i32>,
 }
 
 /// Why a credential is revoked.
@@ -140,12 +152,17 @@ pub async fn list(
     let client: ClientId = id(&path)?;
     let asked = query.page()?;
     let (now, ttl) = (app.clock.now(), app.settings.token_ttl);
-    let found = app
+    let (found, deliveries) = app
         .store
-        .read(move |db| overlap::page(db, &client, &asked, ttl, now))
+        .read(move |db| {
+            let found = overlap::page(db, &client, &asked, ttl, now)?;
+            let ids: Vec<_> = found.rows.iter().map(|(c, _)| c.id.clone()).collect();
+            Ok::<_, AdminError>((found, secret_deliveries::newest_of(db, &ids)?))
+        })
         .await?;
     Ok(ListView::of(found, |listed| {
-        CredentialView::listed(listed, now)
+        let delivery = deliveries.get(&listed.0.id).cloned();
+        CredentialView::listed(listed, now).with(delivery)
     }))
 }
 
@@ -179,19 +196,22 @@ pub async fn issue(
     let taken = (
         body.parsed::<CredentialKind>("kind"),
         body.optional_parsed("expires_at"),
-        body.optional_parsed::<Delivery>("deliver"),
+        delivery::way(&mut body),
     );
-    let (_kind, expires_at, _deliver) = body.finish(taken)?;
+    let (_kind, expires_at, way) = body.finish(taken)?;
     let now = app.clock.now();
     let shared = app.clone();
-    let issued = app
+    let (credential, delivered, link) = app
         .carry_out(who.actor, move |db, act| {
-            credentials::issue(db, &shared.master, act, &client, expires_at)
+            let issued = credentials::issue(db, &shared.master, act, &client, expires_at)?;
+            let delivered = deliver(db, act, &issued.credential, issued.secret, way)?;
+            let link = secret_deliveries::of(db, &issued.credential.id)?;
+            Ok::<_, AdminError>((issued.credential, delivered, link))
         })
         .await?;
     let view = IssuedView {
-        credential: CredentialView::of(issued.credential, now),
-        secret: issued.secret.expose(),
+        delivered: DeliveredView::of(delivered, &app.settings, credential.client_id.realm()),
+        credential: CredentialView::of(credential, now).with(link),
     };
     Ok(HttpResponse::Created()
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -225,12 +245,14 @@ pub async fn revoke(
     let taken = (body.parsed("reason"), body.optional_text("note", 1000));
     let (reason, note) = body.finish(taken)?;
     let now = app.clock.now();
-    let credential = app
+    let (credential, link) = app
         .carry_out(who.actor, move |db, act| {
-            credentials::revoke(db, act, &id, reason, note)
+            let credential = credentials::revoke(db, act, &id, reason, note)?;
+            let link = secret_deliveries::of(db, &credential.id)?;
+            Ok::<_, AdminError>((credential, link))
         })
         .await?;
-    Ok(web::Json(CredentialView::of(credential, now)))
+    Ok(web::Json(CredentialView::of(credential, now).with(link)))
 }
 
 /// Whether a credential is an operator's; an unknown one is not.

@@ -3,6 +3,7 @@
 pub mod agreements;
 pub mod clients;
 pub mod credentials;
+pub mod delivery;
 pub mod grants;
 pub mod keys;
 pub mod launch;

@@ -8,16 +8,22 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::credentials::{CredentialView, is_operators};
+use super::delivery::{self, DeliveredView, RecipientJwk};
 use super::{Nothing, id};
-use crate::admin::rotation::{self, LONGEST_OVERLAP, OVERLAP, Rotated, Rotation};
+use crate::admin::AdminError;
+use crate::admin::credentials::Issued;
+use crate::admin::delivery::deliver;
+use crate::admin::rotation::{self, LONGEST_OVERLAP, OVERLAP, Rotation};
 use crate::app::App;
 use crate::domain::credential::{CredentialKind, CredentialState};
+use crate::domain::delivery::Channel;
 use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::instant::Instant;
 use crate::http::body::Members;
 use crate::http::extract::{AnyScope, Operator};
 use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
+use crate::store::credentials::Credential;
 
 /// How a credential is to be rotated.
 #[derive(Debug, ToSchema)]
@@ -29,21 +35,28 @@ pub struct RotationBody {
     pub overlap_seconds: Option<i32>,
     /// When the new secret ends; as late as it may unless said otherwise.
     pub expires_at: Option<Instant>,
+    /// `response` unless said otherwise.
+    pub deliver: Option<Channel>,
+    /// For `jwe`.
+    pub recipient_jwk: Option<RecipientJwk>,
+    /// For `link`; 3600 unless said otherwise.
+    #[schema(minimum = 60, maximum = 86_400)]
+    pub delivery_ttl_seconds: Option<i32>,
 }
 
-/// The one answer that shows the new secret.
+/// The one answer that shows the new secret, or how it travels.
 ///
 /// All of it is about the new credential, but for what it replaces and until when that one
 /// is accepted.
 #[derive(Serialize, ToSchema)]
-pub struct RotatedView<'a> {
+pub struct RotatedView {
     id: CredentialId,
     state: CredentialState,
     client_id: ClientId,
     kind: CredentialKind,
     hint: String,
-    /// The new secret in the clear, this once.
-    secret: &'a str,
+    #[serde(flatten)]
+    delivered: DeliveredView,
     expires_at: Option<Instant>,
     created_by: String,
     created_at: Instant,
@@ -51,23 +64,30 @@ pub struct RotatedView<'a> {
     accepts_until: Instant,
 }
 
-impl<'a> From<&'a Rotated> for RotatedView<'a> {
-    fn from(rotated: &'a Rotated) -> Self {
-        let new = rotated.issued.credential.clone();
+impl RotatedView {
+    fn of(sent: Sent, delivered: DeliveredView) -> Self {
+        let new = sent.credential;
         Self {
             id: new.id,
             state: new.state,
             client_id: new.client_id,
             kind: new.kind,
             hint: new.hint,
-            secret: rotated.issued.secret.expose(),
+            delivered,
             expires_at: new.expires_at,
             created_by: new.created_by,
             created_at: new.created_at,
-            replaces: rotated.replaces.clone(),
-            accepts_until: rotated.accepts_until,
+            replaces: sent.replaces,
+            accepts_until: sent.accepts_until,
         }
     }
+}
+
+/// A rotation whose secret is on its way.
+struct Sent {
+    credential: Credential,
+    replaces: CredentialId,
+    accepts_until: Instant,
 }
 
 /// Demands the scope that rotating this credential takes: an operator's secret is an operator.
@@ -106,21 +126,32 @@ pub async fn rotate(
     let taken = (
         body.optional_integer("overlap_seconds", 0..=LONGEST_OVERLAP),
         body.optional_parsed("expires_at"),
+        delivery::way(&mut body),
     );
-    let (overlap, expires_at) = body.finish(taken)?;
+    let (overlap, expires_at, way) = body.finish(taken)?;
     let rotation = Rotation {
         overlap: Duration::from_secs(overlap.unwrap_or(OVERLAP).unsigned_abs().into()),
         expires_at,
     };
     let shared = app.clone();
-    let rotated = app
+    let (sent, delivered) = app
         .carry_out(who.actor, move |db, act| {
-            rotation::rotate(db, &shared.master, act, &id, rotation)
+            let rotated = rotation::rotate(db, &shared.master, act, &id, rotation)?;
+            let Issued { credential, secret } = rotated.issued;
+            let delivered = deliver(db, act, &credential, secret, way)?;
+            let sent = Sent {
+                credential,
+                replaces: rotated.replaces,
+                accepts_until: rotated.accepts_until,
+            };
+            Ok::<_, AdminError>((sent, delivered))
         })
         .await?;
+    let realm = sent.credential.client_id.realm();
+    let delivered = DeliveredView::of(delivered, &app.settings, realm);
     Ok(HttpResponse::Created()
         .insert_header((CACHE_CONTROL, "no-store"))
-        .json(RotatedView::from(&rotated)))
+        .json(RotatedView::of(sent, delivered)))
 }
 
 /// Ends a rotation's overlap: the superseded secret is revoked, and its tokens die.

@@ -7,6 +7,7 @@ use crate::http::admin::{
     clients, credentials, grants, keys, operators, partners, recommendations, resource_servers,
     rotation, scope_usage, tokens,
 };
+use crate::http::deliveries;
 
 /// The admin document's operations, one line a handler.
 #[derive(Debug, OpenApi)]
@@ -26,6 +27,7 @@ use crate::http::admin::{
         (name = "clients", description = "OAuth clients."),
         (name = "credentials", description = "What clients authenticate with."),
         (name = "recommendations", description = "What is held and not needed, and what is about to end."),
+        (name = "deliveries", description = "Links to operators' secrets. They want no token: who holds a link, proves it."),
         (name = "resource-servers", description = "Audiences with their scopes."),
         (name = "tokens", description = "Access tokens, one by one."),
         (name = "keys", description = "Signing keys."),
@@ -75,6 +77,9 @@ use crate::http::admin::{
         rotation::rotate,
         rotation::finish,
         rotation::undo,
+        deliveries::operators::show,
+        deliveries::operators::open,
+        deliveries::operators::disown,
         resource_servers::list,
         resource_servers::show,
         resource_servers::create,

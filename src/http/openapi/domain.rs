@@ -10,6 +10,7 @@ use crate::domain::allowlist::{Allowlist, MAX_NETWORKS};
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::day::Day;
+use crate::domain::delivery::{Channel, DeliveryState};
 use crate::domain::grant::GrantState;
 use crate::domain::id::{AgreementId, LaunchReviewId, PrivacyNoticeId};
 use crate::domain::id::{ClientId, CredentialId, GrantId, PartnerId, RequestId, ResourceServerId};
@@ -20,7 +21,6 @@ use crate::domain::realm::Realm;
 use crate::domain::recommendation::{About, RecommendationKind, Remedy};
 use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
-use crate::http::admin::credentials::Delivery;
 
 /// The realms of partners.
 pub const ENVIRONMENTS: &[Realm] = &[Realm::Sandbox, Realm::Live];
@@ -59,7 +59,8 @@ words!(
     GrantState: "requested → approved or denied; approved → revoked or expired.",
     RecommendationKind: "What a recommendation is about.",
     Remedy: "What is done when a recommendation is applied.",
-    Delivery: "How a secret reaches the partner.",
+    Channel: "How a secret reaches who it is for: in the answer, by a link that opens once, or encrypted to a key.",
+    DeliveryState: "pending → opened, expired (the credential is revoked) or cancelled (it was revoked before).",
     RevocationKind: "What a revocation is about.",
 );
 

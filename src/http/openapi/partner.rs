@@ -4,7 +4,7 @@ use utoipa::OpenApi;
 
 use super::domain::Environment;
 use crate::domain::realm::Realm;
-use crate::http::{oauth, v1};
+use crate::http::{deliveries, oauth, v1};
 
 /// The partner document's operations, one line a handler.
 #[derive(Debug, OpenApi)]
@@ -17,6 +17,7 @@ use crate::http::{oauth, v1};
     tags(
         (name = "oauth", description = "Tokens."),
         (name = "discovery", description = "What clients and verifiers find out by themselves."),
+        (name = "deliveries", description = "Links to secrets. They want no token: who holds a link, proves it."),
         (name = "revocations", description = "What must not be accepted any more, for those who verify tokens."),
         (name = "me", description = "The caller, as the server sees it."),
     ),
@@ -35,6 +36,9 @@ use crate::http::{oauth, v1};
         oauth::verify::verify,
         oauth::verify::verify_below,
         v1::me::show,
+        deliveries::partners::show,
+        deliveries::partners::open,
+        deliveries::partners::disown,
     )
 )]
 pub struct Document;
