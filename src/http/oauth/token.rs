@@ -104,6 +104,8 @@ async fn answer(
     let asked = TokenRequest::read(&authorization, &form)?;
     let now = app.clock.now();
     let from = source::address(request, &app.settings.trusted_proxies);
+    // Before the look-up: a revocation that this node has not heard of then kills the token.
+    let rsn = app.feed.applied();
     let desk = Desk {
         directory: &app.directory,
         master: &app.master,
@@ -120,6 +122,7 @@ async fn answer(
         addresses: &app.addresses,
         token_ttl: app.settings.token_ttl,
         realm,
+        rsn,
         now,
     };
     Ok(issue(press, granted, from.map(|ip| ip.to_string())).await?)

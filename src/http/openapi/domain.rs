@@ -13,6 +13,7 @@ use crate::domain::id::{ClientId, CredentialId, GrantId, PartnerId, RequestId, R
 use crate::domain::instant::Instant;
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
+use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::http::admin::credentials::Delivery;
 
@@ -44,6 +45,7 @@ words!(
     RevocationReason: "Why a credential is revoked.",
     GrantState: "requested → approved or denied; approved → revoked or expired.",
     Delivery: "How a secret reaches the partner.",
+    RevocationKind: "What a revocation is about.",
 );
 
 /// Ids: a prefix that names the kind, and a ULID.

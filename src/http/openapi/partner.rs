@@ -17,6 +17,7 @@ use crate::http::{oauth, v1};
     tags(
         (name = "oauth", description = "Tokens."),
         (name = "discovery", description = "What clients and verifiers find out by themselves."),
+        (name = "revocations", description = "What must not be accepted any more, for those who verify tokens."),
         (name = "me", description = "The caller, as the server sees it."),
     ),
     components(schemas(Environment, Realm)),
@@ -28,6 +29,10 @@ use crate::http::{oauth, v1};
         oauth::discovery::partner_api,
         oauth::discovery::jwks,
         oauth::token::exchange,
+        oauth::revocations::poll,
+        oauth::revocations::stream,
+        oauth::verify::verify,
+        oauth::verify::verify_below,
         v1::me::show,
     )
 )]
