@@ -23,6 +23,7 @@ mod durability;
 mod expiry_warnings;
 mod following;
 mod governance;
+mod following;
 mod grants;
 mod isolation;
 mod key_files;

@@ -129,9 +129,9 @@ async fn answer(
     let form = body::bytes(payload).await.map_err(Denial::Body)?;
     let asked = asked(request, &form)?;
     let now = app.clock.now();
+    let from = source::address(request, &app.settings.trusted_proxies);
     // Before the look-up: a revocation that this node has not heard of then kills the token.
     let rsn = app.feed.applied();
-    let from = source::address(request, &app.settings.trusted_proxies);
     let desk = Desk {
         directory: &app.directory,
         master: &app.master,
