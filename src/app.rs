@@ -10,7 +10,7 @@ use crate::admin::{Act, Policy};
 use crate::audit::Actor;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::directory::{Directory, Hears, Usage};
+use crate::directory::{Directory, Hears, Tallies};
 use crate::domain::audience::Addresses;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
@@ -24,6 +24,7 @@ use crate::oauth::record::TokenRecord;
 use crate::revocation::feed::Feed;
 use crate::store::changes::Change;
 use crate::store::{OpenError, Store, StoreError, signing_keys};
+use crate::usage::Usage;
 
 /// Everything that serving needs, shared by all threads.
 pub struct App {
@@ -42,6 +43,8 @@ pub struct App {
     /// Where issued tokens are recorded.
     pub tokens: Journal<TokenRecord>,
     /// Uses of credentials that are not written down yet.
+    pub uses: Tallies,
+    /// What clients ask for and use, counted.
     pub usage: Usage,
     /// The issuers and audiences.
     pub addresses: Addresses,
@@ -107,6 +110,7 @@ impl App {
         let hears = Arc::clone(&feed) as Arc<dyn Hears>;
         let directory = Directory::open(store.clone(), settings.client_cache, staleness, hears)?;
         let tokens = Journal::open(store.clone()).map_err(StartError::Thread)?;
+        let usage = Usage::open(store.clone()).map_err(StartError::Thread)?;
         Ok(Arc::new(Self {
             settings,
             clock,
@@ -115,7 +119,8 @@ impl App {
             ring,
             directory,
             tokens,
-            usage: Usage::default(),
+            uses: Tallies::default(),
+            usage,
             addresses,
             feed,
             verifiers,
@@ -150,6 +155,7 @@ impl App {
                 sandbox_auto_approve: self.settings.sandbox_auto_approve,
                 sandbox_secret_age: days(self.settings.sandbox_secret_days),
                 live_secret_age: days(self.settings.live_secret_days),
+                unused: days(self.settings.unused_days),
                 revocations_remembered: revocation::remembered(staleness),
             },
         }

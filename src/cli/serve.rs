@@ -25,6 +25,7 @@ pub(super) fn serve(flags: &SettingFlags) -> Done {
         Ok(ended?)
     })?;
     app.tokens.close();
+    app.usage.close();
     Ok(())
 }
 

@@ -5,8 +5,8 @@
 
 mod cache;
 mod entry;
+mod marks;
 mod tail;
-mod usage;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +24,7 @@ use crate::store::tail::Tail;
 use crate::store::{OpenError, Store, StoreError};
 
 pub use entry::{Audience, Entry, Holdings};
-pub use usage::{Held, Marks, Usage};
+pub use marks::{Held, Marks, Tallies};
 
 use cache::Cache;
 use tail::Follower;

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::grant::Granted;
 use super::record::TokenRecord;
 use super::refusal::Refusal;
-use crate::directory::Usage;
+use crate::directory::Tallies;
 use crate::domain::audience::Addresses;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
@@ -18,6 +18,7 @@ use crate::domain::secret::unguessable_id;
 use crate::journal::Journal;
 use crate::keys::KeyRing;
 use crate::store::issued_tokens::IssuedToken;
+use crate::usage::Usage;
 
 /// A successful answer (RFC 6749 §5.1).
 #[derive(Serialize, ToSchema)]
@@ -44,6 +45,8 @@ pub struct Press<'a> {
     /// Where tokens are recorded.
     pub tokens: &'a Journal<TokenRecord>,
     /// Where uses of credentials are noted.
+    pub uses: &'a Tallies,
+    /// Where it is counted what clients ask for.
     pub usage: &'a Usage,
     /// The issuers' names.
     pub addresses: &'a Addresses,
@@ -76,8 +79,10 @@ pub async fn issue(
         first_use: (!marks.was_used()).then_some(press.now),
     };
     press.tokens.append(record).await?;
+    let client = &granted.who.entry.client.id;
+    press.usage.asked(client, &granted.scopes, press.now);
     marks.first_use_recorded();
-    press.usage.note(marks, press.now, source);
+    press.uses.note(marks, press.now, source);
     Ok(TokenAnswer {
         access_token: token,
         token_type: "Bearer",

@@ -6,6 +6,7 @@
 //! A state changes in one conditional UPDATE, never by reading and then writing:
 //! two writers that read first would both believe that they won.
 
+pub mod agreements;
 pub mod audit_events;
 pub mod changes;
 pub mod clients;
@@ -15,15 +16,21 @@ pub mod credentials;
 pub mod db;
 pub mod error;
 pub mod events;
+pub mod expiry_warnings;
 pub mod grants;
 pub mod instance;
 pub mod issued_tokens;
+pub mod launch_reviews;
 mod migrate;
+pub mod offboarding;
 pub mod partners;
+pub mod privacy_notices;
+pub mod recommendations;
 pub mod resource_servers;
 pub mod revocations;
 pub mod rotations;
 pub mod schema;
+pub mod scope_usage;
 pub mod signing_keys;
 pub mod tail;
 

@@ -334,4 +334,7 @@ diesel::table! {
 }
 
 diesel::joinable!(credentials -> clients (client_id));
-diesel::allow_tables_to_appear_in_same_query!(clients, credentials);
+diesel::allow_tables_to_appear_in_same_query!(clients, scope_usage);
+diesel::allow_tables_to_appear_in_same_query!(clients, credentials, expiry_warnings);
+diesel::allow_tables_to_appear_in_same_query!(expiry_warnings, scope_grants);
+diesel::allow_tables_to_appear_in_same_query!(launch_reviews, launch_checks);

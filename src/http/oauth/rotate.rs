@@ -88,6 +88,7 @@ async fn answer(
     }
     let asked = asked(request, &form)?;
     let now = app.clock.now();
+    let from = source::address(request, &app.settings.trusted_proxies);
     let secret = asked.secret.as_bytes();
     let who = authenticate(
         &app.directory,
@@ -95,19 +96,16 @@ async fn answer(
         realm,
         &asked.client_id,
         secret,
+        from,
         now,
     )
     .await?;
-    let from = source::address(request, &app.settings.trusted_proxies);
-    if !who.entry.may_call_from(from) {
-        return Err(Refusal::InvalidClient.into());
-    }
     let actor = Actor::client(&who.entry.client.id, Some(who.credential_id.clone())).within(
         logging::current_request().map(|id| id.to_string()),
         from.map(|ip| ip.to_string()),
     );
     let rotated = rotate_as(app, actor, &who).await;
-    app.usage.note(&who.marks, now, from);
+    app.uses.note(&who.marks, now, from);
     rotated
 }
 

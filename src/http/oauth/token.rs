@@ -131,18 +131,21 @@ async fn answer(
     let now = app.clock.now();
     // Before the look-up: a revocation that this node has not heard of then kills the token.
     let rsn = app.feed.applied();
+    let from = source::address(request, &app.settings.trusted_proxies);
     let desk = Desk {
         directory: &app.directory,
         master: &app.master,
         addresses: &app.addresses,
         signing_alg: app.settings.signing_alg,
         realm,
+        from,
         now,
     };
     let granted = grant(desk, &asked).await?;
     let press = Press {
         ring: &app.ring,
         tokens: &app.tokens,
+        uses: &app.uses,
         usage: &app.usage,
         addresses: &app.addresses,
         token_ttl: app.settings.token_ttl,
@@ -150,7 +153,6 @@ async fn answer(
         rsn,
         now,
     };
-    let from = source::address(request, &app.settings.trusted_proxies);
     Ok(issue(press, granted, from).await?)
 }
 

@@ -72,7 +72,7 @@ impl Marks {
 
 /// The uses of a process that are to be written down.
 #[derive(Debug, Default)]
-pub struct Usage {
+pub struct Tallies {
     /// Credentials that were used since the last look, each once.
     touched: Mutex<Vec<Arc<Marks>>>,
     /// What could not be written the last time.
@@ -80,7 +80,7 @@ pub struct Usage {
     writing: tokio::sync::Mutex<()>,
 }
 
-impl Usage {
+impl Tallies {
     /// Notes that a credential was used.
     pub fn note(&self, marks: &Arc<Marks>, now: Instant, from: Option<IpAddr>) {
         let mut tally = lock(&marks.tally);
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn uses_of_two_lives_of_a_credential_are_added_up_and_the_last_counts() {
-        let (usage, id) = (Usage::default(), CredentialId::generate(at(0)));
+        let (usage, id) = (Tallies::default(), CredentialId::generate(at(0)));
         let (one, two) = (marks(&id), marks(&id));
         usage.note(&two, at(3), Some(ip(3)));
         usage.note(&one, at(1), Some(ip(1)));
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_written_comes_again_with_what_came_since() {
-        let (usage, id) = (Usage::default(), CredentialId::generate(at(0)));
+        let (usage, id) = (Tallies::default(), CredentialId::generate(at(0)));
         let held = marks(&id);
         usage.note(&held, at(1), Some(ip(1)));
         usage.give_back(usage.take());
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn many_threads_lose_no_use() {
-        let (usage, id) = (Usage::default(), CredentialId::generate(at(0)));
+        let (usage, id) = (Tallies::default(), CredentialId::generate(at(0)));
         let held = marks(&id);
         let total = std::thread::scope(|scope| {
             let writers: Vec<_> = (0..4)

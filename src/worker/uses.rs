@@ -23,8 +23,8 @@ pub(super) async fn follow(app: Arc<App>) {
 
 /// Writes down what was used until now. What fails is kept for the next time.
 pub(super) async fn record(app: &App) -> Result<(), StoreError> {
-    let _turn = app.usage.turn().await;
-    let mut uses = app.usage.take();
+    let _turn = app.uses.turn().await;
+    let mut uses = app.uses.take();
     while !uses.is_empty() {
         let rest = match uses.keys().nth(BATCH).cloned() {
             Some(next) => uses.split_off(&next),
@@ -37,8 +37,8 @@ pub(super) async fn record(app: &App) -> Result<(), StoreError> {
             .write(move |db| credential_uses::add(db, &written))
             .await;
         if let Err(error) = done {
-            app.usage.give_back(rest);
-            app.usage.give_back((*batch).clone());
+            app.uses.give_back(rest);
+            app.uses.give_back((*batch).clone());
             return Err(error);
         }
         uses = rest;
