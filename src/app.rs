@@ -24,6 +24,7 @@ use crate::revocation::feed::Feed;
 use crate::store::changes::Change;
 use crate::store::issued_tokens::IssuedToken;
 use crate::store::{OpenError, Store, StoreError, signing_keys};
+use crate::usage::Usage;
 
 /// Everything that serving needs, shared by all threads.
 pub struct App {
@@ -41,6 +42,8 @@ pub struct App {
     pub directory: Directory,
     /// Where issued tokens are recorded.
     pub tokens: Journal<IssuedToken>,
+    /// What clients ask for and use, counted.
+    pub usage: Usage,
     /// The issuers and audiences.
     pub addresses: Addresses,
     /// What was revoked.
@@ -105,6 +108,7 @@ impl App {
         let hears = Arc::clone(&feed) as Arc<dyn Hears>;
         let directory = Directory::open(store.clone(), settings.client_cache, staleness, hears)?;
         let tokens = Journal::open(store.clone()).map_err(StartError::Thread)?;
+        let usage = Usage::open(store.clone()).map_err(StartError::Thread)?;
         Ok(Arc::new(Self {
             settings,
             clock,
@@ -113,6 +117,7 @@ impl App {
             ring,
             directory,
             tokens,
+            usage,
             addresses,
             feed,
             verifiers,
@@ -147,6 +152,7 @@ impl App {
                 sandbox_auto_approve: self.settings.sandbox_auto_approve,
                 sandbox_secret_age: days(self.settings.sandbox_secret_days),
                 live_secret_age: days(self.settings.live_secret_days),
+                unused: days(self.settings.unused_days),
                 revocations_remembered: revocation::remembered(staleness),
             },
         }

@@ -17,4 +17,5 @@ pub mod logging;
 pub mod oauth;
 pub mod revocation;
 pub mod store;
+pub mod usage;
 pub mod worker;

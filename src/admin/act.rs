@@ -21,6 +21,8 @@ pub struct Policy {
     pub sandbox_secret_age: Duration,
     /// The longest that a secret of live may live.
     pub live_secret_age: Duration,
+    /// How long something goes unused before its end is recommended.
+    pub unused: Duration,
     /// How long a revocation is remembered.
     pub revocations_remembered: Duration,
 }

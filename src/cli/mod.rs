@@ -5,6 +5,7 @@
 //! output, prose to standard error. Exit 0: done; 1: refused or failed; 2: wrong usage.
 
 mod admin_client;
+mod agreement;
 mod client;
 mod confirm;
 mod credential;
@@ -12,12 +13,14 @@ mod credential_file;
 mod delivery;
 mod grant;
 mod key;
+mod launch;
 mod link;
 mod operator;
 mod output;
 mod paging;
 mod partner;
 mod quickstart;
+mod recommendation;
 mod resource_server;
 mod serve;
 mod settings;
@@ -57,6 +60,12 @@ enum Command {
     /// Partners
     #[command(subcommand)]
     Partner(partner::Verb),
+    /// Contracts and data processing agreements
+    #[command(subcommand)]
+    Agreement(agreement::Verb),
+    /// Launch reviews: the way from sandbox to live
+    #[command(subcommand)]
+    Launch(launch::Verb),
     /// Scope grants
     #[command(subcommand)]
     Grant(grant::Verb),
@@ -66,6 +75,9 @@ enum Command {
     /// Credentials
     #[command(subcommand)]
     Credential(credential::Verb),
+    /// Recommendations: what is held and not needed, and what is about to end
+    #[command(subcommand)]
+    Recommendation(recommendation::Verb),
     /// Resource servers
     #[command(subcommand)]
     ResourceServer(resource_server::Verb),
@@ -131,9 +143,12 @@ async fn over_http(command: Command, output: &Output) -> Done {
     match command {
         Command::Operator(verb) => operator::run(verb, &admin, output).await,
         Command::Partner(verb) => partner::run(verb, &admin, output).await,
+        Command::Agreement(verb) => agreement::run(verb, &admin, output).await,
+        Command::Launch(verb) => launch::run(verb, &admin, output).await,
         Command::Grant(verb) => grant::run(verb, &admin, output).await,
         Command::Client(verb) => client::run(verb, &admin, output).await,
         Command::Credential(verb) => credential::run(verb, &admin, output).await,
+        Command::Recommendation(verb) => recommendation::run(verb, &admin, output).await,
         Command::ResourceServer(verb) => resource_server::run(verb, &admin, output).await,
         Command::Key(verb) => key::run(verb, &admin, output).await,
         Command::Serve(_)

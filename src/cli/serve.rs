@@ -23,6 +23,7 @@ pub(super) fn serve(flags: &SettingFlags) -> Done {
         Ok(running.run(std::future::pending()).await?)
     })?;
     app.tokens.close();
+    app.usage.close();
     Ok(())
 }
 

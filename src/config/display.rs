@@ -39,7 +39,8 @@ impl Display for Settings {
         writeln!(f, "feed_listeners = {}", self.feed_listeners)?;
         writeln!(f, "sandbox_auto_approve = {}", self.sandbox_auto_approve)?;
         writeln!(f, "sandbox_secret_days = {}", self.sandbox_secret_days)?;
-        writeln!(f, "live_secret_days = {}", self.live_secret_days)
+        writeln!(f, "live_secret_days = {}", self.live_secret_days)?;
+        writeln!(f, "unused_days = {}", self.unused_days)
     }
 }
 

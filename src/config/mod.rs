@@ -63,6 +63,8 @@ pub struct Settings {
     pub sandbox_secret_days: u32,
     /// The longest that a secret may live in live, in days.
     pub live_secret_days: u32,
+    /// Days without use after which the end of a scope or a credential is recommended.
+    pub unused_days: u32,
     /// Proxies whose word on the caller's address counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Keys that are set, checked, and of no effect in this version.
@@ -115,6 +117,7 @@ impl Settings {
             sandbox_auto_approve: read.value("sandbox_auto_approve", "true or false"),
             sandbox_secret_days: read.number("sandbox_secret_days", 1..=3650),
             live_secret_days: read.number("live_secret_days", 1..=3650),
+            unused_days: read.number("unused_days", 1..=365),
             trusted_proxies: read.list("trusted_proxies", "a list of networks like 10.0.0.0/8"),
             idle: read.idle(&base_url),
             base_url,

@@ -116,6 +116,11 @@ pub const SETTINGS: &[Setting] = &[
         "longest life of a live secret, in days",
     ),
     setting(
+        "unused_days",
+        Some("90"),
+        "days without use after which the end of a scope or credential is recommended",
+    ),
+    setting(
         "trusted_proxies",
         None,
         "networks whose Forwarded or X-Forwarded-For counts",

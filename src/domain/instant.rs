@@ -65,6 +65,13 @@ impl Instant {
         Self(moved.unwrap_or(self.0))
     }
 
+    /// Days from here to an end, begun ones counted whole; 0 if it has come.
+    pub fn days_until(self, end: Self) -> i64 {
+        const DAY: i64 = 24 * 3600 * 1_000_000;
+        let left = end.epoch_micros().saturating_sub(self.epoch_micros());
+        (left.max(0).saturating_add(DAY - 1)) / DAY
+    }
+
     pub(crate) fn naive(&self) -> &NaiveDateTime {
         &self.0
     }
@@ -132,6 +139,18 @@ mod tests {
         let time = Instant::from_epoch_seconds(0);
         assert_eq!(time.plus(Duration::MAX), time);
         assert_eq!(time.plus(Duration::from_secs(5)).epoch_seconds(), 5);
+    }
+
+    #[test]
+    fn a_begun_day_counts_whole() {
+        let day = Duration::from_secs(24 * 3600);
+        let now = Instant::from_epoch_seconds(1_800_000_000);
+        let second = Duration::from_secs(1);
+        assert_eq!(now.days_until(now.plus(day * 7)), 7);
+        assert_eq!(now.days_until(now.plus(day * 7 - second)), 7);
+        assert_eq!(now.days_until(now.plus(second)), 1);
+        assert_eq!(now.days_until(now), 0);
+        assert_eq!(now.days_until(now.minus(day)), 0);
     }
 
     #[test]

@@ -4,10 +4,13 @@
 //! of day: whoever calls says what time it is.
 
 pub mod agreement;
+pub mod allowlist;
 pub mod audience;
 pub mod client;
 pub mod credential;
+pub mod day;
 pub mod delivery;
+pub mod edit;
 pub mod event;
 pub mod grant;
 pub mod id;
@@ -16,7 +19,9 @@ pub mod launch;
 pub mod lifecycle;
 pub mod page;
 pub mod partner;
+pub mod privacy;
 pub mod realm;
+pub mod recommendation;
 pub mod review;
 pub mod revocation;
 pub mod scope;

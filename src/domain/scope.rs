@@ -72,6 +72,13 @@ impl Scope {
     }
 }
 
+/// So that a map of scopes can be asked by name. Text and scope compare and hash alike.
+impl std::borrow::Borrow<str> for Scope {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for Scope {
     type Err = BadScope;
 
@@ -136,6 +143,11 @@ impl ScopeSet {
     /// Whether the scope is in it.
     pub fn contains(&self, scope: &Scope) -> bool {
         self.scopes.contains(scope)
+    }
+
+    /// Whether a scope of this name is in it.
+    pub fn contains_name(&self, name: &str) -> bool {
+        self.scopes.iter().any(|scope| scope.as_str() == name)
     }
 
     /// The scopes in order.

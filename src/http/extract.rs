@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use onyx_verifier::{Caller, Rejection, TokenFault, Verifier};
@@ -78,7 +79,9 @@ pub struct Granted<R> {
 pub struct Operator<R> {
     /// Who acts.
     pub actor: Actor,
+    client_id: ClientId,
     caller: Caller,
+    app: web::Data<App>,
     right: PhantomData<R>,
 }
 
@@ -86,7 +89,10 @@ impl<R> Operator<R> {
     /// Demands a scope that depends on what the request is about.
     pub fn require(&self, scope: &str) -> Result<(), Problem> {
         let refuse = |rejection| Problem::refused(&rejection, Realm::Admin.as_str(), None);
-        self.caller.require_scope(scope).map_err(refuse)
+        self.caller.require_scope(scope).map_err(refuse)?;
+        let now = self.app.clock.now();
+        self.app.usage.used(&self.client_id, scope, now);
+        Ok(())
     }
 }
 
@@ -155,9 +161,11 @@ impl<R: Right> FromRequest for Granted<R> {
                 .credential_id()
                 .and_then(|id| id.parse().ok())
                 .ok_or_else(malformed)?;
+            let client_id = caller.client_id().parse().map_err(|_| malformed())?;
+            gate.note_use::<R>(&client_id);
             Ok(Self {
                 tenant: Tenant::of_token(partner.parse().map_err(|_| malformed())?, gate.realm),
-                client_id: caller.client_id().parse().map_err(|_| malformed())?,
+                client_id,
                 credential_id,
                 caller,
                 right: PhantomData,
@@ -177,11 +185,16 @@ impl<R: Right> FromRequest for Operator<R> {
             let caller = gate.admit_to_api::<R>(&request).await?;
             let client: Option<ClientId> = caller.client_id().parse().ok();
             match client.filter(|id| id.realm() == Realm::Admin && gate.realm == Realm::Admin) {
-                Some(id) => Ok(Self {
-                    actor: actor(&request, &gate.app, &id, caller.credential_id()),
-                    caller,
-                    right: PhantomData,
-                }),
+                Some(id) => {
+                    gate.note_use::<R>(&id);
+                    Ok(Self {
+                        actor: actor(&request, &gate.app, &id, caller.credential_id()),
+                        client_id: id,
+                        caller,
+                        app: gate.app,
+                        right: PhantomData,
+                    })
+                }
                 None => Err(gate.refuse(&Rejection::InvalidToken(TokenFault::WrongAudience))),
             }
         })
@@ -235,12 +248,41 @@ impl Gate {
         self.app.directory.check_news()?;
         let verified = onyx_verifier::actix::authorize(request, verifier).await;
         let caller = verified.map_err(|rejection| self.refuse(&rejection))?;
+        self.check_address(request, &caller).await?;
         if let Some(scope) = scope {
             caller
                 .require_scope(scope)
                 .map_err(|rejection| self.refuse(&rejection))?;
         }
         Ok(caller)
+    }
+
+    /// Whether the client may call from where this request comes from: a list of addresses binds
+    /// calls as it binds token requests. The client is looked up in memory.
+    async fn check_address(&self, request: &HttpRequest, caller: &Caller) -> Result<(), Problem> {
+        let malformed = || self.refuse(&Rejection::InvalidToken(TokenFault::Malformed));
+        let id: ClientId = caller.client_id().parse().map_err(|_| malformed())?;
+        let now = self.app.clock.now();
+        let found = self.app.directory.client(self.realm, id, now).await?;
+        let entry = found.ok_or_else(malformed)?;
+        let from = source::address(request, &self.app.settings.trusted_proxies);
+        if entry.may_call_from(from) {
+            return Ok(());
+        }
+        log::info!("{} called from where it may not", entry.client.id);
+        // The token is good: this helps its owner, and tells a thief only that it is of no use here.
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "address_not_allowed",
+            "this client may not call from this address: its ip_allowlist says from where",
+        ))
+    }
+
+    /// Counts that the caller needed what this route demands.
+    fn note_use<R: Right>(&self, client: &ClientId) {
+        if let Some(scope) = R::SCOPE {
+            self.app.usage.used(client, scope, self.app.clock.now());
+        }
     }
 
     fn refuse(&self, rejection: &Rejection) -> Problem {

@@ -75,6 +75,25 @@ impl Parameters {
             .map_err(|error| Problem::bad_parameter(format!("{name} {error}")))
     }
 
+    /// Takes a number out that is within bounds. `None`: not sent.
+    pub fn number(
+        &mut self,
+        name: &str,
+        bounds: std::ops::RangeInclusive<u32>,
+    ) -> Result<Option<u32>, Problem> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let number = text.parse().ok().filter(|number| bounds.contains(number));
+        number.map(Some).ok_or_else(|| {
+            Problem::bad_parameter(format!(
+                "{name} must be a number from {} to {}",
+                bounds.start(),
+                bounds.end()
+            ))
+        })
+    }
+
     /// A parameter that nobody took is an error.
     pub fn finish(self) -> Result<(), Problem> {
         match self.given.keys().next() {
@@ -158,6 +177,11 @@ fn decode(cursor: &str) -> Result<String, Problem> {
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok());
     // PostgreSQL takes no NUL in a text.
-    id.filter(|id| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()))
-        .ok_or_else(|| Problem::bad_parameter("cursor must be a next_cursor of an earlier page"))
+    id.filter(|id| (1..=256).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()))
+        .ok_or_else(bad_cursor)
+}
+
+/// The cursor is of no page of this list.
+pub(super) fn bad_cursor() -> Problem {
+    Problem::bad_parameter("cursor must be a next_cursor of an earlier page")
 }

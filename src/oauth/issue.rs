@@ -16,6 +16,7 @@ use crate::journal::{Journal, Row};
 use crate::keys::KeyRing;
 use crate::store::issued_tokens::{self, IssuedToken};
 use crate::store::{Db, StoreError};
+use crate::usage::Usage;
 
 /// A successful answer (RFC 6749 §5.1).
 #[derive(Serialize, ToSchema)]
@@ -44,6 +45,8 @@ pub struct Press<'a> {
     pub ring: &'a KeyRing,
     /// Where tokens are recorded.
     pub tokens: &'a Journal<IssuedToken>,
+    /// Where it is counted what clients ask for.
+    pub usage: &'a Usage,
     /// The issuers' names.
     pub addresses: &'a Addresses,
     /// Seconds that a token lives unless its client says otherwise.
@@ -70,6 +73,8 @@ pub async fn issue(
     let token = key.signing().sign_access_token(&claims)?;
     let record = record(press.realm, &granted, &claims, key.kid(), source_ip);
     press.tokens.append(record).await?;
+    let client = &granted.who.entry.client.id;
+    press.usage.asked(client, &granted.scopes, press.now);
     Ok(TokenAnswer {
         access_token: token,
         token_type: "Bearer",

@@ -6,6 +6,7 @@
 //! A state changes in one conditional UPDATE, never by reading and then writing:
 //! two writers that read first would both believe that they won.
 
+pub mod agreements;
 pub mod audit_events;
 pub mod changes;
 pub mod clients;
@@ -14,14 +15,20 @@ pub mod credentials;
 pub mod db;
 pub mod error;
 pub mod events;
+pub mod expiry_warnings;
 pub mod grants;
 pub mod instance;
 pub mod issued_tokens;
+pub mod launch_reviews;
 mod migrate;
+pub mod offboarding;
 pub mod partners;
+pub mod privacy_notices;
+pub mod recommendations;
 pub mod resource_servers;
 pub mod revocations;
 pub mod schema;
+pub mod scope_usage;
 pub mod secret_deliveries;
 pub mod signing_keys;
 pub mod tail;

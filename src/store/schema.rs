@@ -335,4 +335,9 @@ diesel::table! {
 
 diesel::joinable!(credentials -> clients (client_id));
 diesel::joinable!(secret_deliveries -> credentials (credential_id));
-diesel::allow_tables_to_appear_in_same_query!(clients, credentials, secret_deliveries);
+diesel::allow_tables_to_appear_in_same_query!(clients, secret_deliveries);
+diesel::allow_tables_to_appear_in_same_query!(credentials, secret_deliveries);
+diesel::allow_tables_to_appear_in_same_query!(clients, scope_usage);
+diesel::allow_tables_to_appear_in_same_query!(clients, credentials, expiry_warnings);
+diesel::allow_tables_to_appear_in_same_query!(expiry_warnings, scope_grants);
+diesel::allow_tables_to_appear_in_same_query!(launch_reviews, launch_checks);

@@ -1,6 +1,9 @@
 //! What runs beside the server: loops, each of which can miss a turn without harm.
 
+mod agreements;
 mod deliveries;
+mod grants;
+mod warn;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +12,8 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::config::Role;
-use crate::store::{StoreError, changes, issued_tokens, revocations};
+use crate::domain::day::Day;
+use crate::store::{StoreError, changes, expiry_warnings, issued_tokens, revocations, scope_usage};
 
 /// How often keys that other processes made are looked for.
 const KEY_ROUND: Duration = Duration::from_secs(5);
@@ -22,6 +26,11 @@ const TOKEN_RECORDS: Duration = Duration::from_secs(24 * 3600 + 900);
 
 /// How long changes are kept: a node that was away for longer looks at everything again.
 const CHANGES: Duration = Duration::from_secs(3600);
+
+/// How many days scope usage is kept: longer than anybody can ask about.
+const USAGE_DAYS: u32 = 400;
+/// How long it is kept which warnings were given: longer than the first is given before the end.
+const WARNINGS: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// The loops of a process; they end when this is dropped.
 #[derive(Debug)]
@@ -42,6 +51,9 @@ pub fn start(app: &Arc<App>) -> Loops {
     if app.settings.has_role(Role::Worker) {
         loops.push(tokio::spawn(sweep(Arc::clone(app))));
         loops.push(tokio::spawn(deliveries::settle(Arc::clone(app))));
+        loops.push(tokio::spawn(warn::run(Arc::clone(app))));
+        loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));
+        loops.push(tokio::spawn(grants::expire(Arc::clone(app))));
     }
     Loops(loops)
 }
@@ -67,7 +79,12 @@ async fn sweep(app: Arc<App>) {
     loop {
         let now = app.clock.now();
         let (tokens, news) = (now.minus(TOKEN_RECORDS), now.minus(CHANGES));
+        let (days, warned) = (Day::of(now).minus(USAGE_DAYS), now.minus(WARNINGS));
         let swept = app.store.write(move |db| {
+            let rest = scope_usage::purge(db, days)? + expiry_warnings::purge(db, warned)?;
+            if rest > 0 {
+                log::info!("forgot {rest} rows of old usage and of warnings given");
+            }
             Ok::<_, StoreError>((issued_tokens::purge(db, tokens)?, changes::purge(db, news)?))
         });
         match swept.await {

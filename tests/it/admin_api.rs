@@ -12,7 +12,7 @@ use crate::support::world::{
 };
 
 /// Every verb of the admin API with the scope that it demands.
-const ROUTES: [(&str, &str, &str); 22] = [
+const ROUTES: [(&str, &str, &str); 25] = [
     ("GET", "/operators", "operators:write"),
     ("POST", "/operators", "operators:write"),
     ("GET", "/operators/{cl_adm}", "operators:write"),
@@ -29,6 +29,9 @@ const ROUTES: [(&str, &str, &str); 22] = [
     ("POST", "/partners/{ptn}/clients", "clients:write"),
     ("GET", "/clients", "clients:read"),
     ("GET", "/clients/{cl_sbx}", "clients:read"),
+    ("GET", "/clients/{cl_sbx}/scope-usage", "clients:read"),
+    ("GET", "/recommendations", "clients:read"),
+    ("POST", "/recommendations/{rec}/apply", "grants:decide"),
     ("GET", "/clients/{cl_sbx}/credentials", "clients:read"),
     ("POST", "/clients/{cl_sbx}/credentials", "credentials:issue"),
     ("POST", "/credentials/{crd}/revoke", "credentials:revoke"),
@@ -656,6 +659,7 @@ async fn a_denied_grant_gives_nothing() {
         409 illegal_transition: the grant is denied; from there: nothing
           state "denied", allowed []
         "#);
+        operator.ready_for_live(&second, &partner).await;
         let body = json!({ "realm": "live", "name": "backend", "scopes": ["orders:read"] });
         let answer = operator
             .post(&format!("/partners/{partner}/clients"), body)
@@ -747,6 +751,8 @@ async fn a_client_holds_only_what_its_partner_was_granted() {
         let partner = operator.partner().await;
         operator.sandbox_grant(&partner, "orders:read", None).await;
         operator.sandbox_grant(&partner, "usage:read", None).await;
+        let second = world.second_operator().await;
+        operator.ready_for_live(&second, &partner).await;
         let ask = async |body: Value| {
             operator
                 .post(&format!("/partners/{partner}/clients"), body)

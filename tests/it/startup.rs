@@ -180,6 +180,7 @@ fn the_effective_settings_are_printed_with_the_password_masked() {
     sandbox_auto_approve = true
     sandbox_secret_days = 365
     live_secret_days = 90
+    unused_days = 90
     "#);
 
     // What was printed is itself a settings file.

@@ -5,14 +5,20 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::Algorithm;
+use crate::domain::agreement::{AgreementKind, AgreementState};
+use crate::domain::allowlist::{Allowlist, MAX_NETWORKS};
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
+use crate::domain::day::Day;
 use crate::domain::delivery::{Channel, DeliveryState};
 use crate::domain::grant::GrantState;
+use crate::domain::id::{AgreementId, LaunchReviewId, PrivacyNoticeId};
 use crate::domain::id::{ClientId, CredentialId, GrantId, PartnerId, RequestId, ResourceServerId};
 use crate::domain::instant::Instant;
+use crate::domain::launch::{CheckName, CheckState, Decision, Finding, Requirement, ReviewState};
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
+use crate::domain::recommendation::{About, RecommendationKind, Remedy};
 use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
 
@@ -37,6 +43,14 @@ macro_rules! words {
 words!(
     Realm: "An issuer with its own keys, clients and tokens.",
     PartnerState: "applied → approved ⇄ suspended → offboarded; applied → rejected.",
+    AgreementKind: "What was agreed.",
+    AgreementState: "draft → in_force → expired or terminated.",
+    ReviewState: "draft → submitted → approved or rejected.",
+    CheckName: "What is checked.",
+    CheckState: "pending → passed, failed or waived.",
+    Finding: "What an operator finds of a check.",
+    Decision: "How a review ends.",
+    Requirement: "What a partner must have before it gets clients in live.",
     ClientKind: "Who stands behind a client.",
     ClientState: "active ⇄ suspended; either → revoked.",
     CredentialKind: "What a client shows to authenticate.",
@@ -45,6 +59,8 @@ words!(
     GrantState: "requested → approved or denied; approved → revoked or expired.",
     Channel: "How a secret reaches who it is for: in the answer, by a link that opens once, or encrypted to a key.",
     DeliveryState: "pending → opened, expired (the credential is revoked) or cancelled (it was revoked before).",
+    RecommendationKind: "What a recommendation is about.",
+    Remedy: "What is done when a recommendation is applied.",
     RevocationKind: "What a revocation is about.",
 );
 
@@ -62,6 +78,9 @@ macro_rules! ids {
 
 ids!(
     PartnerId: "A partner.",
+    AgreementId: "An agreement.",
+    PrivacyNoticeId: "A privacy notice.",
+    LaunchReviewId: "A launch review.",
     CredentialId: "A credential.",
     GrantId: "A scope grant.",
     ResourceServerId: "A resource server.",
@@ -88,6 +107,38 @@ impl PartialSchema for Instant {
     }
 }
 impl ToSchema for Instant {}
+
+impl PartialSchema for Day {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Date)))
+            .description(Some("A day in UTC."))
+            .examples(["2030-01-31"])
+            .into()
+    }
+}
+impl ToSchema for Day {}
+
+impl PartialSchema for About {
+    fn schema() -> RefOr<Schema> {
+        let kinds: Vec<_> = RecommendationKind::ALL
+            .iter()
+            .map(|kind| kind.as_str())
+            .collect();
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("A recommendation: the id says what it is about."))
+            .pattern(Some(format!("^rec_({})_[0-9A-Za-z_-]+$", kinds.join("|"))))
+            .examples([format!("rec_unused_credential_crd_{ULID}")])
+            .into()
+    }
+}
+impl ToSchema for About {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "RecommendationId".into()
+    }
+}
 
 impl PartialSchema for Scope {
     fn schema() -> RefOr<Schema> {
@@ -117,6 +168,24 @@ impl ToSchema for ScopeSet {
         schemas.push((Scope::name().into(), Scope::schema()));
     }
 }
+
+impl PartialSchema for Allowlist {
+    fn schema() -> RefOr<Schema> {
+        let network = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(
+                "An address or a network, IPv4 or IPv6; answers are networks.",
+            ))
+            .examples(["203.0.113.0/24"]);
+        ArrayBuilder::new()
+            .items(network)
+            .min_items(Some(1))
+            .max_items(Some(MAX_NETWORKS))
+            .description(Some("Networks, sorted."))
+            .into()
+    }
+}
+impl ToSchema for Allowlist {}
 
 /// [`Realm`], where it is one of partners.
 #[derive(Debug)]

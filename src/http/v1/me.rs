@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::domain::credential::CredentialState;
+use crate::domain::day::Day;
 use crate::domain::id::{ClientId, CredentialId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
@@ -14,7 +15,10 @@ use crate::domain::scope::Scope;
 use crate::http::extract::{AnyScope, Granted};
 use crate::http::openapi::domain::Environment;
 use crate::http::problem::Problem;
-use crate::store::{StoreError, clients, credentials, grants, partners};
+use crate::store::{StoreError, clients, credentials, grants, partners, scope_usage};
+
+/// How many days back, today included, it is told what was used.
+const USED_DAYS: u32 = 30;
 
 /// What a partner sees of itself.
 #[derive(Serialize, ToSchema)]
@@ -59,6 +63,8 @@ struct CredentialPart {
 struct ScopesPart {
     /// What the partner's approved grants allow this client at the partner API.
     granted: Vec<Scope>,
+    /// What the client has used in the last 30 days, whatever its tokens carried.
+    used: Vec<Scope>,
     /// What this very token carries.
     token: Vec<String>,
 }
@@ -80,6 +86,7 @@ pub async fn show(
     app: web::Data<App>,
 ) -> Result<web::Json<MeView>, Problem> {
     let now = app.clock.now();
+    let used_from = Day::of(now).minus(USED_DAYS - 1);
     let (tenant, client_id, credential_id) = (
         who.tenant.clone(),
         who.client_id.clone(),
@@ -92,10 +99,11 @@ pub async fn show(
             let credential = credentials::of_tenant(db, &tenant, &credential_id)?;
             let partner = partners::find(db, tenant.partner_id())?;
             let grants = grants::in_force(db, tenant.partner_id(), tenant.realm(), now)?;
-            Ok::<_, StoreError>((partner, client, credential, grants))
+            let used = scope_usage::used_by_tenant(db, &tenant, &client_id, used_from)?;
+            Ok::<_, StoreError>((partner, client, credential, (grants, used)))
         })
         .await?;
-    let (Some(partner), Some(client), Some(credential), grants) = found else {
+    let (Some(partner), Some(client), Some(credential), (grants, used)) = found else {
         // A good token of records that are gone: only a restored backup does this.
         return Err(Problem::refused(
             &Rejection::InvalidToken(TokenFault::InvalidClaim("credential_id")),
@@ -132,6 +140,7 @@ pub async fn show(
         },
         scopes: ScopesPart {
             granted,
+            used,
             token: who.caller.scopes().map(str::to_owned).collect(),
         },
         token: TokenPart {

@@ -1,6 +1,7 @@
 //! What the stories stand on.
 
 pub mod browser;
+pub mod governance;
 pub mod proxy;
 pub mod recipient;
 pub mod world;

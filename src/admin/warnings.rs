@@ -1,0 +1,137 @@
+//! Warnings before an end: each once, whoever looks, and the nearest alone.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Act;
+use crate::domain::event::{EventKind, WARNING_DAYS};
+use crate::domain::id::{CredentialId, GrantId};
+use crate::domain::instant::Instant;
+use crate::store::changes::Change;
+use crate::store::expiry_warnings::{self as rows, Due, Ending, Window};
+use crate::store::grants::Grant;
+use crate::store::{Db, StoreError};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Something whose warning is due.
+#[derive(Clone, Debug)]
+pub enum Warning {
+    Credential(CredentialId),
+    Grant(GrantId),
+}
+
+/// The windows before an end, each with the warning that is due in it: up to 30 days before,
+/// up to 7, up to 1. So what was missed is not made up for when the next is due already.
+pub fn windows(now: Instant) -> impl Iterator<Item = Window> {
+    let from = move |days: i32| now.plus(DAY * u32::try_from(days).unwrap_or(0));
+    let nearer = WARNING_DAYS.into_iter().skip(1).chain([0]);
+    WARNING_DAYS
+        .into_iter()
+        .zip(nearer)
+        .map(move |(days, nearer)| Window {
+            after: from(nearer),
+            by: from(days),
+            days,
+        })
+}
+
+/// Some of those whose warning is due in a window, soonest first.
+pub fn due(db: &mut Db, window: Window, limit: i64) -> Result<Vec<Warning>, StoreError> {
+    let credentials = rows::credentials_due(db, Due::Next(limit), window)?;
+    let grants = rows::grants_due(db, Due::Next(limit), window)?;
+    let credentials = credentials.into_iter().map(|c| Warning::Credential(c.id));
+    let grants = grants.into_iter().map(|g| Warning::Grant(g.id));
+    Ok(credentials.chain(grants).collect())
+}
+
+/// Gives a warning, unless it was given, or what it is about is no longer so. `false`: not given.
+pub fn give(
+    db: &mut Change<'_>,
+    act: &Act,
+    window: Window,
+    warning: &Warning,
+) -> Result<bool, StoreError> {
+    match warning {
+        Warning::Credential(id) => {
+            let due = Due::This(id.as_str());
+            match rows::credentials_due(db, due, window)?.first() {
+                Some(ending) => of_credential(db, act, window, ending)?,
+                None => return Ok(false),
+            }
+        }
+        Warning::Grant(id) => {
+            let due = Due::This(id.as_str());
+            match rows::grants_due(db, due, window)?.first() {
+                Some(grant) => of_grant(db, act, window, grant)?,
+                None => return Ok(false),
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn of_credential(
+    db: &mut Change<'_>,
+    act: &Act,
+    window: Window,
+    ending: &Ending,
+) -> Result<(), StoreError> {
+    rows::insert(db, ending.id.as_str(), window.days, act.now)?;
+    let days_left = act.now.days_until(ending.expires_at);
+    let Some(partner) = &ending.partner_id else {
+        // Nobody subscribes to events of operators and of resource servers: the log must do.
+        log::warn!(
+            "the credential {} of {} expires in {days_left} days, at {}",
+            ending.id,
+            ending.client_id,
+            ending.expires_at
+        );
+        return Ok(());
+    };
+    let about = json!({
+        "credential_id": ending.id,
+        "client_id": ending.client_id,
+        "expires_at": ending.expires_at,
+        "days_left": days_left,
+    });
+    act.tell(
+        db,
+        partner,
+        ending.realm,
+        EventKind::CredentialExpiring,
+        &about,
+    )
+}
+
+fn of_grant(
+    db: &mut Change<'_>,
+    act: &Act,
+    window: Window,
+    grant: &Grant,
+) -> Result<(), StoreError> {
+    rows::insert(db, grant.id.as_str(), window.days, act.now)?;
+    let about = json!({
+        "grant_id": grant.id,
+        "scope": grant.scope,
+        "expires_at": grant.expires_at,
+        "days_left": act.now.days_until(grant.expires_at),
+    });
+    let kind = EventKind::ScopeGrantExpiring;
+    act.tell(db, &grant.partner_id, grant.realm, kind, &about)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_windows_follow_each_other_to_the_end() {
+        let now = Instant::from_epoch_seconds(1_800_000_000);
+        let told: Vec<_> = windows(now)
+            .map(|w| (w.days, now.days_until(w.after), now.days_until(w.by)))
+            .collect();
+        assert_eq!(told, [(30, 7, 30), (7, 1, 7), (1, 0, 1)]);
+    }
+}

@@ -1,0 +1,97 @@
+//! The one writer: takes what was counted, a second's worth at a time.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::Counts;
+use crate::store::{Store, StoreError, scope_usage};
+
+/// How often counts are written down.
+const ROUND: Duration = Duration::from_secs(1);
+/// The most rows in one transaction: others wait for their turn at the database meanwhile.
+const BATCH: usize = 500;
+
+/// A thread that writes counts down until it is told to end.
+pub(super) struct Writer(Mutex<Option<Running>>);
+
+struct Running {
+    /// Dropped, it tells the thread to end.
+    _stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    pub(super) fn start(store: Store, counts: Arc<Counts>) -> std::io::Result<Self> {
+        let (stop, stopped) = channel();
+        let thread = std::thread::Builder::new()
+            .name("usage".to_owned())
+            .spawn(move || run(&store, &counts, &stopped))?;
+        let running = Running {
+            _stop: stop,
+            thread,
+        };
+        Ok(Self(Mutex::new(Some(running))))
+    }
+
+    /// Waits until what is left is written. Blocks.
+    pub(super) fn close(&self) {
+        let running = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Running { _stop, thread }) = running {
+            drop(_stop);
+            if thread.join().is_err() {
+                log::error!("the writer of usage ended in a panic");
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn run(store: &Store, counts: &Counts, stopped: &Receiver<()>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return log::error!("usage has no runtime: {error}"),
+    };
+    let mut is_failing = false;
+    loop {
+        let is_over = stopped.recv_timeout(ROUND) != Err(RecvTimeoutError::Timeout);
+        let written = runtime.block_on(write_down(store, counts));
+        // Said once, not by the second.
+        match &written {
+            Err(error) if is_over => log::warn!("the last counts of usage are lost: {error}"),
+            Err(error) if !is_failing => {
+                log::warn!("usage cannot be written down, and is counted on: {error}");
+            }
+            Ok(()) if is_failing => log::info!("usage is written down again"),
+            _ => {}
+        }
+        is_failing = written.is_err();
+        if is_over {
+            return;
+        }
+    }
+}
+
+/// Writes all counts; what could not be written is taken back.
+async fn write_down(store: &Store, counts: &Counts) -> Result<(), StoreError> {
+    let mut rest = counts.scopes.take();
+    while !rest.is_empty() {
+        let batch = rest.get(..BATCH).unwrap_or(&rest);
+        let written = store.write_in_place(|db| scope_usage::add(db, batch)).await;
+        if let Err(error) = written {
+            counts.scopes.put_back(rest);
+            return Err(error);
+        }
+        rest.drain(..BATCH.min(rest.len()));
+    }
+    Ok(())
+}
