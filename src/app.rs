@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use onyx_verifier::{ConnectError, Verifier};
 
-use crate::admin::{Act, Policy};
+use crate::admin::{Act, Policy, leaks};
 use crate::audit::Actor;
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -40,6 +40,8 @@ pub struct App {
     pub directory: Directory,
     /// Where issued tokens are recorded.
     pub tokens: Journal<IssuedToken>,
+    /// Where reports of leaked secrets come in.
+    pub leaks: leaks::Intake,
     /// The issuers and audiences.
     pub addresses: Addresses,
     verifiers: BTreeMap<Realm, Verifier>,
@@ -104,6 +106,7 @@ impl App {
             ring,
             directory,
             tokens,
+            leaks: leaks::Intake::default(),
             addresses,
             verifiers,
         }))

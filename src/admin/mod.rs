@@ -12,9 +12,11 @@ pub mod error;
 pub mod four_eyes;
 pub mod grants;
 pub mod keys;
+pub mod leaks;
 pub mod operators;
 pub mod partners;
 pub mod resource_servers;
+pub mod reviews;
 
 pub use act::{Act, Policy};
 pub use error::AdminError;

@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod body;
 pub mod extract;
+pub mod leaks;
 pub mod list;
 pub mod oauth;
 pub mod ops;

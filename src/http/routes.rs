@@ -6,7 +6,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{Handler, HttpRequest, HttpResponse, Resource, Responder, web};
 
 use super::problem::Problem;
-use super::{admin, oauth, ops, v1};
+use super::{admin, leaks, oauth, ops, v1};
 use crate::app::App;
 use crate::config::Role;
 use crate::domain::realm::Realm;
@@ -36,6 +36,11 @@ pub fn table(config: &mut web::ServiceConfig, app: &web::Data<App>, face: Face) 
             .iter()
             .for_each(|realm| of_realm(config, app, *realm)),
         Face::Admin => of_realm(config, app, Realm::Admin),
+    }
+    // Of no realm: a secret is looked for in all of them.
+    let is_public = matches!(face, Face::Whole | Face::Public);
+    if is_public && app.settings.has_role(Role::Auth) {
+        config.service(at("/leaks").post(leaks::report).done());
     }
     config.default_service(web::to(not_found));
 }
@@ -99,7 +104,9 @@ fn partner_api(realm: Realm) -> actix_web::Scope {
 }
 
 fn admin_api() -> actix_web::Scope {
-    use admin::{clients, credentials, grants, keys, operators, partners, resource_servers};
+    use admin::{
+        clients, credentials, grants, keys, operators, partners, resource_servers, reviews,
+    };
     scope(Realm::Admin, "v1")
         .service(
             at("/operators")
@@ -159,6 +166,9 @@ fn admin_api() -> actix_web::Scope {
                 .get(resource_servers::show)
                 .done(),
         )
+        .service(at("/reviews").get(reviews::list).done())
+        .service(at("/reviews/{id}/close").post(reviews::close).done())
+        .service(at("/leak-reports").get(reviews::list_leak_reports).done())
         .service(at("/keys").get(keys::list).done())
         .service(at("/keys/rotate").post(keys::rotate).done())
 }

@@ -17,6 +17,7 @@ use crate::domain::id::{
 };
 use crate::domain::instant::Instant;
 use crate::domain::launch::{CheckName, CheckState, ReviewState};
+use crate::domain::leak::{LeakAction, LeakReportState};
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
 use crate::domain::review::{CaseState, ReviewKind};
@@ -73,6 +74,8 @@ text_column!(
     ReviewKind,
     CaseState,
     RevocationKind,
+    LeakReportState,
+    LeakAction,
 );
 
 impl<DB: Backend> ToSql<Text, DB> for SecretHash

@@ -335,3 +335,5 @@ diesel::table! {
 
 diesel::joinable!(credentials -> clients (client_id));
 diesel::allow_tables_to_appear_in_same_query!(clients, credentials);
+diesel::allow_tables_to_appear_in_same_query!(credentials, leak_candidates);
+diesel::allow_tables_to_appear_in_same_query!(leak_candidates, leak_reports);

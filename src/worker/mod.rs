@@ -1,5 +1,7 @@
 //! What runs beside the server: loops, each of which can miss a turn without harm.
 
+mod leaks;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +36,8 @@ pub fn start(app: &Arc<App>) -> Loops {
     let mut loops = vec![tokio::spawn(follow_keys(Arc::clone(app)))];
     if app.settings.has_role(Role::Worker) {
         loops.push(tokio::spawn(sweep(Arc::clone(app))));
+        loops.push(tokio::spawn(leaks::follow(Arc::clone(app))));
+        loops.push(tokio::spawn(leaks::sweep(Arc::clone(app))));
     }
     Loops(loops)
 }

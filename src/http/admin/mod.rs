@@ -7,6 +7,7 @@ pub mod keys;
 pub mod operators;
 pub mod partners;
 pub mod resource_servers;
+pub mod reviews;
 
 use crate::http::problem::Problem;
 
