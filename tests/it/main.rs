@@ -17,6 +17,8 @@ mod discovery;
 mod durability;
 mod isolation;
 mod key_files;
+mod leak_scan;
+mod leaks;
 mod nodes;
 mod other_languages;
 mod quickstart;

@@ -304,40 +304,40 @@ const FIELDS: [&str; 10] = [
 
 fn row(located: &Located, now: Instant) -> Value {
     let Finding { line, column, what } = &located.finding;
-    let mut row = json!({
-        "file": shown(&located.file),
-        "line": line,
-        "column": column,
-        "kind": null,
-        "realm": null,
-        "hint": null,
-        "client_id": null,
-        "credential_id": null,
-        "expires_at": null,
-        "expired": null,
-    });
-    let mut set = |name: &str, value: Value| row[name] = value;
-    match what {
-        What::Secret { secret, client_id } => {
-            set("kind", json!("client_secret"));
-            set("realm", json!(secret.realm()));
-            set("hint", json!(secret.hint()));
-            set("client_id", json!(client_id));
-        }
+    let (kind, realm, hint, client_id, credential_id, expires_at) = match what {
+        What::Secret { secret, client_id } => (
+            "client_secret",
+            secret.realm(),
+            Some(secret.hint()),
+            client_id.as_ref(),
+            None,
+            None,
+        ),
         What::Token {
             client_id,
             credential_id,
             expires_at,
-        } => {
-            set("kind", json!("access_token"));
-            set("realm", json!(client_id.realm()));
-            set("client_id", json!(client_id));
-            set("credential_id", json!(credential_id));
-            set("expires_at", json!(expires_at));
-            set("expired", json!(*expires_at <= now));
-        }
-    }
-    row
+        } => (
+            "access_token",
+            Some(client_id.realm()),
+            None,
+            Some(client_id),
+            credential_id.as_ref(),
+            Some(*expires_at),
+        ),
+    };
+    json!({
+        "file": shown(&located.file),
+        "line": line,
+        "column": column,
+        "kind": kind,
+        "realm": realm,
+        "hint": hint,
+        "client_id": client_id,
+        "credential_id": credential_id,
+        "expires_at": expires_at,
+        "expired": expires_at.map(|end| end <= now),
+    })
 }
 
 /// A path that cannot play tricks on a terminal, nor on who reads line by line.
