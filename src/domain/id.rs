@@ -70,6 +70,9 @@ macro_rules! id_type {
         text_id!($(#[$meta])* $name);
 
         impl $name {
+            /// What every id of this kind begins with.
+            pub const PREFIX: &'static str = $prefix;
+
             /// A new id, made now.
             pub fn generate(now: Instant) -> Self {
                 Self(format!(concat!($prefix, "{}"), ulid(now)))

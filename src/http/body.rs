@@ -85,6 +85,8 @@ impl From<BodyError> for Problem {
 /// faults together, those of members that nobody took included.
 pub struct Members {
     members: Map<String, Value>,
+    /// The names that were asked for.
+    known: Vec<String>,
     faults: Vec<FieldFault>,
 }
 
@@ -99,6 +101,7 @@ impl Members {
         if body.is_empty() {
             return Ok(Self {
                 members: Map::new(),
+                known: Vec::new(),
                 faults: Vec::new(),
             });
         }
@@ -113,6 +116,7 @@ impl Members {
         match serde_json::from_slice(body) {
             Ok(Value::Object(members)) => Ok(Self {
                 members,
+                known: Vec::new(),
                 faults: Vec::new(),
             }),
             Ok(_) => Err(Problem::new(
@@ -145,6 +149,7 @@ impl Members {
 
     /// Takes a member out; `null` counts as absent.
     fn take(&mut self, name: &str) -> Option<Value> {
+        self.known.push(name.to_owned());
         self.members.remove(name).filter(|value| !value.is_null())
     }
 
@@ -294,13 +299,15 @@ impl Members {
 
     /// All the taken values, or all the faults.
     pub fn finish<T: Taken>(mut self, taken: T) -> Result<T::Values, Problem> {
-        for name in std::mem::take(&mut self.members).keys() {
+        let unknown = std::mem::take(&mut self.members);
+        for name in unknown.keys() {
             let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
             self.fault(pointer, "unknown", "is not a member of this request");
         }
         match taken.values() {
             Some(values) if self.faults.is_empty() => Ok(values),
-            _ => Err(Problem::invalid(self.faults)),
+            _ if unknown.is_empty() => Err(Problem::invalid(self.faults)),
+            _ => Err(Problem::invalid(self.faults).with("members", self.known)),
         }
     }
 }

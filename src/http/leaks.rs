@@ -9,6 +9,7 @@ use std::str::FromStr;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
+use utoipa::ToSchema;
 
 use super::body::{self, BodyError, Members};
 use super::problem::Problem;
@@ -31,7 +32,24 @@ impl FromStr for Candidate {
     }
 }
 
-/// `POST /leaks`
+/// Texts that may be secrets.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"secrets": ["onyx_live_sk_2fQ8…"]}))]
+pub struct NewLeakReport {
+    #[schema(max_items = 1000)]
+    pub secrets: Vec<String>,
+}
+
+/// Reports leaked secrets; what is somebody's is revoked within a second.
+///
+/// Anybody may. The answer depends on the form of the report alone, and tells nothing of what
+/// its candidates match. At most 131,072 bytes.
+#[utoipa::path(
+    post, path = "/leaks", operation_id = "report_leaks", tag = "security",
+    request_body = NewLeakReport,
+    security(()),
+    responses((status = 202, description = "The report was taken in. The answer has no body."))
+)]
 pub async fn report(
     request: HttpRequest,
     payload: web::Payload,

@@ -7,21 +7,31 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use std::future::{Ready, ready};
+use utoipa::ToSchema;
 
 use super::problem::Problem;
 use crate::domain::page::{Page, PageRequest};
+
+/// Rows on a page, unless `limit` says otherwise.
+pub const DEFAULT_LIMIT: u8 = 20;
+
+/// The most rows that a page may have.
+pub const MAX_LIMIT: u8 = 100;
 
 /// The query of a list: the page, and filters that the handler takes out one by one.
 #[derive(Debug)]
 pub struct ListQuery {
     page: PageRequest,
     filters: BTreeMap<String, String>,
+    /// The parameters that this list takes.
+    known: Vec<String>,
 }
 
 /// A page as it is sent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ListView<T> {
     data: Vec<T>,
+    /// The `cursor` of the next page; `null` on the last.
     next_cursor: Option<String>,
 }
 
@@ -39,11 +49,11 @@ impl ListQuery {
             }
         }
         let limit = match parameters.remove("limit") {
-            None => 20,
+            None => DEFAULT_LIMIT.into(),
             Some(text) => text
                 .parse()
                 .ok()
-                .filter(|limit| (1..=100).contains(limit))
+                .filter(|limit| (1..=MAX_LIMIT.into()).contains(limit))
                 .ok_or_else(|| Problem::bad_parameter("limit must be a number from 1 to 100"))?,
         };
         let after = parameters
@@ -53,6 +63,7 @@ impl ListQuery {
         Ok(Self {
             page: PageRequest { limit, after },
             filters: parameters,
+            known: vec!["limit".to_owned(), "cursor".to_owned()],
         })
     }
 
@@ -61,6 +72,7 @@ impl ListQuery {
         &mut self,
         name: &str,
     ) -> Result<Option<T>, Problem> {
+        self.known.push(name.to_owned());
         let Some(text) = self.filters.remove(name) else {
             return Ok(None);
         };
@@ -74,7 +86,8 @@ impl ListQuery {
         match self.filters.keys().next() {
             Some(name) => Err(Problem::bad_parameter(format!(
                 "{name} is not a parameter of this list"
-            ))),
+            ))
+            .with("parameters", self.known)),
             None => Ok(self.page),
         }
     }

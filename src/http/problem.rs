@@ -8,8 +8,10 @@ use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTI
 use actix_web::{HttpResponse, ResponseError};
 use onyx_verifier::Rejection;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::admin::AdminError;
+use crate::domain::id::RequestId;
 use crate::logging;
 use crate::store::StoreError;
 
@@ -26,7 +28,7 @@ pub struct Problem {
 }
 
 /// One wrong member of a request body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldFault {
     /// Where (RFC 6901).
     pub pointer: String,
@@ -43,11 +45,46 @@ struct Wire<'a> {
     status: u16,
     detail: &'a str,
     code: &'a str,
-    request_id: Option<crate::domain::id::RequestId>,
+    request_id: Option<RequestId>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldFault],
     #[serde(flatten)]
     more: &'a serde_json::Map<String, serde_json::Value>,
+}
+
+// `Wire` as it is described, with the members that some kinds have.
+/// An error of the API (RFC 9457).
+#[derive(Debug, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemView {
+    /// `about:blank`: `code` is what to go by.
+    pub r#type: String,
+    /// The status in words.
+    pub title: String,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
+    pub status: u16,
+    /// What was wrong, and what to do.
+    pub detail: String,
+    /// The stable name of this kind of problem.
+    #[schema(example = "not_found")]
+    pub code: String,
+    pub request_id: RequestId,
+    /// `invalid_body`: every bad member of the body.
+    #[schema(nullable = false)]
+    pub errors: Option<Vec<FieldFault>>,
+    /// `invalid_body` with unknown members: the members that this request may have.
+    #[schema(nullable = false)]
+    pub members: Option<Vec<String>>,
+    /// `invalid_parameter` for an unknown one: the parameters that this list takes.
+    #[schema(nullable = false)]
+    pub parameters: Option<Vec<String>>,
+    /// `illegal_transition`: the record's state.
+    #[schema(nullable = false)]
+    pub state: Option<String>,
+    /// `illegal_transition`: the states that can follow.
+    #[schema(nullable = false)]
+    pub allowed: Option<Vec<String>>,
 }
 
 impl Problem {
@@ -112,7 +149,8 @@ impl Problem {
         self
     }
 
-    fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+    /// The same with a member of its own.
+    pub(super) fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
         self.more.insert(name.to_owned(), value.into());
         self
     }

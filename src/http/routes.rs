@@ -1,11 +1,10 @@
 //! The one route table.
 
-use actix_web::FromRequest;
-use actix_web::http::header::{ALLOW, HeaderValue};
-use actix_web::http::{Method, StatusCode};
-use actix_web::{Handler, HttpRequest, HttpResponse, Resource, Responder, web};
+use actix_web::{HttpResponse, web};
 
+use super::openapi::{self, Documents};
 use super::problem::Problem;
+use super::table::{Part, Table, at, scope};
 use super::{admin, leaks, oauth, ops, v1};
 use crate::app::App;
 use crate::config::Role;
@@ -25,59 +24,77 @@ pub enum Face {
 }
 
 /// Lays out the routes of a listener.
-pub fn table(config: &mut web::ServiceConfig, app: &web::Data<App>, face: Face) {
-    config.app_data(app.clone());
-    match face {
-        Face::Ops => operations(config),
-        Face::Whole => Realm::ALL
-            .iter()
-            .for_each(|realm| of_realm(config, app, *realm)),
-        Face::Public => [Realm::Sandbox, Realm::Live]
-            .iter()
-            .for_each(|realm| of_realm(config, app, *realm)),
-        Face::Admin => of_realm(config, app, Realm::Admin),
-    }
-    // Of no realm: a secret is looked for in all of them.
-    let is_public = matches!(face, Face::Whole | Face::Public);
-    if is_public && app.settings.has_role(Role::Auth) {
-        config.service(at("/leaks").post(leaks::report).done());
-    }
+pub fn lay(
+    config: &mut web::ServiceConfig,
+    app: &web::Data<App>,
+    documents: &web::Data<Documents>,
+    face: Face,
+) {
+    config.app_data(app.clone()).app_data(documents.clone());
+    table(&app.settings.roles, face).lay(config);
     config.default_service(web::to(not_found));
 }
 
-fn operations(config: &mut web::ServiceConfig) {
-    config
+/// What a process with these roles serves at a face.
+pub fn table(roles: &[Role], face: Face) -> Table {
+    let mut table = Table::default();
+    let realms: &[Realm] = match face {
+        Face::Ops => {
+            operations(&mut table);
+            return table;
+        }
+        Face::Whole => Realm::ALL,
+        Face::Public => &[Realm::Sandbox, Realm::Live],
+        Face::Admin => &[Realm::Admin],
+    };
+    for realm in realms {
+        of_realm(&mut table, roles, *realm);
+    }
+    // Of no realm: a secret is looked for in all of them.
+    if face != Face::Admin && roles.contains(&Role::Auth) {
+        table.service(at("/leaks").post(leaks::report).done());
+    }
+    if face != Face::Admin {
+        table.service(at("/openapi.json").get(openapi::partner).done());
+    }
+    if face != Face::Public {
+        table.service(at("/admin/openapi.json").get(openapi::admin).done());
+    }
+    table
+}
+
+fn operations(table: &mut Table) {
+    table
         .service(at("/healthz").get(ops::healthz).done())
         .service(at("/readyz").get(ops::readyz).done());
 }
 
-fn of_realm(config: &mut web::ServiceConfig, app: &web::Data<App>, realm: Realm) {
-    let settings = &app.settings;
-    if settings.has_role(Role::Auth) {
-        well_known(config, realm);
-        config.service(
+fn of_realm(table: &mut Table, roles: &[Role], realm: Realm) {
+    if roles.contains(&Role::Auth) {
+        well_known(table, realm);
+        table.service(
             scope(realm, "oauth2")
                 .service(at("/jwks").get(oauth::discovery::jwks).done())
                 .service(
-                    web::resource("/token")
-                        .route(web::post().to(oauth::token::exchange))
-                        .default_service(web::to(oauth::token::method_not_allowed)),
+                    at("/token")
+                        .post(oauth::token::exchange)
+                        .or_else(oauth::token::method_not_allowed),
                 ),
         );
     }
     match realm {
-        Realm::Admin if settings.has_role(Role::Admin) => config.service(admin_api()),
-        Realm::Sandbox | Realm::Live if settings.has_role(Role::Api) => {
-            config.service(partner_api(realm))
+        Realm::Admin if roles.contains(&Role::Admin) => table.service(admin_api()),
+        Realm::Sandbox | Realm::Live if roles.contains(&Role::Api) => {
+            table.service(partner_api(realm))
         }
-        _ => config,
+        _ => table,
     };
 }
 
 /// Metadata, at the RFC's path and at those where verifiers also look.
-fn well_known(config: &mut web::ServiceConfig, realm: Realm) {
+fn well_known(table: &mut Table, realm: Realm) {
     let place = |path: String| at(&path).data(web::ThinData(realm));
-    config
+    table
         .service(
             place(format!("/.well-known/oauth-authorization-server/{realm}"))
                 .get(oauth::discovery::server)
@@ -85,7 +102,7 @@ fn well_known(config: &mut web::ServiceConfig, realm: Realm) {
         )
         .service(
             place(format!("/{realm}/.well-known/oauth-authorization-server"))
-                .get(oauth::discovery::server)
+                .get(oauth::discovery::server_of_issuer)
                 .done(),
         )
         .service(
@@ -95,15 +112,15 @@ fn well_known(config: &mut web::ServiceConfig, realm: Realm) {
         );
     if realm.is_environment() {
         let path = format!("/.well-known/oauth-protected-resource/{realm}/v1");
-        config.service(place(path).get(oauth::discovery::partner_api).done());
+        table.service(place(path).get(oauth::discovery::partner_api).done());
     }
 }
 
-fn partner_api(realm: Realm) -> actix_web::Scope {
+fn partner_api(realm: Realm) -> Part {
     scope(realm, "v1").service(at("/me").get(v1::me::show).done())
 }
 
-fn admin_api() -> actix_web::Scope {
+fn admin_api() -> Part {
     use admin::{
         clients, credentials, grants, keys, operators, partners, resource_servers, reviews,
     };
@@ -173,103 +190,6 @@ fn admin_api() -> actix_web::Scope {
         .service(at("/keys/rotate").post(keys::rotate).done())
 }
 
-/// A part of a realm; what is in it knows the realm.
-fn scope(realm: Realm, part: &str) -> actix_web::Scope {
-    web::scope(&format!("/{realm}/{part}")).app_data(web::ThinData(realm))
-}
-
-/// A path and its methods; another method is answered 405 with what is allowed (RFC 9110 §15.5.6).
-struct Path {
-    resource: Resource,
-    allowed: Vec<Method>,
-}
-
-fn at(path: &str) -> Path {
-    Path {
-        resource: web::resource(path),
-        allowed: Vec::new(),
-    }
-}
-
-impl Path {
-    fn data(mut self, realm: web::ThinData<Realm>) -> Self {
-        self.resource = self.resource.app_data(realm);
-        self
-    }
-
-    fn get<H, A>(self, handler: H) -> Self
-    where
-        H: Handler<A>,
-        A: FromRequest + 'static,
-        H::Output: Responder + 'static,
-    {
-        // HEAD wherever GET is served (RFC 9110 §9.1); the server leaves the body out.
-        self.method(Method::GET, handler.clone())
-            .method(Method::HEAD, handler)
-    }
-
-    fn post<H, A>(self, handler: H) -> Self
-    where
-        H: Handler<A>,
-        A: FromRequest + 'static,
-        H::Output: Responder + 'static,
-    {
-        self.method(Method::POST, handler)
-    }
-
-    fn put<H, A>(self, handler: H) -> Self
-    where
-        H: Handler<A>,
-        A: FromRequest + 'static,
-        H::Output: Responder + 'static,
-    {
-        self.method(Method::PUT, handler)
-    }
-
-    fn patch<H, A>(self, handler: H) -> Self
-    where
-        H: Handler<A>,
-        A: FromRequest + 'static,
-        H::Output: Responder + 'static,
-    {
-        self.method(Method::PATCH, handler)
-    }
-
-    fn method<H, A>(mut self, method: Method, handler: H) -> Self
-    where
-        H: Handler<A>,
-        A: FromRequest + 'static,
-        H::Output: Responder + 'static,
-    {
-        self.resource = self.resource.route(web::method(method.clone()).to(handler));
-        self.allowed.push(method);
-        self
-    }
-
-    fn done(self) -> Resource {
-        let allowed = self
-            .allowed
-            .iter()
-            .map(Method::as_str)
-            .collect::<Vec<_>>()
-            .join(", ");
-        self.resource
-            .default_service(web::to(move |_: HttpRequest| {
-                let allowed = allowed.clone();
-                async move { method_not_allowed(&allowed) }
-            }))
-    }
-}
-
 async fn not_found() -> Result<HttpResponse, Problem> {
     Err(Problem::not_found())
-}
-
-fn method_not_allowed(allowed: &str) -> Result<HttpResponse, Problem> {
-    let detail = format!("this path takes {allowed}");
-    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
-    Err(match HeaderValue::from_str(allowed) {
-        Ok(value) => problem.with_header(ALLOW, value),
-        Err(_) => problem,
-    })
 }

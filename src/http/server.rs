@@ -11,6 +11,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::openapi::Documents;
 use super::routes::{self, Face};
 use super::trace;
 use crate::app::App;
@@ -98,12 +99,13 @@ pub fn start(app: &Arc<App>, listeners: Listeners) -> Result<Running, ListenErro
     } else {
         Face::Whole
     };
+    let documents = web::Data::new(Documents::of(&app.addresses));
     let mut servers = vec![
-        serve(app, public, tls, face)?,
-        serve(app, ops, None, Face::Ops)?,
+        serve(app, &documents, public, tls, face)?,
+        serve(app, &documents, ops, None, Face::Ops)?,
     ];
     if let Some(admin) = admin.filter(|_| shows_admin) {
-        servers.push(serve(app, admin, None, Face::Admin)?);
+        servers.push(serve(app, &documents, admin, None, Face::Admin)?);
     }
     let handles = servers.iter().map(Server::handle).collect();
     Ok(Running { servers, handles })
@@ -149,17 +151,19 @@ async fn stop_signal() {
 
 fn serve(
     app: &Arc<App>,
+    documents: &web::Data<Documents>,
     listener: TcpListener,
     tls: Option<ServerConfig>,
     face: Face,
 ) -> Result<Server, ListenError> {
     let data = web::Data::from(Arc::clone(app));
+    let documents = documents.clone();
     let name = format!("{face:?}").to_ascii_lowercase();
     let address = listener.local_addr()?;
     let server = HttpServer::new(move || {
-        let data = data.clone();
+        let (data, documents) = (data.clone(), documents.clone());
         ActixApp::new()
-            .configure(|config| routes::table(config, &data, face))
+            .configure(|config| routes::lay(config, &data, &documents, face))
             .wrap(from_fn(trace::request))
     })
     .disable_signals()

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use onyx_verifier::{Audience, Claims};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::grant::Granted;
 use super::refusal::Refusal;
@@ -17,7 +18,8 @@ use crate::store::issued_tokens::{self, IssuedToken};
 use crate::store::{Db, StoreError};
 
 /// A successful answer (RFC 6749 §5.1).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Token)]
 pub struct TokenAnswer {
     /// The token, an at+jwt (RFC 9068).
     pub access_token: String,

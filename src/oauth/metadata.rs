@@ -1,6 +1,7 @@
 //! What a client or verifier can find out by itself (RFC 8414, RFC 9728).
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::Algorithm;
 use crate::domain::audience::Addresses;
@@ -8,7 +9,7 @@ use crate::domain::realm::Realm;
 use crate::domain::scope::{ADMIN_SCOPES, PARTNER_SCOPES, RESOURCE_SERVER_SCOPES};
 
 /// Authorization server metadata (RFC 8414 §2). Says only what is served.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct ServerMetadata {
     issuer: String,
     token_endpoint: String,
@@ -25,7 +26,7 @@ pub struct ServerMetadata {
 }
 
 /// What parsers that look only at openid-configuration insist on (OpenID Connect Discovery 1.0 §3).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct OpenIdMembers {
     subject_types_supported: [&'static str; 1],
     id_token_signing_alg_values_supported: Vec<&'static str>,
@@ -63,7 +64,7 @@ pub fn openid(addresses: &Addresses, realm: Realm, algorithms: &[Algorithm]) -> 
 }
 
 /// Protected resource metadata (RFC 9728 §2).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct ResourceMetadata {
     resource: String,
     authorization_servers: [String; 1],

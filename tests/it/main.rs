@@ -13,6 +13,7 @@ mod support;
 mod admin_api;
 mod audiences;
 mod command_line;
+mod described;
 mod discovery;
 mod durability;
 mod isolation;

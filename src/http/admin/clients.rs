@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::id;
 use crate::admin::AdminError;
@@ -16,10 +17,11 @@ use crate::domain::scope::{Scope, ScopeSet};
 use crate::http::body::Members;
 use crate::http::extract::{ClientsRead, ClientsWrite, Operator};
 use crate::http::list::{ListQuery, ListView};
+use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::store::clients::{Client, Filter, page};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ClientView {
     id: ClientId,
     state: ClientState,
@@ -58,7 +60,38 @@ impl From<Client> for ClientView {
     }
 }
 
-/// `GET /admin/v1/clients`
+/// A client of a partner to be made.
+#[derive(Debug, ToSchema)]
+#[schema(as = NewClient, example = json!({
+    "realm": "sandbox", "name": "backend", "scopes": ["orders:read"], "token_ttl": 300
+}))]
+pub struct NewClientBody {
+    /// An environment.
+    pub realm: Realm,
+    #[schema(min_length = 1, max_length = 200)]
+    pub name: String,
+    #[schema(min_items = 1, max_items = 100)]
+    pub scopes: Vec<Scope>,
+    /// What a token request without `scope` gets; all scopes unless said otherwise.
+    #[schema(max_items = 100)]
+    pub default_scopes: Option<Vec<Scope>>,
+    /// Seconds that its tokens live.
+    #[schema(minimum = 60, maximum = 900)]
+    pub token_ttl: Option<i32>,
+    /// From then on it gets no tokens.
+    pub expires_at: Option<Instant>,
+}
+
+/// Lists clients.
+#[utoipa::path(
+    get, path = "/admin/v1/clients", operation_id = "list_clients", tag = "clients",
+    params(
+        ("partner_id" = Option<PartnerId>, Query, description = "Only clients of this partner."),
+        ("kind" = Option<ClientKind>, Query, description = "Only clients of this kind."),
+        ("realm" = Option<Realm>, Query, description = "Only clients of this realm."),
+    ),
+    responses((status = 200, description = "A page of clients", body = ListView<ClientView>))
+)]
 pub async fn list(
     _: Operator<ClientsRead>,
     mut query: ListQuery,
@@ -74,7 +107,15 @@ pub async fn list(
     Ok(ListView::of(found, ClientView::from))
 }
 
-/// `GET /admin/v1/partners/{id}/clients`
+/// Lists the clients of a partner.
+#[utoipa::path(
+    get, path = "/admin/v1/partners/{id}/clients", operation_id = "list_partner_clients", tag = "clients",
+    params(
+        ("id" = PartnerId, Path, description = "The partner"),
+        ("realm" = Option<Realm>, Query, description = "Only clients of this realm."),
+    ),
+    responses((status = 200, description = "A page of clients", body = ListView<ClientView>))
+)]
 pub async fn list_of_partner(
     _: Operator<ClientsRead>,
     path: web::Path<String>,
@@ -99,7 +140,12 @@ pub async fn list_of_partner(
     Ok(ListView::of(found, ClientView::from))
 }
 
-/// `GET /admin/v1/clients/{id}`
+/// Shows a client.
+#[utoipa::path(
+    get, path = "/admin/v1/clients/{id}", operation_id = "show_client", tag = "clients",
+    params(("id" = ClientId, Path, description = "The client")),
+    responses((status = 200, description = "The client", body = ClientView))
+)]
 pub async fn show(
     _: Operator<ClientsRead>,
     path: web::Path<String>,
@@ -110,7 +156,15 @@ pub async fn show(
     Ok(web::Json(client.into()))
 }
 
-/// `POST /admin/v1/partners/{id}/clients`
+/// Makes a client of a partner.
+///
+/// Its scopes must be granted to the partner in that environment now.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/clients", operation_id = "create_client", tag = "clients",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = NewClientBody,
+    responses((status = 201, description = "The client", body = ClientView), Conflict)
+)]
 pub async fn create(
     who: Operator<ClientsWrite>,
     path: web::Path<String>,

@@ -3,6 +3,7 @@
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::id;
 use crate::admin::AdminError;
@@ -16,10 +17,11 @@ use crate::domain::words;
 use crate::http::body::Members;
 use crate::http::extract::{AnyScope, ClientsRead, CredentialsRevoke, Operator};
 use crate::http::list::{ListQuery, ListView};
+use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::store::credentials::{Credential, page};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct CredentialView {
     id: CredentialId,
     state: CredentialState,
@@ -65,14 +67,40 @@ words!(
 );
 
 /// The one answer that shows a secret.
-#[derive(Serialize)]
-struct IssuedView<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = IssuedCredential)]
+pub struct IssuedView<'a> {
     #[serde(flatten)]
     credential: CredentialView,
+    /// The secret in the clear, this once.
     secret: &'a str,
 }
 
-/// `GET /admin/v1/clients/{id}/credentials`
+/// A credential to be issued.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"kind": "secret", "expires_at": "2030-01-31T12:00:00Z"}))]
+pub struct NewCredential {
+    pub kind: CredentialKind,
+    pub expires_at: Option<Instant>,
+    /// `response` unless said otherwise.
+    pub deliver: Option<Delivery>,
+}
+
+/// Why a credential is revoked.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"reason": "compromised", "note": "found in a public repository"}))]
+pub struct Revocation {
+    pub reason: RevocationReason,
+    #[schema(min_length = 1, max_length = 1000)]
+    pub note: Option<String>,
+}
+
+/// Lists the credentials of a client.
+#[utoipa::path(
+    get, path = "/admin/v1/clients/{id}/credentials", operation_id = "list_credentials", tag = "credentials",
+    params(("id" = ClientId, Path, description = "The client")),
+    responses((status = 200, description = "A page of credentials", body = ListView<CredentialView>))
+)]
 pub async fn list(
     _: Operator<ClientsRead>,
     path: web::Path<String>,
@@ -94,7 +122,16 @@ pub async fn list(
     }))
 }
 
-/// `POST /admin/v1/clients/{id}/credentials`
+/// Issues a credential; this answer alone shows its secret.
+///
+/// For an operator's client the scope is `operators:write`.
+#[utoipa::path(
+    post, path = "/admin/v1/clients/{id}/credentials", operation_id = "issue_credential", tag = "credentials",
+    params(("id" = ClientId, Path, description = "The client")),
+    request_body = NewCredential,
+    security(("operator" = ["credentials:issue"]), ("operator" = ["operators:write"])),
+    responses((status = 201, description = "The credential, with its secret", body = IssuedView), Conflict)
+)]
 pub async fn issue(
     who: Operator<AnyScope>,
     path: web::Path<String>,
@@ -134,7 +171,13 @@ pub async fn issue(
         .json(view))
 }
 
-/// `POST /admin/v1/credentials/{id}/revoke`
+/// Revokes a credential: from this answer on it gets no token.
+#[utoipa::path(
+    post, path = "/admin/v1/credentials/{id}/revoke", operation_id = "revoke_credential", tag = "credentials",
+    params(("id" = CredentialId, Path, description = "The credential")),
+    request_body = Revocation,
+    responses((status = 200, description = "The credential", body = CredentialView), Conflict)
+)]
 pub async fn revoke(
     who: Operator<CredentialsRevoke>,
     path: web::Path<String>,

@@ -2,8 +2,9 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::id;
+use super::{Nothing, id};
 use crate::admin::AdminError;
 use crate::admin::grants::{self, NewGrant};
 use crate::app::App;
@@ -16,11 +17,12 @@ use crate::domain::scope::Scope;
 use crate::http::body::Members;
 use crate::http::extract::{GovernanceWrite, GrantsDecide, Operator};
 use crate::http::list::{ListQuery, ListView};
+use crate::http::openapi::refusals::{Conflict, FourEyes};
 use crate::http::problem::Problem;
 use crate::store::Db;
 use crate::store::grants::{Grant, page};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct GrantView {
     id: GrantId,
     state: GrantState,
@@ -62,7 +64,38 @@ impl GrantView {
     }
 }
 
-/// `GET /admin/v1/partners/{id}/scope-grants`
+/// A grant that is asked for.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({
+    "realm": "sandbox", "scope": "orders:read", "purpose": "show customers their orders",
+    "data_classes": ["orders"], "retention_days": 30, "expires_at": "2030-01-31T12:00:00Z"
+}))]
+pub struct NewScopeGrant {
+    /// An environment.
+    pub realm: Realm,
+    pub scope: Scope,
+    /// The audience's identifier; the partner API unless said otherwise.
+    #[schema(format = "uri", min_length = 1, max_length = 2048)]
+    pub resource: Option<String>,
+    /// What the partner needs it for.
+    #[schema(min_length = 1, max_length = 1000)]
+    pub purpose: String,
+    #[schema(min_length = 1, max_length = 200)]
+    pub lawful_basis: Option<String>,
+    #[schema(max_items = 50)]
+    pub data_classes: Vec<String>,
+    /// Days that the partner keeps the data.
+    #[schema(minimum = 0, maximum = 36500)]
+    pub retention_days: i32,
+    pub expires_at: Instant,
+}
+
+/// Lists the scope grants of a partner.
+#[utoipa::path(
+    get, path = "/admin/v1/partners/{id}/scope-grants", operation_id = "list_scope_grants", tag = "scope-grants",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    responses((status = 200, description = "A page of grants", body = ListView<GrantView>))
+)]
 pub async fn list(
     _: Operator<GovernanceWrite>,
     path: web::Path<String>,
@@ -90,7 +123,15 @@ pub async fn list(
     Ok(ListView::of(found, |row| GrantView::of(&app, row)))
 }
 
-/// `POST /admin/v1/partners/{id}/scope-grants`
+/// Asks for a scope on behalf of a partner.
+///
+/// In the sandbox it may be approved at once, by policy.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/scope-grants", operation_id = "request_scope_grant", tag = "scope-grants",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = NewScopeGrant,
+    responses((status = 201, description = "The grant", body = GrantView), Conflict)
+)]
 pub async fn request(
     who: Operator<GovernanceWrite>,
     path: web::Path<String>,
@@ -132,7 +173,13 @@ pub async fn request(
     Ok(HttpResponse::Created().json(GrantView::of(&app, grant)))
 }
 
-/// `POST /admin/v1/scope-grants/{id}/approve`
+/// Approves a grant that another operator asked for.
+#[utoipa::path(
+    post, path = "/admin/v1/scope-grants/{id}/approve", operation_id = "approve_scope_grant", tag = "scope-grants",
+    params(("id" = GrantId, Path, description = "The grant")),
+    request_body = Nothing,
+    responses((status = 200, description = "The grant", body = GrantView), FourEyes, Conflict)
+)]
 pub async fn approve(
     who: Operator<GrantsDecide>,
     path: web::Path<String>,
@@ -143,7 +190,13 @@ pub async fn approve(
     decide(who, path, request, payload, app, GrantStep::Approve).await
 }
 
-/// `POST /admin/v1/scope-grants/{id}/deny`
+/// Denies a grant that another operator asked for.
+#[utoipa::path(
+    post, path = "/admin/v1/scope-grants/{id}/deny", operation_id = "deny_scope_grant", tag = "scope-grants",
+    params(("id" = GrantId, Path, description = "The grant")),
+    request_body = Nothing,
+    responses((status = 200, description = "The grant", body = GrantView), FourEyes, Conflict)
+)]
 pub async fn deny(
     who: Operator<GrantsDecide>,
     path: web::Path<String>,

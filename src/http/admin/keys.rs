@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::admin::AdminError;
 use crate::admin::keys;
@@ -13,14 +14,16 @@ use crate::domain::realm::Realm;
 use crate::http::body::Members;
 use crate::http::extract::{KeysManage, Operator};
 use crate::http::list::ListView;
+use crate::http::openapi::domain::SigningAlgorithm;
 use crate::http::problem::Problem;
 use crate::keys::provision;
 use crate::store::signing_keys::{self, StoredKey};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct KeyView {
     kid: String,
     realm: Realm,
+    #[schema(value_type = SigningAlgorithm)]
     alg: Algorithm,
     origin: String,
     published_at: Instant,
@@ -44,7 +47,21 @@ impl From<StoredKey> for KeyView {
     }
 }
 
-/// `GET /admin/v1/keys`: every key that is published now; few enough for one page.
+/// Which key gets a successor.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"realm": "live", "alg": "ES256"}))]
+pub struct NewKey {
+    pub realm: Realm,
+    /// The realm's own unless said otherwise.
+    #[schema(value_type = Option<SigningAlgorithm>)]
+    pub alg: Option<Algorithm>,
+}
+
+/// Lists every signing key that is published now, on one page.
+#[utoipa::path(
+    get, path = "/admin/v1/keys", operation_id = "list_keys", tag = "keys",
+    responses((status = 200, description = "The keys", body = ListView<KeyView>))
+)]
 pub async fn list(
     _: Operator<KeysManage>,
     app: web::Data<App>,
@@ -57,7 +74,12 @@ pub async fn list(
     Ok(ListView::of(Page { rows, next: None }, KeyView::from))
 }
 
-/// `POST /admin/v1/keys/rotate`: a successor, published now and signing later.
+/// Makes a successor of a signing key: published now, signing later.
+#[utoipa::path(
+    post, path = "/admin/v1/keys/rotate", operation_id = "rotate_key", tag = "keys",
+    request_body = NewKey,
+    responses((status = 201, description = "The new key", body = KeyView))
+)]
 pub async fn rotate(
     who: Operator<KeysManage>,
     request: HttpRequest,

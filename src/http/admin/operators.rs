@@ -1,6 +1,7 @@
 //! `/admin/v1/operators`.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use utoipa::ToSchema;
 
 use super::clients::ClientView;
 use super::id;
@@ -15,7 +16,22 @@ use crate::http::list::{ListQuery, ListView};
 use crate::http::problem::Problem;
 use crate::store::clients::{Filter, page};
 
-/// `GET /admin/v1/operators`
+/// An operator to be made.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"name": "Night shift", "scopes": ["clients:read", "credentials:revoke"]}))]
+pub struct NewOperator {
+    #[schema(min_length = 1, max_length = 200)]
+    pub name: String,
+    /// Admin scopes; who makes an operator must hold them.
+    #[schema(max_items = 100)]
+    pub scopes: Vec<Scope>,
+}
+
+/// Lists operators.
+#[utoipa::path(
+    get, path = "/admin/v1/operators", operation_id = "list_operators", tag = "operators",
+    responses((status = 200, description = "A page of operators", body = ListView<ClientView>))
+)]
 pub async fn list(
     _: Operator<OperatorsWrite>,
     query: ListQuery,
@@ -30,7 +46,12 @@ pub async fn list(
     Ok(ListView::of(found, ClientView::from))
 }
 
-/// `GET /admin/v1/operators/{client_id}`
+/// Shows an operator.
+#[utoipa::path(
+    get, path = "/admin/v1/operators/{id}", operation_id = "show_operator", tag = "operators",
+    params(("id" = ClientId, Path, description = "The operator's client")),
+    responses((status = 200, description = "The operator", body = ClientView))
+)]
 pub async fn show(
     _: Operator<OperatorsWrite>,
     path: web::Path<String>,
@@ -45,7 +66,14 @@ pub async fn show(
     }
 }
 
-/// `POST /admin/v1/operators`
+/// Makes an operator.
+///
+/// It gets credentials as any client does.
+#[utoipa::path(
+    post, path = "/admin/v1/operators", operation_id = "create_operator", tag = "operators",
+    request_body = NewOperator,
+    responses((status = 201, description = "The operator", body = ClientView))
+)]
 pub async fn create(
     who: Operator<OperatorsWrite>,
     request: HttpRequest,

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::id;
 use crate::admin::partners::{self, NewPartner};
@@ -12,10 +13,11 @@ use crate::domain::partner::{PartnerState, PartnerStep};
 use crate::http::body::Members;
 use crate::http::extract::{Operator, PartnersRead, PartnersWrite};
 use crate::http::list::{ListQuery, ListView};
+use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::store::partners::{Partner, page};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PartnerView {
     id: PartnerId,
     state: PartnerState,
@@ -42,7 +44,34 @@ impl From<Partner> for PartnerView {
     }
 }
 
-/// `GET /admin/v1/partners`
+/// An application.
+#[derive(Debug, ToSchema)]
+#[schema(as = NewPartner, example = json!({
+    "name": "Acme", "legal_name": "Acme Travel GmbH", "security_contact": "security@acme.example"
+}))]
+pub struct NewPartnerBody {
+    #[schema(min_length = 1, max_length = 200)]
+    pub name: String,
+    #[schema(min_length = 1, max_length = 200)]
+    pub legal_name: String,
+    /// Whom to tell, at any hour.
+    #[schema(min_length = 1, max_length = 320)]
+    pub security_contact: String,
+}
+
+/// Why a step is taken, for the record.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"reason": "contract signed"}))]
+pub struct Reason {
+    #[schema(min_length = 1, max_length = 1000)]
+    pub reason: Option<String>,
+}
+
+/// Lists partners.
+#[utoipa::path(
+    get, path = "/admin/v1/partners", operation_id = "list_partners", tag = "partners",
+    responses((status = 200, description = "A page of partners", body = ListView<PartnerView>))
+)]
 pub async fn list(
     _: Operator<PartnersRead>,
     query: ListQuery,
@@ -53,7 +82,12 @@ pub async fn list(
     Ok(ListView::of(found, PartnerView::from))
 }
 
-/// `GET /admin/v1/partners/{id}`
+/// Shows a partner.
+#[utoipa::path(
+    get, path = "/admin/v1/partners/{id}", operation_id = "show_partner", tag = "partners",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    responses((status = 200, description = "The partner", body = PartnerView))
+)]
 pub async fn show(
     _: Operator<PartnersRead>,
     path: web::Path<String>,
@@ -64,7 +98,12 @@ pub async fn show(
     Ok(web::Json(partner.into()))
 }
 
-/// `POST /admin/v1/partners`
+/// Records an application.
+#[utoipa::path(
+    post, path = "/admin/v1/partners", operation_id = "create_partner", tag = "partners",
+    request_body = NewPartnerBody,
+    responses((status = 201, description = "The partner, in the state `applied`", body = PartnerView))
+)]
 pub async fn create(
     who: Operator<PartnersWrite>,
     request: HttpRequest,
@@ -89,7 +128,13 @@ pub async fn create(
     Ok(HttpResponse::Created().json(PartnerView::from(partner)))
 }
 
-/// `POST /admin/v1/partners/{id}/approve`
+/// Approves a partner: it can get grants and clients.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/approve", operation_id = "approve_partner", tag = "partners",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = Reason,
+    responses((status = 200, description = "The partner", body = PartnerView), Conflict)
+)]
 pub async fn approve(
     who: Operator<PartnersWrite>,
     path: web::Path<String>,
@@ -100,7 +145,13 @@ pub async fn approve(
     take(who, path, request, payload, app, PartnerStep::Approve).await
 }
 
-/// `POST /admin/v1/partners/{id}/reject`
+/// Rejects an application.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/reject", operation_id = "reject_partner", tag = "partners",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = Reason,
+    responses((status = 200, description = "The partner", body = PartnerView), Conflict)
+)]
 pub async fn reject(
     who: Operator<PartnersWrite>,
     path: web::Path<String>,

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::id;
 use crate::admin::AdminError;
@@ -17,10 +18,12 @@ use crate::domain::scope::{Scope, ScopeSet};
 use crate::http::body::Members;
 use crate::http::extract::{Operator, ResourceServersWrite};
 use crate::http::list::{ListQuery, ListView};
+use crate::http::openapi::domain::SigningAlgorithm;
+use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::store::resource_servers::{ResourceServer, page};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ResourceServerView {
     id: ResourceServerId,
     client_id: Option<ClientId>,
@@ -28,6 +31,7 @@ pub struct ResourceServerView {
     identifier: String,
     name: String,
     scopes: ScopeSet,
+    #[schema(value_type = SigningAlgorithm)]
     signing_alg: Algorithm,
     created_by: String,
     created_at: Instant,
@@ -49,7 +53,32 @@ impl From<(ResourceServer, Option<ClientId>)> for ResourceServerView {
     }
 }
 
-/// `GET /admin/v1/resource-servers`
+/// A resource server to be registered.
+#[derive(Debug, ToSchema)]
+#[schema(as = NewResourceServer, example = json!({
+    "realm": "live", "identifier": "https://orders.example.com", "name": "Orders",
+    "scopes": ["orders:read"], "signing_alg": "RS256"
+}))]
+pub struct NewResourceServerBody {
+    /// An environment.
+    pub realm: Realm,
+    /// The audience: an absolute URI without a fragment.
+    #[schema(format = "uri", min_length = 1, max_length = 1024)]
+    pub identifier: String,
+    #[schema(min_length = 1, max_length = 200)]
+    pub name: String,
+    #[schema(min_items = 1, max_items = 100)]
+    pub scopes: Vec<Scope>,
+    /// How tokens for it are signed; as the realm signs, unless said otherwise.
+    #[schema(value_type = Option<SigningAlgorithm>)]
+    pub signing_alg: Option<Algorithm>,
+}
+
+/// Lists resource servers.
+#[utoipa::path(
+    get, path = "/admin/v1/resource-servers", operation_id = "list_resource_servers", tag = "resource-servers",
+    responses((status = 200, description = "A page of resource servers", body = ListView<ResourceServerView>))
+)]
 pub async fn list(
     _: Operator<ResourceServersWrite>,
     query: ListQuery,
@@ -73,7 +102,12 @@ pub async fn list(
     Ok(ListView::of(found, ResourceServerView::from))
 }
 
-/// `GET /admin/v1/resource-servers/{id}`
+/// Shows a resource server.
+#[utoipa::path(
+    get, path = "/admin/v1/resource-servers/{id}", operation_id = "show_resource_server", tag = "resource-servers",
+    params(("id" = ResourceServerId, Path, description = "The resource server")),
+    responses((status = 200, description = "The resource server", body = ResourceServerView))
+)]
 pub async fn show(
     _: Operator<ResourceServersWrite>,
     path: web::Path<String>,
@@ -87,7 +121,14 @@ pub async fn show(
     Ok(web::Json(found.into()))
 }
 
-/// `POST /admin/v1/resource-servers`
+/// Registers a resource server: an audience with its scopes.
+///
+/// Its client gets credentials as any client does.
+#[utoipa::path(
+    post, path = "/admin/v1/resource-servers", operation_id = "create_resource_server", tag = "resource-servers",
+    request_body = NewResourceServerBody,
+    responses((status = 201, description = "The resource server", body = ResourceServerView), Conflict)
+)]
 pub async fn create(
     who: Operator<ResourceServersWrite>,
     request: HttpRequest,

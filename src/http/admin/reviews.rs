@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::id;
 use crate::admin::reviews;
@@ -13,12 +14,13 @@ use crate::domain::review::{CaseState, ReviewKind};
 use crate::http::body::Members;
 use crate::http::extract::{Operator, SecurityRead, SecurityWrite};
 use crate::http::list::{ListQuery, ListView};
+use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::store::StoreError;
 use crate::store::leaks::{self, LeakReport, Match};
 use crate::store::reviews::{Filter, Review, page};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ReviewView {
     id: ReviewId,
     state: CaseState,
@@ -48,7 +50,7 @@ impl From<Review> for ReviewView {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct LeakReportView {
     id: LeakReportId,
     state: LeakReportState,
@@ -60,7 +62,8 @@ pub struct LeakReportView {
     matches: Vec<MatchView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LeakMatchView)]
 struct MatchView {
     credential_id: CredentialId,
     action: LeakAction,
@@ -87,7 +90,25 @@ impl LeakReportView {
     }
 }
 
-/// `GET /admin/v1/reviews`
+/// What came of a case.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"reason": "rotated by the partner; the repository is private now"}))]
+pub struct Closing {
+    #[schema(min_length = 1, max_length = 1000)]
+    pub reason: String,
+}
+
+/// Lists reviews: cases to look into.
+#[utoipa::path(
+    get, path = "/admin/v1/reviews", operation_id = "list_reviews", tag = "security",
+    params(
+        ("state" = Option<CaseState>, Query, description = "Only reviews in this state."),
+        ("kind" = Option<ReviewKind>, Query, description = "Only reviews of this kind."),
+        ("partner_id" = Option<PartnerId>, Query, description = "Only reviews of this partner."),
+        ("pointer" = Option<String>, Query, description = "Only reviews that this raised, by its id."),
+    ),
+    responses((status = 200, description = "A page of reviews", body = ListView<ReviewView>))
+)]
 pub async fn list(
     _: Operator<SecurityRead>,
     mut query: ListQuery,
@@ -104,7 +125,13 @@ pub async fn list(
     Ok(ListView::of(found, ReviewView::from))
 }
 
-/// `POST /admin/v1/reviews/{id}/close`
+/// Closes a review for good; what raises it again opens another.
+#[utoipa::path(
+    post, path = "/admin/v1/reviews/{id}/close", operation_id = "close_review", tag = "security",
+    params(("id" = ReviewId, Path, description = "The review")),
+    request_body = Closing,
+    responses((status = 200, description = "The review", body = ReviewView), Conflict)
+)]
 pub async fn close(
     who: Operator<SecurityWrite>,
     path: web::Path<String>,
@@ -124,7 +151,15 @@ pub async fn close(
     Ok(web::Json(review.into()))
 }
 
-/// `GET /admin/v1/leak-reports`
+/// Lists reports of leaked secrets, with the credentials that matched.
+#[utoipa::path(
+    get, path = "/admin/v1/leak-reports", operation_id = "list_leak_reports", tag = "security",
+    params(
+        ("state" = Option<LeakReportState>, Query, description = "Only reports in this state."),
+        ("credential_id" = Option<CredentialId>, Query, description = "Only reports that this credential's secret was in."),
+    ),
+    responses((status = 200, description = "A page of reports", body = ListView<LeakReportView>))
+)]
 pub async fn list_leak_reports(
     _: Operator<SecurityRead>,
     mut query: ListQuery,

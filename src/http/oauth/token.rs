@@ -6,8 +6,10 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::domain::id::ClientId;
 use crate::domain::realm::Realm;
 use crate::http::{body, source};
 use crate::oauth::grant::{Desk, grant};
@@ -22,7 +24,50 @@ struct Wire<'a> {
     error_description: &'a str,
 }
 
-/// Exchanges client credentials for a token.
+/// A token request.
+#[derive(Debug, ToSchema)]
+#[schema(as = TokenRequest, example = json!({
+    "grant_type": "client_credentials", "scope": "orders:read"
+}))]
+pub struct TokenForm {
+    /// `client_credentials`.
+    #[schema(pattern = "^client_credentials$")]
+    pub grant_type: String,
+    /// Scopes, separated by spaces; the client's default scopes unless said otherwise.
+    #[schema(nullable = false, example = "orders:read usage:read")]
+    pub scope: Option<String>,
+    /// Audiences (RFC 8707): the parameter may be sent more than once. The realm's own API
+    /// unless said otherwise.
+    #[schema(nullable = false)]
+    pub resource: Option<Vec<String>>,
+    /// Together with `client_secret`, where HTTP Basic is not used.
+    #[schema(nullable = false)]
+    pub client_id: Option<ClientId>,
+    #[schema(nullable = false, format = Password)]
+    pub client_secret: Option<String>,
+}
+
+// `Wire` as it is described.
+/// An error of an OAuth endpoint (RFC 6749 §5.2).
+#[derive(Debug, ToSchema)]
+#[schema(as = OAuthError)]
+pub struct OAuthErrorView {
+    /// The registered code.
+    #[schema(example = "invalid_client")]
+    pub error: String,
+    /// For people.
+    pub error_description: String,
+}
+
+/// Exchanges client credentials for an access token (RFC 6749 §4.4).
+///
+/// The client authenticates by HTTP Basic, or in the form. Parameters that are not listed are ignored.
+#[utoipa::path(
+    post, path = "/{realm}/oauth2/token", operation_id = "request_token", tag = "oauth",
+    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
+    security(("client_secret_basic" = []), ()),
+    responses((status = 200, description = "The token", body = TokenAnswer))
+)]
 pub async fn exchange(
     request: HttpRequest,
     payload: web::Payload,

@@ -3,6 +3,7 @@
 use actix_web::web;
 use onyx_verifier::{Rejection, TokenFault};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::domain::credential::CredentialState;
@@ -11,13 +12,16 @@ use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::Scope;
 use crate::http::extract::{AnyScope, Granted};
+use crate::http::openapi::domain::Environment;
 use crate::http::problem::Problem;
 use crate::store::{StoreError, clients, credentials, grants, partners};
 
 /// What a partner sees of itself.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Me)]
 pub struct MeView {
     partner: PartnerPart,
+    #[schema(value_type = Environment)]
     env: Realm,
     client: ClientPart,
     credential: CredentialPart,
@@ -25,20 +29,23 @@ pub struct MeView {
     token: TokenPart,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MePartner)]
 struct PartnerPart {
     id: PartnerId,
     name: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MeClient)]
 struct ClientPart {
     id: ClientId,
     name: String,
     expires_at: Option<Instant>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MeCredential)]
 struct CredentialPart {
     id: CredentialId,
     state: CredentialState,
@@ -47,7 +54,8 @@ struct CredentialPart {
     expires_at: Option<Instant>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MeScopes)]
 struct ScopesPart {
     /// What the partner's approved grants allow this client at the partner API.
     granted: Vec<Scope>,
@@ -55,13 +63,18 @@ struct ScopesPart {
     token: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MeToken)]
 struct TokenPart {
     id: String,
     expires_at: Instant,
 }
 
 /// Describes the caller to itself.
+#[utoipa::path(
+    get, path = "/{env}/v1/me", operation_id = "me", tag = "me",
+    responses((status = 200, description = "The caller", body = MeView))
+)]
 pub async fn show(
     who: Granted<AnyScope>,
     app: web::Data<App>,

@@ -1,0 +1,172 @@
+//! What a handler's arguments mean for callers, told once for all handlers that take them.
+
+use actix_web::{HttpRequest, web};
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{Ref, RefOr, Required, Schema, SecurityRequirement};
+
+use super::refusals::{self, refuse};
+use crate::http::extract::{Granted, Operator, Right};
+use crate::http::list::{DEFAULT_LIMIT, ListQuery, MAX_LIMIT};
+
+/// The tag of operations that refuse in OAuth's words (RFC 6749 §5.2).
+pub const OAUTH: &str = "oauth";
+
+/// One argument of a handler.
+pub trait Argument {
+    /// Adds what it demands and refuses.
+    fn describe(operation: &mut Operation);
+}
+
+/// All arguments of a handler.
+pub trait Arguments {
+    /// Adds what each of them demands and refuses.
+    fn describe(operation: &mut Operation);
+}
+
+macro_rules! arguments {
+    ($($name:ident),*) => {
+        impl<$($name: Argument),*> Arguments for ($($name,)*) {
+            fn describe(_operation: &mut Operation) {
+                $($name::describe(_operation);)*
+            }
+        }
+    };
+}
+
+arguments!();
+arguments!(A);
+arguments!(A, B);
+arguments!(A, B, C);
+arguments!(A, B, C, D);
+arguments!(A, B, C, D, E);
+arguments!(A, B, C, D, E, F);
+arguments!(A, B, C, D, E, F, G);
+arguments!(A, B, C, D, E, F, G, H);
+
+/// Arguments of which callers see nothing.
+macro_rules! unseen {
+    ($($name:ty),+) => { $(
+        impl Argument for $name {
+            fn describe(_: &mut Operation) {}
+        }
+    )+ };
+}
+
+unseen!(HttpRequest, web::ThinData<crate::domain::realm::Realm>);
+
+impl<T> Argument for web::Data<T> {
+    fn describe(_: &mut Operation) {}
+}
+
+impl<R: Right> Argument for Operator<R> {
+    fn describe(operation: &mut Operation) {
+        bearer::<R>(operation, &[super::security::OPERATOR]);
+    }
+}
+
+impl<R: Right> Argument for Granted<R> {
+    fn describe(operation: &mut Operation) {
+        let environments = super::domain::ENVIRONMENTS;
+        let schemes: Vec<_> = environments.iter().map(|realm| realm.as_str()).collect();
+        bearer::<R>(operation, &schemes);
+    }
+}
+
+/// A token of one of these schemes, with the right's scope. What a handler says itself stands.
+fn bearer<R: Right>(operation: &mut Operation, schemes: &[&str]) {
+    let scopes: Vec<_> = R::SCOPE.into_iter().collect();
+    operation.security.get_or_insert_with(|| {
+        let with = |scheme: &&str| SecurityRequirement::new(*scheme, scopes.clone());
+        schemes.iter().map(with).collect()
+    });
+    refuse(operation, &refusals::BAD_REQUEST);
+    refuse(operation, &refusals::UNAUTHORIZED);
+    let any_token = operation
+        .security
+        .iter()
+        .flatten()
+        .all(|demand| *demand == SecurityRequirement::default() || names_no_scope(demand));
+    if !any_token {
+        refuse(operation, &refusals::INSUFFICIENT_SCOPE);
+    }
+    refuse(operation, &refusals::INTERNAL);
+    refuse(operation, &refusals::UNAVAILABLE);
+}
+
+fn names_no_scope(demand: &SecurityRequirement) -> bool {
+    let value = serde_json::to_value(demand).unwrap_or_default();
+    let schemes = value.as_object().into_iter().flatten();
+    schemes
+        .flat_map(|(_, scopes)| scopes.as_array())
+        .all(Vec::is_empty)
+}
+
+impl<T> Argument for web::Path<T> {
+    fn describe(operation: &mut Operation) {
+        refuse(operation, &refusals::NOT_FOUND);
+    }
+}
+
+impl Argument for web::Payload {
+    fn describe(operation: &mut Operation) {
+        let is_oauth = operation.tags.iter().flatten().any(|tag| tag == OAUTH);
+        let all = if is_oauth {
+            refusals::OF_OAUTH_BODIES
+        } else {
+            refusals::OF_JSON_BODIES
+        };
+        for refusal in all {
+            refuse(operation, refusal);
+        }
+    }
+}
+
+impl Argument for ListQuery {
+    fn describe(operation: &mut Operation) {
+        let limit = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(1))
+            .maximum(Some(MAX_LIMIT))
+            .default(Some(DEFAULT_LIMIT.into()))
+            .build();
+        let cursor = ObjectBuilder::new().schema_type(Type::String).build();
+        query(operation, "limit", "At most so many rows.", limit);
+        let sentence = "Rows after this place: a `next_cursor` of an earlier page.";
+        query(operation, "cursor", sentence, cursor);
+        refuse(operation, &refusals::BAD_REQUEST);
+    }
+}
+
+fn query(operation: &mut Operation, name: &str, sentence: &str, schema: impl Into<Schema>) {
+    let parameter = ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(sentence))
+        .schema(Some(RefOr::T(schema.into())))
+        .build();
+    let all = operation.parameters.get_or_insert_default();
+    all.push(RefOr::T(parameter));
+}
+
+/// The realm, where the path has one.
+pub fn realm(operation: &mut Operation, path: &str) {
+    let (name, schema, sentence) = if path.contains("{realm}") {
+        let sentence = "The realm. `admin` is served where the admin API is.";
+        ("realm", "Realm", sentence)
+    } else if path.contains("{env}") {
+        ("env", "Environment", "The environment.")
+    } else {
+        return;
+    };
+    let parameter = ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(sentence))
+        .schema(Some(Ref::from_schema_name(schema)))
+        .build();
+    let all = operation.parameters.get_or_insert_default();
+    all.insert(0, RefOr::T(parameter));
+}

@@ -1,0 +1,170 @@
+//! How the domain's types look on the wire. They themselves know nothing of it.
+
+use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::domain::Algorithm;
+use crate::domain::client::{ClientKind, ClientState};
+use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
+use crate::domain::grant::GrantState;
+use crate::domain::id::{
+    ClientId, CredentialId, GrantId, LeakReportId, PartnerId, RequestId, ResourceServerId, ReviewId,
+};
+use crate::domain::instant::Instant;
+use crate::domain::leak::{LeakAction, LeakReportState};
+use crate::domain::partner::PartnerState;
+use crate::domain::realm::Realm;
+use crate::domain::review::{CaseState, ReviewKind};
+use crate::domain::scope::{Scope, ScopeSet};
+use crate::http::admin::credentials::Delivery;
+
+/// The realms of partners.
+pub const ENVIRONMENTS: &[Realm] = &[Realm::Sandbox, Realm::Live];
+
+/// A ULID for examples.
+const ULID: &str = "01K2ZJ6V9D3M5K7N2R4T6W8Y0A";
+
+/// Types that are one word of a few.
+macro_rules! words {
+    ($($name:ident: $sentence:literal),+ $(,)?) => { $(
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                word($sentence, $name::ALL.iter().map(|word| word.as_str()))
+            }
+        }
+        impl ToSchema for $name {}
+    )+ };
+}
+
+words!(
+    Realm: "An issuer with its own keys, clients and tokens.",
+    PartnerState: "applied → approved ⇄ suspended → offboarded; applied → rejected.",
+    ClientKind: "Who stands behind a client.",
+    ClientState: "active ⇄ suspended; either → revoked.",
+    CredentialKind: "What a client shows to authenticate.",
+    CredentialState: "active ⇄ rotated (superseded, accepted until `accepts_until`); either → revoked.",
+    RevocationReason: "Why a credential is revoked.",
+    GrantState: "requested → approved or denied; approved → revoked or expired.",
+    CaseState: "open → closed, with a reason.",
+    ReviewKind: "What is looked into.",
+    LeakReportState: "received → done: every candidate was looked for.",
+    LeakAction: "What was done about a leaked secret: revoked; left for at most an hour; revoked after that hour; nothing, since it was revoked before.",
+    Delivery: "How a secret reaches the partner.",
+);
+
+/// Ids: a prefix that names the kind, and a ULID.
+macro_rules! ids {
+    ($($name:ident: $sentence:literal),+ $(,)?) => { $(
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                id($sentence, $name::PREFIX, $name::PREFIX)
+            }
+        }
+        impl ToSchema for $name {}
+    )+ };
+}
+
+ids!(
+    PartnerId: "A partner.",
+    CredentialId: "A credential.",
+    GrantId: "A scope grant.",
+    ResourceServerId: "A resource server.",
+    ReviewId: "A case that operators look into.",
+    LeakReportId: "A report of leaked secrets.",
+    RequestId: "A request, as in its log lines and in `Onyx-Request-Id`.",
+);
+
+impl PartialSchema for ClientId {
+    fn schema() -> RefOr<Schema> {
+        let realms: Vec<_> = Realm::ALL.iter().map(|realm| realm.short()).collect();
+        let prefix = format!("cl_({})_", realms.join("|"));
+        id("A client of the realm that it names.", &prefix, "cl_sbx_")
+    }
+}
+impl ToSchema for ClientId {}
+
+impl PartialSchema for Instant {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .description(Some("A moment, to the microsecond; answers are in UTC."))
+            .examples(["2030-01-31T12:00:00Z"])
+            .into()
+    }
+}
+impl ToSchema for Instant {}
+
+impl PartialSchema for Scope {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("A scope (RFC 6749 §3.3)."))
+            .pattern(Some(r"^[\x21\x23-\x5B\x5D-\x7E]+$"))
+            .min_length(Some(1))
+            .max_length(Some(128))
+            .examples(["orders:read"])
+            .into()
+    }
+}
+impl ToSchema for Scope {}
+
+impl PartialSchema for ScopeSet {
+    fn schema() -> RefOr<Schema> {
+        ArrayBuilder::new()
+            .items(Ref::from_schema_name(Scope::name()))
+            .unique_items(true)
+            .description(Some("Scopes, sorted."))
+            .into()
+    }
+}
+impl ToSchema for ScopeSet {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Scope::name().into(), Scope::schema()));
+    }
+}
+
+/// [`Realm`], where it is one of partners.
+#[derive(Debug)]
+pub struct Environment;
+
+impl PartialSchema for Environment {
+    fn schema() -> RefOr<Schema> {
+        let words = ENVIRONMENTS.iter().map(|realm| realm.as_str());
+        word("A realm of partners.", words)
+    }
+}
+impl ToSchema for Environment {}
+
+/// [`Algorithm`], whose crate knows nothing of documents: `#[schema(value_type = SigningAlgorithm)]`.
+#[derive(Debug)]
+pub struct SigningAlgorithm;
+
+impl PartialSchema for SigningAlgorithm {
+    fn schema() -> RefOr<Schema> {
+        let words = Algorithm::ALL.iter().map(|alg| alg.as_str());
+        word(
+            "How tokens are signed (RFC 7518 §3.1, RFC 8037 §3.1).",
+            words,
+        )
+    }
+}
+impl ToSchema for SigningAlgorithm {}
+
+fn word<'a>(sentence: &str, words: impl Iterator<Item = &'a str>) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(sentence))
+        .enum_values(Some(words))
+        .into()
+}
+
+fn id(sentence: &str, prefix: &str, example: &str) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(sentence))
+        .pattern(Some(format!("^{prefix}[0-7][0-9A-HJKMNP-TV-Z]{{25}}$")))
+        .examples([format!("{example}{ULID}")])
+        .into()
+}

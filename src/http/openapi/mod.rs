@@ -1,0 +1,230 @@
+//! The OpenAPI documents: what the handlers say of themselves, completed by what the route
+//! table knows of them.
+//!
+//! A handler's `#[utoipa::path]` says what only it knows: the sentence, the body, the answer,
+//! the conflicts. What its arguments already say is not written twice: the scope, the page's
+//! parameters and the refusals come from their types ([`arguments`]). `tests/it/described.rs`
+//! asks the running server whether bodies and parameters are as described.
+
+pub mod admin;
+pub mod arguments;
+pub mod domain;
+pub mod partner;
+pub mod refusals;
+pub mod security;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, IfNoneMatch};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use utoipa::OpenApi as _;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::{AdditionalProperties, Schema};
+use utoipa::openapi::{OpenApi, Ref, RefOr, Required};
+
+use super::routes::{self, Face};
+use super::table::Served;
+use crate::config::Role;
+use crate::domain::audience::Addresses;
+use crate::domain::realm::Realm;
+
+type Schemas = BTreeMap<String, RefOr<Schema>>;
+
+/// Seconds that caches may keep a document.
+const MAX_AGE: u32 = 300;
+
+/// Both documents, written once.
+#[derive(Debug)]
+pub struct Documents {
+    partner: Document,
+    admin: Document,
+}
+
+#[derive(Debug)]
+struct Document {
+    text: web::Bytes,
+    tag: EntityTag,
+}
+
+impl Documents {
+    /// The documents of the server at these addresses.
+    pub fn of(addresses: &Addresses) -> Self {
+        let (partner, admin) = describe(addresses);
+        Self {
+            partner: Document::of(&partner),
+            admin: Document::of(&admin),
+        }
+    }
+}
+
+impl Document {
+    fn of(api: &OpenApi) -> Self {
+        #[expect(
+            clippy::expect_used,
+            reason = "texts, numbers and maps with text keys always become JSON"
+        )]
+        let text = serde_json::to_vec(api).expect("a description is JSON");
+        let digest = digest(&SHA256, &text);
+        let half = digest.as_ref().get(..16).unwrap_or_default();
+        Self {
+            tag: EntityTag::new_strong(URL_SAFE_NO_PAD.encode(half)),
+            text: text.into(),
+        }
+    }
+
+    fn answer(&self, request: &HttpRequest) -> HttpResponse {
+        let known = match IfNoneMatch::parse(request) {
+            Ok(IfNoneMatch::Any) => true,
+            Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|tag| tag.weak_eq(&self.tag)),
+            Err(_) => false,
+        };
+        let mut answer = HttpResponse::build(if known {
+            StatusCode::NOT_MODIFIED
+        } else {
+            StatusCode::OK
+        });
+        answer
+            .insert_header((CACHE_CONTROL, format!("public, max-age={MAX_AGE}")))
+            .insert_header((ETAG, self.tag.to_string()));
+        if known {
+            answer.finish()
+        } else {
+            answer
+                .content_type("application/json")
+                .body(self.text.clone())
+        }
+    }
+}
+
+/// Describes the partner API and the OAuth endpoints.
+///
+/// This document (OpenAPI 3.1). `ETag` and `If-None-Match` spare a second transfer.
+#[utoipa::path(
+    get, path = "/openapi.json", operation_id = "describe_partner_api", tag = "discovery",
+    responses((status = 200, description = "The document", content_type = "application/json", body = Object))
+)]
+pub async fn partner(request: HttpRequest, documents: web::Data<Documents>) -> HttpResponse {
+    documents.partner.answer(&request)
+}
+
+/// Describes the admin API.
+///
+/// This document (OpenAPI 3.1). `ETag` and `If-None-Match` spare a second transfer.
+#[utoipa::path(
+    get, path = "/admin/openapi.json", operation_id = "describe_admin_api", tag = "discovery",
+    responses((status = 200, description = "The document", content_type = "application/json", body = Object))
+)]
+pub async fn admin(request: HttpRequest, documents: web::Data<Documents>) -> HttpResponse {
+    documents.admin.answer(&request)
+}
+
+/// The partner document and the admin document.
+fn describe(addresses: &Addresses) -> (OpenApi, OpenApi) {
+    let table = routes::table(Role::ALL, Face::Whole);
+    let served: Vec<&Served> = table.served().collect();
+    let mut partner = partner::Document::openapi();
+    let mut admin = admin::Document::openapi();
+    for document in [&mut partner, &mut admin] {
+        document.servers = Some(vec![utoipa::openapi::Server::new(addresses.base())]);
+        complete(document, &served);
+    }
+    security::add_to_partner(&mut partner, addresses);
+    security::add_to_admin(&mut admin, addresses);
+    (partner, admin)
+}
+
+/// Adds what the route table knows to what the handlers say.
+fn complete(document: &mut OpenApi, served: &[&Served]) {
+    let schemas = document.components.get_or_insert_default().schemas.clone();
+    let (mut bodies, mut refused) = (Vec::new(), BTreeSet::new());
+    for (path, item) in &mut document.paths.paths {
+        let places = places(path);
+        for (method, operation) in operations(item) {
+            arguments::realm(operation, path);
+            let found = served
+                .iter()
+                .find(|s| s.method == method && places.contains(&s.path));
+            if let Some(served) = found {
+                (served.complete)(operation);
+            }
+            bodies.extend(json_body(operation, &schemas));
+            refused.extend(refusals::named_by(operation));
+        }
+    }
+    let components = document.components.get_or_insert_default();
+    refusals::add_to(components, &refused);
+    for (name, schema) in &mut components.schemas {
+        // A view sends all its members, and null for what there is not.
+        if let RefOr::T(Schema::Object(view)) = schema
+            && name.ends_with("View")
+        {
+            view.required = view.properties.keys().cloned().collect();
+        }
+    }
+    for name in bodies {
+        // A member that nobody knows is a fault of the request.
+        if let Some(RefOr::T(Schema::Object(body))) = components.schemas.get_mut(&name) {
+            body.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
+    }
+}
+
+/// Where a path of a document really is: `{realm}` and `{env}` stand for each of theirs.
+fn places(path: &str) -> Vec<String> {
+    let (name, realms): (_, &[Realm]) = if path.contains("{realm}") {
+        ("{realm}", Realm::ALL)
+    } else {
+        ("{env}", domain::ENVIRONMENTS)
+    };
+    let mut places: Vec<_> = realms
+        .iter()
+        .map(|realm| path.replace(name, realm.as_str()))
+        .collect();
+    places.dedup();
+    places
+}
+
+/// A path's operations with their methods.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    [
+        (Method::GET, &mut item.get),
+        (Method::POST, &mut item.post),
+        (Method::PUT, &mut item.put),
+        (Method::PATCH, &mut item.patch),
+        (Method::DELETE, &mut item.delete),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// The name of the schema of an operation's JSON body, which may be left out where no
+/// member must be there: an empty body is an empty object.
+fn json_body(operation: &mut Operation, schemas: &Schemas) -> Option<String> {
+    let Some(RefOr::T(body)) = &mut operation.request_body else {
+        return None;
+    };
+    let RefOr::T(content) = body.content.get("application/json")? else {
+        return None;
+    };
+    let Some(RefOr::Ref(Ref { ref_location, .. })) = &content.schema else {
+        return None;
+    };
+    let name = ref_location
+        .strip_prefix("#/components/schemas/")?
+        .to_owned();
+    if let Some(RefOr::T(Schema::Object(object))) = schemas.get(&name) {
+        body.required = Some(if object.required.is_empty() {
+            Required::False
+        } else {
+            Required::True
+        });
+    }
+    Some(name)
+}
+
+#[cfg(test)]
+mod tests;

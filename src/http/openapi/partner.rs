@@ -1,0 +1,36 @@
+//! What the partner document holds: the partner API and the OAuth endpoints.
+
+use utoipa::OpenApi;
+
+use super::domain::Environment;
+use crate::domain::realm::Realm;
+use crate::http::{leaks, oauth, v1};
+
+/// The partner document's operations, one line a handler.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(
+        title = "Onyx Auth: partner API and OAuth endpoints",
+        description = "A client exchanges its credentials for a short-lived access token of its environment, and calls the partner API with it. Times are RFC 3339 in UTC. Errors of the API are problem details (RFC 9457) with a stable `code`, those of the OAuth endpoints as RFC 6749 §5.2 says. Every answer carries `Onyx-Request-Id`. GET answers HEAD too.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "oauth", description = "Tokens."),
+        (name = "discovery", description = "What clients and verifiers find out by themselves."),
+        (name = "security", description = "Reports of leaked secrets."),
+        (name = "me", description = "The caller, as the server sees it."),
+    ),
+    components(schemas(Environment, Realm)),
+    paths(
+        super::partner,
+        oauth::discovery::server,
+        oauth::discovery::server_of_issuer,
+        oauth::discovery::openid,
+        oauth::discovery::partner_api,
+        oauth::discovery::jwks,
+        oauth::token::exchange,
+        leaks::report,
+        v1::me::show,
+    )
+)]
+pub struct Document;
