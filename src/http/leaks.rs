@@ -12,7 +12,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::ToSchema;
 
 use super::body::{self, BodyError, Members};
-use super::problem::Problem;
+use super::problem::{Problem, ProblemView};
 use super::source;
 use crate::admin::leaks::{self, Refused};
 use crate::app::App;
@@ -48,7 +48,11 @@ pub struct NewLeakReport {
     post, path = "/leaks", operation_id = "report_leaks", tag = "security",
     request_body = NewLeakReport,
     security(()),
-    responses((status = 202, description = "The report was taken in. The answer has no body."))
+    responses(
+        (status = 202, description = "The report was taken in. The answer has no body."),
+        (status = 413, description = "The report has more than 131,072 bytes (`body_too_large`).",
+            content_type = "application/problem+json", body = ProblemView),
+    )
 )]
 pub async fn report(
     request: HttpRequest,

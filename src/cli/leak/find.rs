@@ -27,7 +27,7 @@ const CHUNK: usize = 256 * 1024;
 /// `onyx_live_sk_` and 49 characters; the other realms' are shorter by one.
 const SECRET: [usize; 2] = [61, 62];
 /// The longest header of a token that is looked at; ours have some 100 characters.
-const MAX_HEADER: usize = 512;
+const MAX_HEADER: usize = 256;
 /// The longest claims that are looked at.
 const MAX_CLAIMS: usize = 16 * 1024;
 /// A signature has at least 64 bytes.
@@ -85,18 +85,30 @@ enum Start {
     Basic,
 }
 
-/// Each beginning, and how many bytes a character has. In UTF-16 a character's zero stands on
-/// the one side or the other; between two characters it stands in both.
-const STARTS: [(&[u8], Start, usize); 5] = [
-    (b"onyx_", Start::Secret, 1),
-    // `{"` in base64.
-    (b"eyJ", Start::Token, 1),
-    // `cl_` in base64.
-    (b"Y2xf", Start::Basic, 1),
-    (b"o\0n\0y\0x\0_", Start::Secret, 2),
-    (b"e\0y\0J", Start::Token, 2),
+/// The beginnings: long enough that little else starts like them.
+const STARTS: [(&str, Start); 9] = [
+    ("onyx_sbx_sk_", Start::Secret),
+    ("onyx_live_sk_", Start::Secret),
+    ("onyx_adm_sk_", Start::Secret),
+    // `{"typ"`, `{"alg"` and `{"kid"` in base64.
+    ("eyJ0eXAi", Start::Token),
+    ("eyJhbGci", Start::Token),
+    ("eyJraWQi", Start::Token),
+    // `cl_sbx`, `cl_liv` and `cl_adm` in base64.
+    ("Y2xfc2J4", Start::Basic),
+    ("Y2xfbGl2", Start::Basic),
+    ("Y2xfYWRt", Start::Basic),
 ];
-const LONGEST_START: usize = 9;
+/// The longest of them in UTF-16.
+const LONGEST_START: usize = 25;
+
+/// In UTF-16 a character's zero stands on the one side or the other; between two characters it
+/// stands in both.
+fn wide(text: &str) -> Vec<u8> {
+    let mut wide: Vec<u8> = text.bytes().flat_map(|byte| [byte, 0]).collect();
+    wide.pop();
+    wide
+}
 
 /// Searches streams; one a thread, since it keeps its buffer.
 pub(super) struct Finder {
@@ -106,9 +118,10 @@ pub(super) struct Finder {
 
 impl Finder {
     pub(super) fn new() -> Result<Self, aho_corasick::BuildError> {
+        let narrow = STARTS.iter().map(|(text, _)| text.as_bytes().to_vec());
         let starts = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostFirst)
-            .build(STARTS.map(|(text, _, _)| text))?;
+            .build(narrow.chain(STARTS.map(|(text, _)| wide(text))))?;
         let buffer = vec![0; CHUNK];
         Ok(Self { starts, buffer })
     }
@@ -151,13 +164,15 @@ impl Finder {
         let mut kept = data.len().saturating_sub(LONGEST_START - 1);
         let mut seen = 0;
         for hit in self.starts.find_iter(data) {
-            let Some((_, start, width)) = STARTS.get(hit.pattern().as_usize()) else {
+            let nth = hit.pattern().as_usize();
+            let Some((_, start)) = STARTS.get(nth % STARTS.len()) else {
                 continue;
             };
             let rest = data.get(hit.start()..).unwrap_or_default();
             let text = Text {
                 bytes: rest,
-                width: *width,
+                // The narrow ones come first.
+                width: 1 + nth / STARTS.len(),
                 is_end,
             };
             let found = match start {
