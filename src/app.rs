@@ -10,7 +10,7 @@ use crate::admin::{Act, Policy, leaks};
 use crate::audit::Actor;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::directory::Directory;
+use crate::directory::{Directory, Hears};
 use crate::domain::audience::Addresses;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
@@ -20,6 +20,7 @@ use crate::keys::error::KeyError;
 use crate::keys::provision;
 use crate::keys::ring::RingError;
 use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
+use crate::revocation::feed::Feed;
 use crate::store::changes::Change;
 use crate::store::issued_tokens::IssuedToken;
 use crate::store::{OpenError, Store, StoreError, signing_keys};
@@ -44,8 +45,14 @@ pub struct App {
     pub leaks: leaks::Intake,
     /// The issuers and audiences.
     pub addresses: Addresses,
+    /// What was revoked.
+    pub feed: Arc<Feed>,
     verifiers: BTreeMap<Realm, Verifier>,
 }
+
+/// How long a change waits for this node to hear of its own revocation. It hears within
+/// milliseconds; a node that does not stops answering soon.
+const NEWS: Duration = Duration::from_secs(2);
 
 /// The application cannot be built; each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -94,9 +101,11 @@ impl App {
         let ring = KeyRing::default();
         ring.load(&master, keys)?;
         let addresses = settings.addresses();
-        let verifiers = verifiers(&addresses, &ring, now)?;
+        let feed = Arc::new(Feed::new(settings.feed_listeners));
+        let verifiers = verifiers(&addresses, &ring, &feed, now)?;
         let staleness = Duration::from_secs(settings.max_staleness.into());
-        let directory = Directory::open(store.clone(), settings.client_cache, staleness)?;
+        let hears = Arc::clone(&feed) as Arc<dyn Hears>;
+        let directory = Directory::open(store.clone(), settings.client_cache, staleness, hears)?;
         let tokens = Journal::open(store.clone()).map_err(StartError::Thread)?;
         Ok(Arc::new(Self {
             settings,
@@ -108,6 +117,7 @@ impl App {
             tokens,
             leaks: leaks::Intake::default(),
             addresses,
+            feed,
             verifiers,
         }))
     }
@@ -115,6 +125,18 @@ impl App {
     /// What verifies tokens for a realm's own API.
     pub fn verifier(&self, realm: Realm) -> Option<&Verifier> {
         self.verifiers.get(&realm)
+    }
+
+    /// When the database was last heard, in seconds since 1970.
+    pub fn as_of(&self) -> i64 {
+        let staleness = self.directory.staleness();
+        self.clock.now().minus(staleness).epoch_seconds()
+    }
+
+    /// What verifies tokens of a realm for any audience.
+    pub fn verifier_for(&self, realm: Realm, audience: &str) -> Option<Verifier> {
+        let verifier = self.verifiers.get(&realm)?;
+        Some(verifier.for_audience(audience))
     }
 
     /// What somebody does now, under the rules in force.
@@ -141,7 +163,15 @@ impl App {
         E: From<StoreError> + Send + 'static,
     {
         let (value, touched) = self.store.change(now, work).await?;
-        self.directory.forget(&touched);
+        self.directory.forget(&touched.subjects);
+        if let Some(seq) = touched.revoked
+            && tokio::time::timeout(NEWS, self.feed.reaches(seq))
+                .await
+                .is_err()
+        {
+            // It is done and durable; this node is late to hear, and says by its age that it is.
+            log::warn!("this node has not heard of its own revocation {seq} yet");
+        }
         Ok(value)
     }
 
@@ -175,11 +205,13 @@ impl App {
 fn verifiers(
     addresses: &Addresses,
     ring: &KeyRing,
+    feed: &Feed,
     now: Instant,
 ) -> Result<BTreeMap<Realm, Verifier>, ConnectError> {
     let verifier = |realm: Realm| {
         Verifier::builder(addresses.issuer(realm), addresses.api(realm))
             .resource_metadata(addresses.resource_metadata(realm))
+            .revocations(feed.revocations(realm))
             .jwks(ring.jwks(realm, now))
     };
     Realm::ALL

@@ -36,6 +36,7 @@ impl Display for Settings {
         writeln!(f, "token_ttl = {}", self.token_ttl)?;
         writeln!(f, "max_staleness = {}", self.max_staleness)?;
         writeln!(f, "client_cache = {}", self.client_cache)?;
+        writeln!(f, "feed_listeners = {}", self.feed_listeners)?;
         writeln!(f, "sandbox_auto_approve = {}", self.sandbox_auto_approve)?;
         writeln!(f, "sandbox_secret_days = {}", self.sandbox_secret_days)?;
         writeln!(f, "live_secret_days = {}", self.live_secret_days)

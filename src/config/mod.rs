@@ -55,6 +55,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Certificate chain and private key of the public listener.
     pub tls: Option<Tls>,
+    /// How many may listen to the revocation feed at a time.
+    pub feed_listeners: usize,
     /// Whether sandbox grants are approved at once.
     pub sandbox_auto_approve: bool,
     /// The longest that a secret may live in the sandbox, in days.
@@ -105,6 +107,7 @@ impl Settings {
             token_ttl: read.number("token_ttl", TOKEN_TTL),
             max_staleness: read.number("max_staleness", 1..=3600),
             client_cache: read.number("client_cache", 1..=10_000_000),
+            feed_listeners: read.number("feed_listeners", 1..=1_000_000),
             roles: read.nonempty_list("roles", "a list of auth, admin, api, worker"),
             log: read.log_filter(),
             log_format: read.value("log_format", "text or json"),

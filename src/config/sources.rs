@@ -74,6 +74,11 @@ pub const SETTINGS: &[Setting] = &[
         "how many clients are held in memory; about 2 KiB each",
     ),
     setting(
+        "feed_listeners",
+        Some("2000"),
+        "how many may listen to revocations at a time; about 20 KiB each",
+    ),
+    setting(
         "roles",
         Some("auth,admin,api,worker"),
         "what this process does",

@@ -18,6 +18,7 @@ use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::store::changes::Subject;
 use crate::store::resource_servers::{self, ResourceServer};
+use crate::store::revocations::Numbered;
 use crate::store::tail::Tail;
 use crate::store::{OpenError, Store, StoreError};
 
@@ -38,6 +39,15 @@ pub struct Directory {
     _follower: Follower,
 }
 
+/// Whoever must know what was revoked.
+pub trait Hears: Send + Sync {
+    /// Revocations in order, up to where they are complete, and up to where older ones were
+    /// forgotten. What was heard before may come again.
+    fn hear(&self, revoked: Vec<Numbered>, upto: i64, purged: i64);
+    /// The database was put back to an earlier state: numbers begin anew.
+    fn begin_anew(&self);
+}
+
 /// What the follower keeps true.
 struct Shared {
     clients: Cache<ClientId, Arc<Entry>>,
@@ -54,7 +64,12 @@ impl Directory {
     /// Over a database, with room for so many clients.
     ///
     /// Connects before it answers: what it hands out later, it will have heard the changes of.
-    pub fn open(store: Store, capacity: usize, max_staleness: Duration) -> Result<Self, OpenError> {
+    pub fn open(
+        store: Store,
+        capacity: usize,
+        max_staleness: Duration,
+        revocations: Arc<dyn Hears>,
+    ) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared {
             clients: Cache::new(capacity),
             unknown: Cache::new(UNKNOWN),
@@ -63,8 +78,9 @@ impl Directory {
             started: Monotonic::now(),
             heard: AtomicU64::new(0),
         });
-        let tail = Tail::connect(&store)?;
-        let follower = Follower::start(store.clone(), tail, &shared)
+        let mut tail = Tail::connect(&store)?;
+        tail::read_revocations(&mut tail, &*revocations)?;
+        let follower = Follower::start(store.clone(), tail, &shared, revocations)
             .map_err(|error| OpenError::Connect(error.to_string()))?;
         Ok(Self {
             shared,
@@ -146,7 +162,8 @@ impl Directory {
         self.shared.keys_changed.notified().await;
     }
 
-    fn check_news(&self) -> Result<(), StoreError> {
+    /// Refuses to go on from memory that may be out of date.
+    pub fn check_news(&self) -> Result<(), StoreError> {
         if self.is_fresh() {
             return Ok(());
         }

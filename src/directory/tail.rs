@@ -5,9 +5,9 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::Shared;
-use crate::store::Store;
+use super::{Hears, Shared};
 use crate::store::tail::Tail;
+use crate::store::{Store, StoreError};
 
 /// How long to wait before the database is tried again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -20,12 +20,17 @@ pub(super) struct Follower {
 
 impl Follower {
     /// Starts following on a thread of its own, from a tail that is connected already.
-    pub(super) fn start(store: Store, tail: Tail, shared: &Arc<Shared>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        store: Store,
+        tail: Tail,
+        shared: &Arc<Shared>,
+        revocations: Arc<dyn Hears>,
+    ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, shared) = (Arc::clone(&stop), Arc::downgrade(shared));
         let thread = std::thread::Builder::new()
             .name("directory".to_owned())
-            .spawn(move || follow(&store, tail, &shared, &stopped))?;
+            .spawn(move || follow(&store, tail, &shared, &*revocations, &stopped))?;
         Ok(Self {
             stop,
             thread: Some(thread),
@@ -43,7 +48,13 @@ impl Drop for Follower {
     }
 }
 
-fn follow(store: &Store, mut tail: Tail, shared: &Weak<Shared>, stop: &AtomicBool) {
+fn follow(
+    store: &Store,
+    mut tail: Tail,
+    shared: &Weak<Shared>,
+    revocations: &dyn Hears,
+    stop: &AtomicBool,
+) {
     while !stop.load(Ordering::Relaxed) {
         let news = tail.news();
         let Some(shared) = shared.upgrade() else {
@@ -52,7 +63,10 @@ fn follow(store: &Store, mut tail: Tail, shared: &Weak<Shared>, stop: &AtomicBoo
         match news {
             Ok(news) => {
                 if let Some(news) = news {
+                    // What was touched first: whoever sees a revocation counted in finds nothing
+                    // here that is older.
                     shared.hear(&news.touched);
+                    revocations.hear(news.revoked, news.upto, news.purged);
                 }
                 shared.heard_at(tail.asked());
             }
@@ -61,15 +75,32 @@ fn follow(store: &Store, mut tail: Tail, shared: &Weak<Shared>, stop: &AtomicBoo
                 let Some(fresh) = reconnect(store, stop) else {
                     return;
                 };
+                if fresh.is_before(&tail) {
+                    revocations.begin_anew();
+                }
                 tail = fresh;
                 // What happened in between was not heard: everything is looked at again. Only
                 // then does silence count as over.
                 shared.forget_all();
+                if let Err(error) = read_revocations(&mut tail, revocations) {
+                    log::warn!("revocations could not be read: {error}");
+                    continue;
+                }
                 shared.heard_at(tail.asked());
                 log::info!("the directory hears the database again");
             }
         }
     }
+}
+
+/// Hands over every revocation on record.
+pub(super) fn read_revocations(tail: &mut Tail, revocations: &dyn Hears) -> Result<(), StoreError> {
+    let purged = tail.revocations(|page| {
+        let upto = page.last().map_or(0, |last| last.seq);
+        revocations.hear(page, upto, 0);
+    })?;
+    revocations.hear(Vec::new(), tail.revoked(), purged);
+    Ok(())
 }
 
 /// A new tail, however long it takes. `None`: told to stop.

@@ -7,14 +7,16 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
-use onyx_verifier::{Caller, Rejection, TokenFault};
+use onyx_verifier::{Caller, Rejection, TokenFault, Verifier};
 
 use super::problem::Problem;
 use super::source;
 use crate::app::App;
 use crate::audit::Actor;
 use crate::domain::id::{ClientId, CredentialId};
+use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
 use crate::logging;
@@ -50,6 +52,7 @@ rights!(
     PartnersRead = Some("partners:read"),
     PartnersWrite = Some("partners:write"),
     ResourceServersWrite = Some("resource-servers:write"),
+    RevocationsRead = Some("revocations:read"),
     SecurityRead = Some("security:read"),
     SecurityWrite = Some("security:write"),
 );
@@ -87,6 +90,51 @@ impl<R> Operator<R> {
     }
 }
 
+/// A verified token that may follow a realm's revocations.
+#[derive(Debug)]
+pub struct Follower {
+    /// The realm.
+    pub realm: Realm,
+    /// The token, which must stay good for as long as its holder listens.
+    pub token: String,
+    verifier: Verifier,
+}
+
+impl Follower {
+    /// Whether the token is good still.
+    pub fn may_go_on(&self, now: Instant) -> bool {
+        self.verifier
+            .verify_at(&self.token, now.epoch_seconds())
+            .is_ok()
+    }
+}
+
+impl FromRequest for Follower {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let gate = Gate::of(&request)?;
+            let issuer = gate.app.addresses.issuer(gate.realm);
+            let verifier = gate
+                .app
+                .verifier_for(gate.realm, &issuer)
+                .ok_or_else(Problem::not_found)?;
+            gate.admit(&request, &verifier, RevocationsRead::SCOPE)
+                .await?;
+            let bearer = request.headers().get(AUTHORIZATION);
+            let token = bearer.and_then(|value| value.to_str().ok()?.split_once(' '));
+            Ok(Self {
+                realm: gate.realm,
+                token: token.map_or_else(String::new, |(_, token)| token.trim().to_owned()),
+                verifier,
+            })
+        })
+    }
+}
+
 impl<R: Right> FromRequest for Granted<R> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
@@ -95,7 +143,7 @@ impl<R: Right> FromRequest for Granted<R> {
         let request = request.clone();
         Box::pin(async move {
             let gate = Gate::of(&request)?;
-            let caller = gate.admit::<R>(&request).await?;
+            let caller = gate.admit_to_api::<R>(&request).await?;
             let named = |fault| gate.refuse(&Rejection::InvalidToken(fault));
             let of_another_kind = || named(TokenFault::WrongAudience);
             let partner = caller.partner_id().ok_or_else(of_another_kind)?;
@@ -126,7 +174,7 @@ impl<R: Right> FromRequest for Operator<R> {
         let request = request.clone();
         Box::pin(async move {
             let gate = Gate::of(&request)?;
-            let caller = gate.admit::<R>(&request).await?;
+            let caller = gate.admit_to_api::<R>(&request).await?;
             let client: Option<ClientId> = caller.client_id().parse().ok();
             match client.filter(|id| id.realm() == Realm::Admin && gate.realm == Realm::Admin) {
                 Some(id) => Ok(Self {
@@ -170,14 +218,24 @@ impl Gate {
         }
     }
 
-    async fn admit<R: Right>(&self, request: &HttpRequest) -> Result<Caller, Problem> {
+    async fn admit_to_api<R: Right>(&self, request: &HttpRequest) -> Result<Caller, Problem> {
         let verifier = self
             .app
             .verifier(self.realm)
             .ok_or_else(Problem::not_found)?;
+        self.admit(request, verifier, R::SCOPE).await
+    }
+
+    async fn admit(
+        &self,
+        request: &HttpRequest,
+        verifier: &Verifier,
+        scope: Option<&str>,
+    ) -> Result<Caller, Problem> {
+        self.app.directory.check_news()?;
         let verified = onyx_verifier::actix::authorize(request, verifier).await;
         let caller = verified.map_err(|rejection| self.refuse(&rejection))?;
-        if let Some(scope) = R::SCOPE {
+        if let Some(scope) = scope {
             caller
                 .require_scope(scope)
                 .map_err(|rejection| self.refuse(&rejection))?;

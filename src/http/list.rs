@@ -18,13 +18,19 @@ pub const DEFAULT_LIMIT: u8 = 20;
 /// The most rows that a page may have.
 pub const MAX_LIMIT: u8 = 100;
 
+/// The parameters of a query, each of which is taken out by name.
+#[derive(Debug)]
+pub struct Parameters {
+    given: BTreeMap<String, String>,
+    /// The parameters that this path takes.
+    known: Vec<String>,
+}
+
 /// The query of a list: the page, and filters that the handler takes out one by one.
 #[derive(Debug)]
 pub struct ListQuery {
     page: PageRequest,
-    filters: BTreeMap<String, String>,
-    /// The parameters that this list takes.
-    known: Vec<String>,
+    filters: Parameters,
 }
 
 /// A page as it is sent.
@@ -35,20 +41,65 @@ pub struct ListView<T> {
     next_cursor: Option<String>,
 }
 
-impl ListQuery {
+impl Parameters {
     fn parse(query: &str) -> Result<Self, Problem> {
-        let mut parameters = BTreeMap::new();
+        let mut given = BTreeMap::new();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            if parameters
-                .insert(name.to_string(), value.into_owned())
-                .is_some()
-            {
+            if given.insert(name.to_string(), value.into_owned()).is_some() {
                 return Err(Problem::bad_parameter(format!(
                     "{name} was sent more than once"
                 )));
             }
         }
-        let limit = match parameters.remove("limit") {
+        Ok(Self {
+            given,
+            known: Vec::new(),
+        })
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        self.known.push(name.to_owned());
+        self.given.remove(name)
+    }
+
+    /// Takes a parameter out. `None`: not sent.
+    pub fn take<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<T>, Problem> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        text.parse()
+            .map(Some)
+            .map_err(|error| Problem::bad_parameter(format!("{name} {error}")))
+    }
+
+    /// A parameter that nobody took is an error.
+    pub fn finish(self) -> Result<(), Problem> {
+        match self.given.keys().next() {
+            Some(name) => Err(Problem::bad_parameter(format!(
+                "{name} is not a parameter of this list"
+            ))
+            .with("parameters", self.known)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromRequest for Parameters {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::parse(request.query_string()))
+    }
+}
+
+impl ListQuery {
+    fn parse(query: &str) -> Result<Self, Problem> {
+        let mut filters = Parameters::parse(query)?;
+        let limit = match filters.text("limit") {
             None => DEFAULT_LIMIT.into(),
             Some(text) => text
                 .parse()
@@ -56,14 +107,13 @@ impl ListQuery {
                 .filter(|limit| (1..=MAX_LIMIT.into()).contains(limit))
                 .ok_or_else(|| Problem::bad_parameter("limit must be a number from 1 to 100"))?,
         };
-        let after = parameters
-            .remove("cursor")
+        let after = filters
+            .text("cursor")
             .map(|cursor| decode(&cursor))
             .transpose()?;
         Ok(Self {
             page: PageRequest { limit, after },
-            filters: parameters,
-            known: vec!["limit".to_owned(), "cursor".to_owned()],
+            filters,
         })
     }
 
@@ -72,24 +122,13 @@ impl ListQuery {
         &mut self,
         name: &str,
     ) -> Result<Option<T>, Problem> {
-        self.known.push(name.to_owned());
-        let Some(text) = self.filters.remove(name) else {
-            return Ok(None);
-        };
-        text.parse()
-            .map(Some)
-            .map_err(|error| Problem::bad_parameter(format!("{name} {error}")))
+        self.filters.take(name)
     }
 
     /// The page that is asked for; a parameter that nobody took is an error.
     pub fn page(self) -> Result<PageRequest, Problem> {
-        match self.filters.keys().next() {
-            Some(name) => Err(Problem::bad_parameter(format!(
-                "{name} is not a parameter of this list"
-            ))
-            .with("parameters", self.known)),
-            None => Ok(self.page),
-        }
+        self.filters.finish()?;
+        Ok(self.page)
     }
 }
 

@@ -75,6 +75,15 @@ fn of_realm(table: &mut Table, roles: &[Role], realm: Realm) {
         table.service(
             scope(realm, "oauth2")
                 .service(at("/jwks").get(oauth::discovery::jwks).done())
+                .service(at("/revocations").get(oauth::revocations::poll).done())
+                .service(
+                    at("/revocations/stream")
+                        .get(oauth::revocations::stream)
+                        .done(),
+                )
+                // Any method: a gateway asks with the one that it was asked with.
+                .service(at("/verify").any(oauth::verify::verify))
+                .service(at("/verify/{path:.*}").any(oauth::verify::verify_below))
                 .service(
                     at("/token")
                         .post(oauth::token::exchange)

@@ -81,6 +81,7 @@ impl Listeners {
 
 /// The servers of a process, running.
 pub struct Running {
+    app: Arc<App>,
     servers: Vec<Server>,
     handles: Vec<ServerHandle>,
 }
@@ -108,19 +109,29 @@ pub fn start(app: &Arc<App>, listeners: Listeners) -> Result<Running, ListenErro
         servers.push(serve(app, &documents, admin, None, Face::Admin)?);
     }
     let handles = servers.iter().map(Server::handle).collect();
-    Ok(Running { servers, handles })
+    Ok(Running {
+        app: Arc::clone(app),
+        servers,
+        handles,
+    })
 }
 
 impl Running {
     /// Runs until the process is told to stop (SIGTERM, SIGINT) or `until` is done; then
     /// takes no new connections and lets requests under way finish.
     pub async fn run(self, until: impl Future<Output = ()>) -> Result<(), ListenError> {
-        let Self { servers, handles } = self;
+        let Self {
+            app,
+            servers,
+            handles,
+        } = self;
         let tasks: Vec<_> = servers.into_iter().map(actix_web::rt::spawn).collect();
         tokio::select! {
             () = stop_signal() => log::info!("stopping: finishing requests under way"),
             () = until => {}
         }
+        // Streams have no end of their own.
+        app.feed.close();
         for handle in &handles {
             handle.stop(true).await;
         }

@@ -192,6 +192,25 @@ impl Path {
         self
     }
 
+    /// The path with every method; it is described as GET.
+    pub fn any<H, A>(mut self, handler: H) -> Place
+    where
+        H: Handler<A>,
+        A: FromRequest + Arguments + 'static,
+        H::Output: Responder + 'static,
+    {
+        self.served.push(Served {
+            method: Method::GET,
+            // A pattern within the braces is for the router alone.
+            path: self.path.replace(":.*}", "}"),
+            complete: A::describe,
+        });
+        Place {
+            resource: self.resource.route(web::to(handler)),
+            served: self.served,
+        }
+    }
+
     /// The path with its methods; every other method is a problem.
     pub fn done(self) -> Place {
         let allowed = self

@@ -50,6 +50,8 @@ pub struct Press<'a> {
     pub token_ttl: u32,
     /// The issuer.
     pub realm: Realm,
+    /// The highest revocation that had been applied before the client was looked up.
+    pub rsn: i64,
     /// The moment of the request.
     pub now: Instant,
 }
@@ -106,7 +108,7 @@ fn claims(press: Press<'_>, granted: &Granted) -> Result<Claims, Refusal> {
         partner_id: client.partner_id.as_ref().map(ToString::to_string),
         env: client.partner_id.as_ref().map(|_| press.realm.to_string()),
         credential_id: Some(granted.who.credential_id.to_string()),
-        rsn: 0,
+        rsn: Some(press.rsn.unsigned_abs()),
         status: None,
         cnf: None,
     })

@@ -2,6 +2,8 @@
 //!
 //! Refuses to know HTTP.
 
+pub mod feed;
+
 use std::time::Duration;
 
 use crate::audit::Actor;

@@ -77,6 +77,16 @@ impl Subject {
 pub struct Change<'a> {
     db: &'a mut Db,
     touched: Vec<Subject>,
+    revoked: Option<i64>,
+}
+
+/// What a change did that nodes must hear of.
+#[derive(Clone, Debug, Default)]
+pub struct Touched {
+    /// What must be looked at again.
+    pub subjects: Vec<Subject>,
+    /// The number of its last revocation. `None`: it revoked nothing.
+    pub revoked: Option<i64>,
 }
 
 impl<'a> Change<'a> {
@@ -90,6 +100,7 @@ impl<'a> Change<'a> {
             Self {
                 db,
                 touched: Vec::new(),
+                revoked: None,
             },
             seq,
         ))
@@ -102,8 +113,13 @@ impl<'a> Change<'a> {
         }
     }
 
+    /// Notes the number of a revocation that the change wrote.
+    pub(super) fn has_revoked(&mut self, seq: i64) {
+        self.revoked = Some(seq);
+    }
+
     /// Writes what was touched under the change's number.
-    pub(super) fn record(self, seq: i64, now: Instant) -> Result<Vec<Subject>, StoreError> {
+    pub(super) fn record(self, seq: i64, now: Instant) -> Result<Touched, StoreError> {
         for subject in &self.touched {
             let row = (
                 changes::seq.eq(seq),
@@ -116,7 +132,10 @@ impl<'a> Change<'a> {
                 .execute(self.db)?;
         }
         notify(self.db)?;
-        Ok(self.touched)
+        Ok(Touched {
+            subjects: self.touched,
+            revoked: self.revoked,
+        })
     }
 }
 
@@ -149,7 +168,7 @@ fn notify(db: &mut Db) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The number of the last change.
+/// The number of the last change; it moves with every change, whatever that touched.
 pub fn head(db: &mut Db) -> Result<i64, StoreError> {
     counter(db, COUNTER)
 }
@@ -161,6 +180,8 @@ pub struct News {
     pub upto: i64,
     /// What was touched; `None` for what a newer version wrote.
     pub touched: Vec<Option<Subject>>,
+    /// Whether there may be more behind it.
+    pub more: bool,
 }
 
 /// The most rows that are read at a time.
@@ -197,7 +218,11 @@ pub fn after(db: &mut Db, seq: i64) -> Result<Option<News>, StoreError> {
         .iter()
         .map(|(_, entity, id)| Subject::parse(entity, id))
         .collect();
-    Ok(Some(News { upto, touched }))
+    Ok(Some(News {
+        upto,
+        touched,
+        more: is_full,
+    }))
 }
 
 /// Forgets changes from before a moment, and remembers up to where; answers how many.

@@ -39,7 +39,7 @@ use crate::domain::instant::Instant;
 pub use db::{Db, Target};
 pub use error::{OpenError, StoreError};
 
-use changes::{Change, Subject};
+use changes::{Change, Touched};
 use db::Manager;
 
 /// Connections kept for reading, and for everything on PostgreSQL.
@@ -147,7 +147,7 @@ impl Store {
     }
 
     /// Runs changes that nodes must hear of, in one transaction; answers what was touched besides.
-    pub async fn change<T, E, F>(&self, now: Instant, work: F) -> Result<(T, Vec<Subject>), E>
+    pub async fn change<T, E, F>(&self, now: Instant, work: F) -> Result<(T, Touched), E>
     where
         F: FnOnce(&mut Change<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -272,7 +272,7 @@ fn change<T, E: From<StoreError>>(
     db: &mut Db,
     now: Instant,
     work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
-) -> Result<(T, Vec<Subject>), E> {
+) -> Result<(T, Touched), E> {
     let (mut change, seq) = Change::begin(db)?;
     let value = work(&mut change)?;
     Ok((value, change.record(seq, now)?))

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::Store;
-use super::changes::{self, News};
+use super::changes::{self, Subject};
 use super::db::{Db, Manager};
 use super::error::{OpenError, StoreError};
+use super::revocations::{self, Numbered};
 
 /// How often a waiting tail looks: at SQLite's tables, or at PostgreSQL's socket.
 const LOOK: Duration = Duration::from_millis(10);
@@ -15,47 +16,105 @@ const ASK: Duration = Duration::from_millis(250);
 /// A reader of changes. Blocks; lives on a thread of its own.
 pub struct Tail {
     db: Db,
+    /// The last change that was looked at, whatever it touched.
+    head: i64,
+    /// The last change on record that was read.
     seq: i64,
+    /// The last revocation that was read.
+    revoked: i64,
     asked: Instant,
-    checked: Instant,
+}
+
+/// What a tail heard.
+#[derive(Debug)]
+pub struct Heard {
+    /// What was touched; `None` for what a newer version wrote.
+    pub touched: Vec<Option<Subject>>,
+    /// What was revoked, in order.
+    pub revoked: Vec<Numbered>,
+    /// The last revocation that is covered.
+    pub upto: i64,
+    /// Up to where revocations were forgotten.
+    pub purged: i64,
 }
 
 impl Tail {
-    /// Connects, and starts at the newest change.
+    /// Connects, and starts at the newest change, and before the oldest revocation.
     pub fn connect(store: &Store) -> Result<Self, OpenError> {
         let open = Manager(store.target().clone()).open();
-        let now = Instant::now();
+        let asked = Instant::now();
         let mut db = open.map_err(|error| OpenError::connect(&error))?;
         listen(&mut db)?;
         // Listening first: what commits between the two is told and not missed.
         let seq = changes::head(&mut db)?;
         Ok(Self {
             db,
+            head: seq,
             seq,
-            asked: now,
-            checked: now,
+            revoked: 0,
+            asked,
         })
     }
 
+    /// Every revocation on record from where it stands, page by page; answers up to where any was forgotten.
+    pub fn revocations(&mut self, mut hear: impl FnMut(Vec<Numbered>)) -> Result<i64, StoreError> {
+        let purged = revocations::purged(&mut self.db)?;
+        // Purged entries leave a gap at the start: nothing of it can be missing.
+        self.revoked = self.revoked.max(purged);
+        loop {
+            let page = revocations::after(&mut self.db, self.revoked)?;
+            let Some(last) = page.last() else { break };
+            self.revoked = last.seq;
+            hear(page);
+        }
+        Ok(purged)
+    }
+
     /// Waits a little for news. `None`: there was none, and the database says so.
-    pub fn news(&mut self) -> Result<Option<News>, StoreError> {
+    pub fn news(&mut self) -> Result<Option<Heard>, StoreError> {
         std::thread::sleep(LOOK);
         if !self.should_ask()? {
             return Ok(None);
         }
-        if self.checked.elapsed() >= ASK {
-            self.checked = Instant::now();
-            if changes::head(&mut self.db)? < self.seq {
-                return Err(StoreError::Rewound);
+        let now = Instant::now();
+        let head = changes::head(&mut self.db)?;
+        if head < self.head {
+            return Err(StoreError::Rewound);
+        }
+        if head == self.head {
+            self.asked = now;
+            return Ok(None);
+        }
+        // Revocations first: what was touched is then read up to them or further, so that whoever
+        // has taken in both has missed nothing up to the last revocation.
+        let mut revoked = Vec::new();
+        let purged = self.revocations(|mut page| revoked.append(&mut page))?;
+        let mut touched = Vec::new();
+        while let Some(news) = changes::after(&mut self.db, self.seq)? {
+            self.seq = news.upto;
+            touched.extend(news.touched);
+            if !news.more {
+                break;
             }
         }
-        let now = Instant::now();
-        let news = changes::after(&mut self.db, self.seq)?;
+        self.head = head;
         self.asked = now;
-        if let Some(news) = &news {
-            self.seq = news.upto;
-        }
-        Ok(news)
+        Ok(Some(Heard {
+            touched,
+            revoked,
+            upto: self.revoked,
+            purged,
+        }))
+    }
+
+    /// Whether it stands before another tail: the database was put back to an earlier state.
+    pub fn is_before(&self, other: &Self) -> bool {
+        self.head < other.head
+    }
+
+    /// The last revocation that was read.
+    pub fn revoked(&self) -> i64 {
+        self.revoked
     }
 
     /// When the database was last asked: what is known is true as of then.

@@ -9,10 +9,12 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::config::Role;
-use crate::store::{StoreError, changes, issued_tokens};
+use crate::store::{StoreError, changes, issued_tokens, revocations};
 
 /// How often keys that other processes made are looked for.
 const KEY_ROUND: Duration = Duration::from_secs(5);
+/// How often revocations that are over are dropped from memory.
+const FORGET_ROUND: Duration = Duration::from_secs(60);
 /// How often old rows are swept away.
 const SWEEP_ROUND: Duration = Duration::from_secs(3600);
 /// How long a token's record outlives the longest token.
@@ -33,7 +35,10 @@ impl Drop for Loops {
 
 /// Starts the loops that the process's roles ask for.
 pub fn start(app: &Arc<App>) -> Loops {
-    let mut loops = vec![tokio::spawn(follow_keys(Arc::clone(app)))];
+    let mut loops = vec![
+        tokio::spawn(follow_keys(Arc::clone(app))),
+        tokio::spawn(forget_revocations(Arc::clone(app))),
+    ];
     if app.settings.has_role(Role::Worker) {
         loops.push(tokio::spawn(sweep(Arc::clone(app))));
         loops.push(tokio::spawn(leaks::follow(Arc::clone(app))));
@@ -52,6 +57,13 @@ async fn follow_keys(app: Arc<App>) {
     }
 }
 
+async fn forget_revocations(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(FORGET_ROUND).await;
+        app.feed.forget_before(app.clock.now());
+    }
+}
+
 async fn sweep(app: Arc<App>) {
     loop {
         let now = app.clock.now();
@@ -65,6 +77,12 @@ async fn sweep(app: Arc<App>) {
                 log::info!("forgot {tokens} records of dead tokens and {changes} of old changes")
             }
             Err(error) => log::warn!("old rows could not be swept away: {error}"),
+        }
+        // A change, so that nodes hear up to where revocations were forgotten.
+        match app.change(now, move |db| revocations::purge(db, now)).await {
+            Ok(0) => {}
+            Ok(count) => log::info!("forgot {count} revocations that concern no living token"),
+            Err(error) => log::warn!("old revocations could not be swept away: {error}"),
         }
         tokio::time::sleep(SWEEP_ROUND).await;
     }

@@ -113,8 +113,9 @@ async fn an_unknown_client_that_is_made_later_is_known_then() {
         }
         // It comes into the database as another node would bring it.
         world.execute(&format!(
-            "INSERT INTO clients SELECT '{}', realm, kind, partner_id, resource_server_id, name, state, scopes, \
-             default_scopes, token_ttl, expires_at, created_by, created_at, updated_at FROM clients WHERE id = '{}'",
+            "INSERT INTO clients (id, realm, kind, partner_id, resource_server_id, name, state, scopes, \
+             created_by, created_at, updated_at) SELECT '{}', realm, kind, partner_id, resource_server_id, name, \
+             state, scopes, created_by, created_at, updated_at FROM clients WHERE id = '{}'",
             ghost.client_id, who.client_id
         ));
         world.execute(&format!(

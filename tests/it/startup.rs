@@ -176,6 +176,7 @@ fn the_effective_settings_are_printed_with_the_password_masked() {
     token_ttl = 60
     max_staleness = 5
     client_cache = 100000
+    feed_listeners = 2000
     sandbox_auto_approve = true
     sandbox_secret_days = 365
     live_secret_days = 90

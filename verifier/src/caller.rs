@@ -103,7 +103,7 @@ mod tests {
             partner_id: Some("ptn_1".into()),
             env: None,
             credential_id: None,
-            rsn: 0,
+            rsn: Some(0),
             status: None,
             cnf: None,
         }))

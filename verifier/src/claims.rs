@@ -37,8 +37,10 @@ pub struct Claims {
     pub credential_id: Option<String>,
     /// The revocation sequence number that the issuing node had applied: a revocation of this
     /// token's subject counts if its own number is greater.
-    #[serde(default)]
-    pub rsn: u64,
+    ///
+    /// Absent in tokens of issuers that do not number; those are judged by `iat`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rsn: Option<u64>,
     /// Where the token's status can be looked up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<StatusClaim>,
@@ -110,10 +112,10 @@ mod tests {
     fn absent_members_stay_absent_and_have_defaults() {
         let wire = r#"{"iss":"https://as","sub":"c","client_id":"c","aud":"https://rs","scope":"","iat":1,"exp":2,"jti":"j"}"#;
         let claims: Claims = serde_json::from_str(wire).unwrap();
-        assert_eq!((claims.nbf, claims.rsn), (0, 0));
+        assert_eq!((claims.nbf, claims.rsn), (0, None));
         assert_eq!(
             serde_json::to_string(&claims).unwrap(),
-            r#"{"iss":"https://as","sub":"c","client_id":"c","aud":"https://rs","scope":"","iat":1,"nbf":0,"exp":2,"jti":"j","rsn":0}"#
+            r#"{"iss":"https://as","sub":"c","client_id":"c","aud":"https://rs","scope":"","iat":1,"nbf":0,"exp":2,"jti":"j"}"#
         );
     }
 

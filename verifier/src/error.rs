@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::FeedError;
+
 /// Why a request is not let through (RFC 6750 §3.1).
 ///
 /// [`status`](Self::status), [`code`](Self::code) and [`challenge`](Self::challenge) say what to
@@ -24,8 +26,9 @@ pub enum Rejection {
         /// The scope, or several separated by spaces, that the request needs.
         required: String,
     },
-    /// The token cannot be judged, because the issuer's keys cannot be had.
-    #[error("the issuer's keys are unavailable")]
+    /// The token cannot be judged, because the issuer's keys, or its word on what was revoked,
+    /// cannot be had.
+    #[error("the issuer's keys or revocations are unavailable")]
     Unavailable,
 }
 
@@ -73,6 +76,9 @@ pub enum TokenFault {
     /// Its time has not come, or it claims to have been issued in the future.
     #[error("not yet valid")]
     NotYetValid,
+    /// It, or something that it hangs on, was revoked after it was issued.
+    #[error("revoked")]
+    Revoked,
     /// It is bound to its sender's key (`cnf`) and so is worth nothing as a bearer token
     /// (RFC 9449 §7.1, RFC 8705 §3).
     #[error("sender-constrained token sent as bearer token")]
@@ -170,6 +176,7 @@ impl TokenFault {
             Self::WrongAudience => "The access token is meant for another service.",
             Self::Expired => "The access token has expired.",
             Self::NotYetValid => "The access token is not valid yet.",
+            Self::Revoked => "The access token was revoked.",
             Self::SenderConstrained => "The access token is bound to a key and no bearer token.",
         }
     }
@@ -243,6 +250,9 @@ pub enum ConnectError {
         /// The issuer that the metadata name.
         found: String,
     },
+    /// The issuer's revocations cannot be had, so it is not known which tokens are good.
+    #[error("revocations cannot be followed")]
+    Revocations(#[source] FeedError),
     /// There is no key to verify a token with.
     #[error("there is no usable key")]
     NoKeys,

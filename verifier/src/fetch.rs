@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use reqwest::{
-    Client, Response, StatusCode,
+    Client, ClientBuilder, Response, StatusCode,
     header::{ACCEPT, CACHE_CONTROL, HeaderMap},
     redirect,
 };
@@ -53,19 +53,10 @@ impl Source {
     }
 
     fn at(url: Url) -> Result<Self, ConnectError> {
-        let http = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(TIMEOUT)
-            .user_agent(concat!("onyx-verifier/", env!("CARGO_PKG_VERSION")));
-        // TLS goes through a proxy unharmed; what is plain must not leave the machine.
-        let http = if url.scheme() == "http" {
-            http.no_proxy()
-        } else {
-            http.https_only(true)
-        };
+        let http = client(&url).timeout(TIMEOUT).build();
         Ok(Self {
             url,
-            http: http.build().map_err(ConnectError::Client)?,
+            http: http.map_err(ConnectError::Client)?,
         })
     }
 
@@ -127,8 +118,21 @@ impl Source {
     }
 }
 
+/// A client for a URL: it goes nowhere else than it is told to.
+pub(crate) fn client(url: &Url) -> ClientBuilder {
+    let http = Client::builder()
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("onyx-verifier/", env!("CARGO_PKG_VERSION")));
+    // TLS goes through a proxy unharmed; what is plain must not leave the machine.
+    if url.scheme() == "http" {
+        http.no_proxy()
+    } else {
+        http.https_only(true)
+    }
+}
+
 /// Reads a URL that documents may be fetched from: `https`, or `http` to this machine itself.
-fn usable(url: &str) -> Result<Url, ConnectError> {
+pub(crate) fn usable(url: &str) -> Result<Url, ConnectError> {
     let refuse = |reason| ConnectError::Url {
         url: url.to_owned(),
         reason,

@@ -38,19 +38,20 @@
 //! 4. The signature: ES256, RS256, PS256 or EdDSA (Ed25519).
 //! 5. The required claims, and that the token is not bound to a key (`cnf`).
 //! 6. `iss`, `aud`, `exp`, `nbf`, `iat`.
-//!
-//! What it does not know: whether a token, credential or client was revoked since the token was
-//! issued. [`Claims::rsn`] and [`Claims::status`] are there for those who ask.
+//! 7. Whether the token, its credential, client, partner, key or a grant that it carries was revoked
+//!    since it was issued, as far as the given [`Revocations`] know ([`Builder::revocations`]).
 
 mod bearer;
 mod caller;
 mod claims;
 mod error;
 mod fetch;
+mod follow;
 mod json;
 mod jwks;
 mod keys;
 mod refresh;
+mod revocations;
 mod token;
 mod verifier;
 mod warm;
@@ -61,5 +62,7 @@ pub mod actix;
 pub use caller::Caller;
 pub use claims::{Audience, Claims, StatusClaim, StatusListRef};
 pub use error::{ConnectError, Rejection, TokenFault};
+pub use follow::{FeedError, Staleness};
 pub use jwks::{Algorithm, Jwk, JwkKey, JwkSet, UnknownAlgorithm};
+pub use revocations::{Revocation, RevocationKind, Revocations};
 pub use verifier::{Builder, Verifier};

@@ -10,13 +10,14 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 
 use crate::{
-    Caller, Claims, JwkSet, Rejection, bearer,
+    Caller, Claims, JwkSet, Rejection, Revocations, Staleness, bearer,
     error::{ConnectError, TokenFault},
+    follow::{Credentials, Following},
     json,
     keys::Keyring,
     refresh::{self, Pace, Refresher},
     token::Token,
-    warm::Warm,
+    warm::{Verified, Warm},
 };
 
 /// `iat` and `nbf` may lie this many seconds ahead: clocks differ (FAPI 2.0 Security Profile §5.3.2.1).
@@ -37,8 +38,10 @@ struct Inner {
     leeway: i64,
     resource_metadata: Option<Arc<str>>,
     keys: Arc<ArcSwap<Keyring>>,
-    remote: Option<Remote>,
-    warm: Warm,
+    remote: Option<Arc<Remote>>,
+    warm: Arc<Warm>,
+    revocations: Option<Arc<Revocations>>,
+    following: Option<Arc<Following>>,
 }
 
 /// What a verifier has whose keys come over the network.
@@ -57,6 +60,10 @@ pub struct Builder {
     jwks_uri: Option<String>,
     resource_metadata: Option<Arc<str>>,
     remembered: usize,
+    revocations: Option<Arc<Revocations>>,
+    follow: Option<Credentials>,
+    staleness: Staleness,
+    max_staleness: Duration,
 }
 
 impl Verifier {
@@ -74,6 +81,45 @@ impl Verifier {
             jwks_uri: None,
             resource_metadata: None,
             remembered: 10_000,
+            revocations: None,
+            follow: None,
+            staleness: Staleness::default(),
+            max_staleness: Duration::from_secs(10),
+        }
+    }
+
+    /// The same for another audience: with the same keys, revocations and remembered signatures.
+    ///
+    /// ```no_run
+    /// # fn example(verifier: onyx_verifier::Verifier) {
+    /// let invoices = verifier.for_audience("https://invoices.example");
+    /// assert_eq!(invoices.issuer(), verifier.issuer());
+    /// # }
+    /// ```
+    pub fn for_audience(&self, audience: impl Into<String>) -> Self {
+        let Inner {
+            issuer,
+            leeway,
+            resource_metadata,
+            keys,
+            remote,
+            warm,
+            revocations,
+            following,
+            ..
+        } = &*self.inner;
+        Self {
+            inner: Arc::new(Inner {
+                issuer: issuer.clone(),
+                audience: audience.into(),
+                leeway: *leeway,
+                resource_metadata: resource_metadata.clone(),
+                keys: Arc::clone(keys),
+                remote: remote.clone(),
+                warm: Arc::clone(warm),
+                revocations: revocations.clone(),
+                following: following.clone(),
+            }),
         }
     }
 
@@ -113,7 +159,23 @@ impl Verifier {
     /// # }
     /// ```
     pub async fn verify(&self, token: &str) -> Result<Caller, Rejection> {
-        let verdict = self.verify_at(token, now());
+        let caller = self.verify_signed(token).await?;
+        let Some(following) = self.stale() else {
+            return Ok(caller);
+        };
+        if following.staleness != Staleness::Introspect {
+            return self.without_news(following, caller);
+        }
+        match following.is_active(token).await {
+            Some(true) => Ok(caller),
+            Some(false) => Err(TokenFault::Revoked.into()),
+            None => Err(Rejection::Unavailable),
+        }
+    }
+
+    /// Everything but how old the news of revocations is; asks for keys that are not known.
+    async fn verify_signed(&self, token: &str) -> Result<Caller, Rejection> {
+        let verdict = self.check(token, now());
         if !matches!(
             verdict,
             Err(Rejection::InvalidToken(TokenFault::UnknownKey))
@@ -124,7 +186,7 @@ impl Verifier {
             return verdict;
         };
         let heard = remote.refresher.ask().await;
-        match self.verify_at(token, now()) {
+        match self.check(token, now()) {
             Err(Rejection::InvalidToken(TokenFault::UnknownKey)) if !heard => {
                 Err(Rejection::Unavailable)
             }
@@ -132,27 +194,72 @@ impl Verifier {
         }
     }
 
+    /// Who follows revocations, if its news is too old.
+    fn stale(&self) -> Option<&Following> {
+        let following = self.inner.following.as_deref()?;
+        following.is_stale().then_some(following)
+    }
+
+    /// A token that is good but for what may have been revoked since.
+    fn without_news(&self, following: &Following, caller: Caller) -> Result<Caller, Rejection> {
+        match following.staleness {
+            Staleness::Strict | Staleness::Introspect => Err(Rejection::Unavailable),
+            Staleness::Lenient => {
+                following.count_stale();
+                Ok(caller)
+            }
+        }
+    }
+
+    /// How old this verifier's news of revocations is. `None`: it does not follow them
+    /// ([`Builder::follow`]).
+    pub fn news_age(&self) -> Option<Duration> {
+        Some(self.inner.following.as_deref()?.age())
+    }
+
+    /// How many tokens were accepted although the news was too old ([`Staleness::Lenient`]): a
+    /// number to watch.
+    pub fn accepted_while_stale(&self) -> u64 {
+        let following = self.inner.following.as_deref();
+        following.map_or(0, Following::accepted_while_stale)
+    }
+
     /// Verifies a token at a moment given in seconds since the Unix epoch, with the keys at hand.
     ///
     /// Never touches the network and takes well under a millisecond. Refuses as
     /// [`verify`](Self::verify) does.
+    ///
+    /// While the news of revocations is too old, [`Staleness::Introspect`] is as
+    /// [`Staleness::Strict`] here: there is nobody to be asked.
     pub fn verify_at(&self, token: &str, now_unix: i64) -> Result<Caller, Rejection> {
+        let caller = self.check(token, now_unix)?;
+        match self.stale() {
+            None => Ok(caller),
+            Some(following) => self.without_news(following, caller),
+        }
+    }
+
+    /// Everything but how old the news of revocations is.
+    fn check(&self, token: &str, now_unix: i64) -> Result<Caller, Rejection> {
         let keys = self.inner.keys.load();
         if let Some(remote) = &self.inner.remote
             && keys.heard.elapsed() > remote.max_key_age
         {
             return Err(Rejection::Unavailable);
         }
-        if let Some(claims) = self.inner.warm.get(token, keys.number) {
-            self.accepts(&claims, now_unix)?;
-            return Ok(Caller::new(claims));
+        if let Some(known) = self.inner.warm.get(token, keys.number) {
+            self.accepts(&known.claims, now_unix)?;
+            self.was_not_revoked(&known)?;
+            return Ok(Caller::new(Arc::clone(&known.claims)));
         }
         let parsed = Token::parse(token)?;
         keys.check(&parsed)?;
         let claims = Arc::new(claims(&parsed.payload)?);
         self.accepts(&claims, now_unix)?;
-        self.inner.warm.keep(token, keys.number, &claims);
-        Ok(Caller::new(claims))
+        let known = Arc::new(Verified::new(keys.number, parsed.kid, claims));
+        self.was_not_revoked(&known)?;
+        self.inner.warm.keep(token, &known);
+        Ok(Caller::new(Arc::clone(&known.claims)))
     }
 
     /// Verifies the token of a request, given all values of its `Authorization` header and its
@@ -185,6 +292,23 @@ impl Verifier {
     /// keys stay as they were. A connected verifier forgets the given keys at its next refresh.
     pub fn replace_jwks(&self, set: JwkSet) -> Result<(), ConnectError> {
         self.inner.keys.store(Arc::new(Keyring::strict(&set)?));
+        Ok(())
+    }
+
+    /// Whether nothing that the token hangs on was revoked; looked up only when anything was
+    /// revoked since this token last passed.
+    fn was_not_revoked(&self, known: &Verified) -> Result<(), TokenFault> {
+        let Some(revocations) = &self.inner.revocations else {
+            return Ok(());
+        };
+        let epoch = revocations.epoch();
+        if known.passed_at(epoch) {
+            return Ok(());
+        }
+        if revocations.is_revoked(&known.claims, &known.kid) {
+            return Err(TokenFault::Revoked);
+        }
+        known.pass(epoch);
         Ok(())
     }
 
@@ -251,6 +375,57 @@ impl Builder {
         }
     }
 
+    /// What was revoked, kept up to date by whoever shares it; unless said otherwise nothing is.
+    pub fn revocations(self, revocations: Arc<Revocations>) -> Self {
+        Self {
+            revocations: Some(revocations),
+            ..self
+        }
+    }
+
+    /// Follows the issuer's revocations with this client's credential, which must be that of a
+    /// resource server: a revoked token is refused within a fraction of a second.
+    ///
+    /// [`connect`](Self::connect) then reads all live revocations before it answers, and starts a
+    /// task that reads the stream, polls where the stream breaks, and goes on where it left off.
+    ///
+    /// ```no_run
+    /// # async fn example(secret: String) -> Result<(), Box<dyn std::error::Error>> {
+    /// use onyx_verifier::{Staleness, Verifier};
+    ///
+    /// let verifier = Verifier::builder("https://auth.example/live", "https://orders.example")
+    ///     .follow("cl_live_01J9ZW3Y7M5Q8K2T4V6X8Z0A1B", secret)
+    ///     .staleness(Staleness::Strict)
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn follow(self, client_id: impl Into<String>, client_secret: impl Into<String>) -> Self {
+        Self {
+            follow: Some(Credentials {
+                client_id: client_id.into(),
+                client_secret: client_secret.into(),
+            }),
+            ..self
+        }
+    }
+
+    /// What counts while the news of revocations is too old; [`Staleness::Strict`] unless said
+    /// otherwise.
+    pub fn staleness(self, staleness: Staleness) -> Self {
+        Self { staleness, ..self }
+    }
+
+    /// How old the news of revocations may be; 10 seconds unless said otherwise. It comes every 5
+    /// seconds.
+    pub fn max_staleness(self, max_staleness: Duration) -> Self {
+        Self {
+            max_staleness,
+            ..self
+        }
+    }
+
     /// Where the issuer's keys are, for an issuer without metadata: [`connect`](Self::connect)
     /// then skips discovery.
     pub fn jwks_uri(self, url: impl Into<String>) -> Self {
@@ -288,7 +463,7 @@ impl Builder {
     /// ```
     pub fn jwks(self, set: JwkSet) -> Result<Verifier, ConnectError> {
         let keys = Arc::new(ArcSwap::from_pointee(Keyring::strict(&set)?));
-        Ok(self.finish(keys, None))
+        Ok(self.finish(keys, None, None))
     }
 
     /// Makes a verifier with the keys that the issuer publishes.
@@ -313,17 +488,36 @@ impl Builder {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn connect(self) -> Result<Verifier, ConnectError> {
+    pub async fn connect(mut self) -> Result<Verifier, ConnectError> {
         let (keys, refresher) =
             refresh::start(&self.issuer, self.jwks_uri.as_deref(), Pace::default()).await?;
         let remote = Remote {
             refresher,
             max_key_age: self.max_key_age,
         };
-        Ok(self.finish(keys, Some(remote)))
+        let following = match self.follow.take() {
+            None => None,
+            Some(credentials) => {
+                let revocations = self.revocations.get_or_insert_default();
+                let following = Following::start(
+                    &self.issuer,
+                    credentials,
+                    Arc::clone(revocations),
+                    self.staleness,
+                    self.max_staleness,
+                );
+                Some(following.await?)
+            }
+        };
+        Ok(self.finish(keys, Some(remote), following))
     }
 
-    fn finish(self, keys: Arc<ArcSwap<Keyring>>, remote: Option<Remote>) -> Verifier {
+    fn finish(
+        self,
+        keys: Arc<ArcSwap<Keyring>>,
+        remote: Option<Remote>,
+        following: Option<Following>,
+    ) -> Verifier {
         Verifier {
             inner: Arc::new(Inner {
                 issuer: self.issuer,
@@ -331,8 +525,10 @@ impl Builder {
                 leeway: i64::try_from(self.leeway.as_secs()).unwrap_or(i64::MAX),
                 resource_metadata: self.resource_metadata,
                 keys,
-                remote,
-                warm: Warm::new(self.remembered),
+                remote: remote.map(Arc::new),
+                warm: Arc::new(Warm::new(self.remembered)),
+                revocations: self.revocations,
+                following: following.map(Arc::new),
             }),
         }
     }

@@ -1,4 +1,6 @@
 //! The OAuth endpoints of every realm.
 
 pub mod discovery;
+pub mod revocations;
 pub mod token;
+pub mod verify;

@@ -103,6 +103,8 @@ async fn answer(
         .collect();
     let asked = TokenRequest::read(&authorization, &form)?;
     let now = app.clock.now();
+    // Before the look-up: a revocation that this node has not heard of then kills the token.
+    let rsn = app.feed.applied();
     let desk = Desk {
         directory: &app.directory,
         master: &app.master,
@@ -118,6 +120,7 @@ async fn answer(
         addresses: &app.addresses,
         token_ttl: app.settings.token_ttl,
         realm,
+        rsn,
         now,
     };
     let from = source::address(request, &app.settings.trusted_proxies).map(|ip| ip.to_string());

@@ -6,8 +6,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, RefOr, Required, Schema, SecurityRequirement};
 
 use super::refusals::{self, refuse};
-use crate::http::extract::{Granted, Operator, Right};
-use crate::http::list::{DEFAULT_LIMIT, ListQuery, MAX_LIMIT};
+use crate::http::extract::{Follower, Granted, Operator, RevocationsRead, Right};
+use crate::http::list::{DEFAULT_LIMIT, ListQuery, MAX_LIMIT, Parameters};
 
 /// The tag of operations that refuse in OAuth's words (RFC 6749 §5.2).
 pub const OAUTH: &str = "oauth";
@@ -70,6 +70,20 @@ impl<R: Right> Argument for Granted<R> {
         let environments = super::domain::ENVIRONMENTS;
         let schemes: Vec<_> = environments.iter().map(|realm| realm.as_str()).collect();
         bearer::<R>(operation, &schemes);
+    }
+}
+
+impl Argument for Follower {
+    fn describe(operation: &mut Operation) {
+        let environments = super::domain::ENVIRONMENTS;
+        let schemes: Vec<_> = environments.iter().map(|realm| realm.as_str()).collect();
+        bearer::<RevocationsRead>(operation, &schemes);
+    }
+}
+
+impl Argument for Parameters {
+    fn describe(operation: &mut Operation) {
+        refuse(operation, &refusals::BAD_REQUEST);
     }
 }
 

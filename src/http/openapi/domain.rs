@@ -16,6 +16,7 @@ use crate::domain::leak::{LeakAction, LeakReportState};
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
 use crate::domain::review::{CaseState, ReviewKind};
+use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::http::admin::credentials::Delivery;
 
@@ -51,6 +52,7 @@ words!(
     LeakReportState: "received → done: every candidate was looked for.",
     LeakAction: "What was done about a leaked secret: revoked; left for at most an hour; revoked after that hour; nothing, since it was revoked before.",
     Delivery: "How a secret reaches the partner.",
+    RevocationKind: "What a revocation is about.",
 );
 
 /// Ids: a prefix that names the kind, and a ULID.

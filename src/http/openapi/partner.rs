@@ -18,6 +18,7 @@ use crate::http::{leaks, oauth, v1};
         (name = "oauth", description = "Tokens."),
         (name = "discovery", description = "What clients and verifiers find out by themselves."),
         (name = "security", description = "Reports of leaked secrets."),
+        (name = "revocations", description = "What must not be accepted any more, for those who verify tokens."),
         (name = "me", description = "The caller, as the server sees it."),
     ),
     components(schemas(Environment, Realm)),
@@ -30,6 +31,10 @@ use crate::http::{leaks, oauth, v1};
         oauth::discovery::jwks,
         oauth::token::exchange,
         leaks::report,
+        oauth::revocations::poll,
+        oauth::revocations::stream,
+        oauth::verify::verify,
+        oauth::verify::verify_below,
         v1::me::show,
     )
 )]

@@ -28,7 +28,7 @@ fn a_caller_says_what_the_token_says() {
     assert_eq!(caller.token_id(), "tok_1");
     assert_eq!(caller.expires_at(), NOW + 290);
     assert!(caller.has_scope("orders:read"));
-    assert_eq!(caller.claims().rsn, 7);
+    assert_eq!(caller.claims().rsn, Some(7));
     assert_eq!(caller.claims().aud, Audience::One(AUDIENCE.into()));
     assert_eq!(
         caller.claims().status,

@@ -1,6 +1,10 @@
 //! A token that was seen before is judged anew in all that can change.
 
-use onyx_verifier::{Algorithm, Rejection, TokenFault, Verifier};
+use std::sync::Arc;
+
+use onyx_verifier::{
+    Algorithm, Rejection, Revocation, RevocationKind, Revocations, TokenFault, Verifier,
+};
 use serde_json::json;
 
 use crate::issuer::{
@@ -71,4 +75,38 @@ fn a_token_for_another_audience_is_refused_however_often_it_comes() {
         assert_eq!(elsewhere.verify_at(&token, NOW), refused);
     }
     assert_eq!(verifier().audience(), AUDIENCE);
+}
+
+#[test]
+fn a_repeated_token_is_refused_from_the_moment_of_its_revocation() {
+    let revocations = Arc::new(Revocations::default());
+    let verifier = Verifier::builder(ISSUER, AUDIENCE)
+        .revocations(Arc::clone(&revocations))
+        .jwks(jwks(KEYS.iter()))
+        .unwrap();
+    // Its claims say that the issuer had applied number 7.
+    let token = key(Algorithm::EdDsa).token(header(Algorithm::EdDsa), claims());
+    let revoke = |seq, id: &str| {
+        revocations.apply(&Revocation {
+            seq,
+            kind: RevocationKind::Client,
+            id: id.to_owned(),
+            scope: None,
+            revoked_at: NOW,
+            expires_at: NOW + 965,
+        });
+    };
+    verifier.verify_at(&token, NOW).unwrap();
+    revoke(8, "somebody else");
+    verifier.verify_at(&token, NOW).unwrap();
+    let client = claims()["client_id"].as_str().unwrap().to_owned();
+    revoke(7, &client);
+    verifier.verify_at(&token, NOW).unwrap();
+    revoke(9, &client);
+    let revoked = Err(Rejection::InvalidToken(TokenFault::Revoked));
+    assert_eq!(verifier.verify_at(&token, NOW), revoked);
+    // A token never seen before is refused alike.
+    let fresh = with(claims(), "jti", json!("another"));
+    let fresh = key(Algorithm::EdDsa).token(header(Algorithm::EdDsa), fresh);
+    assert_eq!(verifier.verify_at(&fresh, NOW), revoked);
 }

@@ -1,0 +1,277 @@
+//! `GET /{realm}/oauth2/revocations`, as a poll and as Server-Sent Events.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, RETRY_AFTER};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::stream;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant as Moment;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::domain::revocation::RevocationKind;
+use crate::http::extract::Follower;
+use crate::http::list::Parameters;
+use crate::http::problem::{Problem, ProblemView};
+use crate::revocation::feed::{Lost, Told};
+use crate::store::revocations;
+
+/// The most entries of one answer.
+const PAGE: usize = 1000;
+/// The longest that a poll waits.
+const LONGEST_WAIT: u64 = 60;
+/// How often a stream says that it is alive, and how fresh its news is.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// A poll's answer.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RevocationPageView)]
+pub struct Poll<'a> {
+    /// To be sent as `after` next time.
+    cursor: i64,
+    /// When this node last heard from the database, in seconds since 1970.
+    as_of: i64,
+    /// Whether there is more to be had at once.
+    more: bool,
+    #[schema(value_type = Vec<RevocationView>)]
+    entries: Vec<&'a RawValue>,
+}
+
+/// A revocation. A token of its subject is dead if its `rsn` is below `seq`. Times are in seconds
+/// since 1970.
+#[derive(Debug, ToSchema)]
+#[schema(as = Revocation)]
+pub struct RevocationView {
+    /// Its number, in the order of commit.
+    pub seq: u64,
+    pub kind: RevocationKind,
+    /// The subject: a `jti`, a `kid`, or an id.
+    pub id: String,
+    /// The scope, for `grant`; absent otherwise.
+    pub scope: Option<String>,
+    pub revoked_at: i64,
+    /// From then on no token that it concerns can be alive.
+    pub expires_at: i64,
+}
+
+/// What a heartbeat carries.
+#[derive(Serialize)]
+struct Heartbeat {
+    cursor: i64,
+    as_of: i64,
+}
+
+/// Tells what was revoked after a cursor; with nothing new it waits for up to `wait` seconds.
+#[utoipa::path(
+    get, path = "/{realm}/oauth2/revocations", operation_id = "revocations_poll", tag = "revocations",
+    params(
+        ("after" = Option<u64>, Query, description = "A `cursor` of an earlier answer. Without it: every entry that is alive."),
+        ("wait" = Option<u64>, Query, description = "Seconds to wait for news, 0 to 60.", maximum = 60),
+    ),
+    responses(
+        (status = 200, description = "The entries, in order", body = Poll),
+        (status = 410, description = "The cursor is too old, or of a feed before this one (`cursor_gone`): start without", body = ProblemView, content_type = "application/problem+json"),
+    )
+)]
+pub async fn poll(
+    who: Follower,
+    mut query: Parameters,
+    app: web::Data<App>,
+) -> Result<HttpResponse, Problem> {
+    let _place = place(&app)?;
+    let after = query.take::<u64>("after")?;
+    let wait = query.take::<u64>("wait")?.unwrap_or(0);
+    query.finish()?;
+    if wait > LONGEST_WAIT {
+        return Err(Problem::bad_parameter("wait must be from 0 to 60 seconds"));
+    }
+    let mut news = app.feed.listen(who.realm).ok_or_else(Problem::not_found)?;
+    // Whoever has no cursor yet wants one at once, with whatever there is.
+    let wait = if after.is_some() { wait } else { 0 };
+    let deadline = Moment::now() + Duration::from_secs(wait);
+    let after = start(&app, after, deadline).await?;
+    loop {
+        let (told, cursor) = app.feed.after(who.realm, after, PAGE);
+        let waited = told.is_empty() && !woken(&app, &mut news, deadline).await;
+        if !told.is_empty() || waited {
+            let answer = Poll {
+                cursor,
+                as_of: app.as_of(),
+                more: told.len() == PAGE,
+                entries: told.iter().map(|told| &*told.json).collect(),
+            };
+            return Ok(HttpResponse::Ok().json(answer));
+        }
+        // Woken, perhaps by a feed that began anew.
+        check(&app, after).await?;
+    }
+}
+
+/// Waits for news until a deadline. `false`: there was none.
+async fn woken(app: &App, news: &mut watch::Receiver<i64>, deadline: Moment) -> bool {
+    tokio::select! {
+        changed = news.changed() => changed.is_ok(),
+        () = tokio::time::sleep_until(deadline) => false,
+        () = app.feed.closed() => false,
+    }
+}
+
+/// Tells the same as Server-Sent Events (WHATWG HTML §9.2).
+///
+/// `revocation` with an entry, `heartbeat`
+/// with the cursor and `as_of`. `Last-Event-ID`, or `after`, resumes.
+#[utoipa::path(
+    get, path = "/{realm}/oauth2/revocations/stream", operation_id = "revocations_stream", tag = "revocations",
+    params(
+        ("after" = Option<u64>, Query, description = "Where to go on from, for those who cannot send Last-Event-ID."),
+        ("Last-Event-ID" = Option<u64>, Header, description = "The id of the last event that came."),
+    ),
+    responses(
+        (status = 200, description = "Events without end: until the token expires or is revoked, or the server stops", body = String, content_type = "text/event-stream"),
+        (status = 410, description = "The cursor is too old, or of a feed before this one (`cursor_gone`): start without", body = ProblemView, content_type = "application/problem+json"),
+    )
+)]
+pub async fn stream(
+    who: Follower,
+    request: HttpRequest,
+    mut query: Parameters,
+    app: web::Data<App>,
+) -> Result<HttpResponse, Problem> {
+    let place = place(&app)?;
+    let after = query.take::<u64>("after")?;
+    query.finish()?;
+    let after = match request.headers().get("last-event-id") {
+        None => after,
+        Some(id) => Some(last_event_id(id)?),
+    };
+    let news = app.feed.listen(who.realm).ok_or_else(Problem::not_found)?;
+    let cursor = start(&app, after, Moment::now() + HEARTBEAT).await?;
+    let listener = Listener {
+        who,
+        app,
+        news,
+        cursor,
+        // At once: whoever connects wants to know how fresh the news is.
+        heartbeat: Moment::now(),
+        _place: place,
+    };
+    let events = stream::unfold(listener, |mut listener| async {
+        let event = listener.next().await?;
+        Some((Ok::<_, actix_web::Error>(event), listener))
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        // nginx would otherwise gather events before it passes them on.
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(Box::pin(events)))
+}
+
+/// One who listens to a stream.
+struct Listener {
+    who: Follower,
+    app: web::Data<App>,
+    news: watch::Receiver<i64>,
+    cursor: i64,
+    /// When the next heartbeat is due.
+    heartbeat: Moment,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Listener {
+    /// The next bytes to be sent. `None`: the stream ends.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            // A revoked or expired token ends its stream, and so does a feed that began anew:
+            // whoever comes back is told.
+            if !self.who.may_go_on(self.app.clock.now())
+                || self.app.feed.check(self.cursor).is_err()
+            {
+                return None;
+            }
+            let (told, cursor) = self.app.feed.after(self.who.realm, self.cursor, PAGE);
+            self.cursor = cursor;
+            if !told.is_empty() {
+                return Some(revocation_events(&told));
+            }
+            if Moment::now() >= self.heartbeat {
+                self.heartbeat = Moment::now() + HEARTBEAT;
+                return heartbeat_event(cursor, self.app.as_of());
+            }
+            tokio::select! {
+                changed = self.news.changed() => changed.ok()?,
+                () = tokio::time::sleep_until(self.heartbeat) => {}
+                () = self.app.feed.closed() => return None,
+            }
+        }
+    }
+}
+
+fn revocation_events(told: &[Told]) -> Bytes {
+    let events: String = told
+        .iter()
+        .map(|told| {
+            format!(
+                "event: revocation\nid: {}\ndata: {}\n\n",
+                told.seq, told.json
+            )
+        })
+        .collect();
+    events.into()
+}
+
+fn heartbeat_event(cursor: i64, as_of: i64) -> Option<Bytes> {
+    let data = serde_json::to_string(&Heartbeat { cursor, as_of }).ok()?;
+    Some(format!("event: heartbeat\nid: {cursor}\ndata: {data}\n\n").into())
+}
+
+fn place(app: &App) -> Result<OwnedSemaphorePermit, Problem> {
+    app.feed.place().ok_or_else(|| {
+        let detail = "as many listen to revocations as may; try again, or try another node";
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too_many_listeners",
+            detail,
+        )
+        .with_header(RETRY_AFTER, HeaderValue::from_static("5"))
+    })
+}
+
+fn last_event_id(id: &HeaderValue) -> Result<u64, Problem> {
+    let number = id.to_str().ok().and_then(|id| id.parse().ok());
+    number.ok_or_else(|| Problem::bad_parameter("Last-Event-ID must be the id of an event"))
+}
+
+/// Where a listener starts. Without a cursor: before every entry that is alive.
+async fn start(app: &App, after: Option<u64>, until: Moment) -> Result<i64, Problem> {
+    let Some(after) = after else {
+        return Ok(app.feed.oldest());
+    };
+    let after = i64::try_from(after)
+        .map_err(|_| Problem::bad_parameter("after must be a cursor of this feed"))?;
+    check(app, after).await?;
+    // Another node was ahead of this one, which hears within moments.
+    let _ = tokio::time::timeout_at(until, app.feed.reaches(after)).await;
+    Ok(after)
+}
+
+/// Refuses a cursor from which nobody can be served: whoever has one starts without.
+async fn check(app: &App, cursor: i64) -> Result<(), Problem> {
+    let gone = |detail| Err(Problem::new(StatusCode::GONE, "cursor_gone", detail));
+    match app.feed.check(cursor) {
+        Ok(()) => Ok(()),
+        Err(Lost::TooOld) => gone("what came after this cursor was forgotten; start without one"),
+        Err(Lost::Beyond) => {
+            // Only the database knows whether another node is ahead, or the feed began anew.
+            if app.store.read(revocations::head).await? < cursor {
+                gone("this feed has not come that far; start without a cursor")
+            } else {
+                Ok(())
+            }
+        }
+    }
+}

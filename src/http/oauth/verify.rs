@@ -1,0 +1,105 @@
+//! `/{realm}/oauth2/verify`: forward authentication for gateways.
+//!
+//! nginx, Traefik, Caddy and Envoy ask here whether a request may pass, and hand on who calls.
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use onyx_verifier::{Caller, Rejection};
+
+use crate::app::App;
+use crate::domain::realm::Realm;
+use crate::http::list::Parameters;
+use crate::http::problem::{Problem, ProblemView};
+
+/// Tells a gateway whether a request may pass, by the request's own `Authorization`.
+///
+/// Any method will do. 200 with who calls in the headers `Onyx-Partner-Id`, `Onyx-Client-Id`,
+/// `Onyx-Credential-Id`, `Onyx-Env`, `Onyx-Scope`, `Onyx-Token-Id`; else 401 or 403 with
+/// `WWW-Authenticate`.
+#[utoipa::path(
+    get, path = "/{realm}/oauth2/verify", operation_id = "verify", tag = "revocations",
+    params(
+        ("aud" = Option<String>, Query, description = "For whom the token must be meant; the realm's API unless said otherwise."),
+        ("scope" = Option<String>, Query, description = "Scopes that the token must all have, separated by spaces."),
+    ),
+    security(("sandbox" = []), ("live" = [])),
+    responses(
+        (status = 200, description = "The request may pass"),
+        (status = 401, description = "No token, or one that is not good (`token_missing`, `invalid_token`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks a scope (`insufficient_scope`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 503, description = "This node has had no news from its database for too long (`unavailable`)", body = ProblemView, content_type = "application/problem+json"),
+    )
+)]
+pub async fn verify(
+    request: HttpRequest,
+    mut query: Parameters,
+    app: web::Data<App>,
+    realm: web::ThinData<Realm>,
+) -> Result<HttpResponse, Problem> {
+    let realm = realm.0;
+    let audience = query.take::<String>("aud")?;
+    let scope = query.take::<String>("scope")?.unwrap_or_default();
+    app.directory.check_news()?;
+    let audience = audience.unwrap_or_else(|| app.addresses.api(realm));
+    let verifier = app
+        .verifier_for(realm, &audience)
+        .ok_or_else(Problem::not_found)?;
+    let refuse = |rejection: Rejection| Problem::refused(&rejection, realm.as_str(), None);
+    let caller = onyx_verifier::actix::authorize(&request, &verifier)
+        .await
+        .map_err(refuse)?;
+    let mut wanted = scope.split(' ').filter(|scope| !scope.is_empty());
+    if wanted.any(|scope| !caller.has_scope(scope)) {
+        return Err(refuse(Rejection::InsufficientScope { required: scope }));
+    }
+    Ok(passed(&caller))
+}
+
+/// Tells the same below any path, for gateways that append the one that was asked for.
+#[utoipa::path(
+    get, path = "/{realm}/oauth2/verify/{path}", operation_id = "verify_below", tag = "revocations",
+    params(
+        ("path" = String, Path, description = "Whatever was asked for; it is not looked at."),
+        ("aud" = Option<String>, Query, description = "For whom the token must be meant; the realm's API unless said otherwise."),
+        ("scope" = Option<String>, Query, description = "Scopes that the token must all have, separated by spaces."),
+    ),
+    security(("sandbox" = []), ("live" = [])),
+    responses(
+        (status = 200, description = "The request may pass"),
+        (status = 401, description = "No token, or one that is not good (`token_missing`, `invalid_token`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks a scope (`insufficient_scope`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 503, description = "This node has had no news from its database for too long (`unavailable`)", body = ProblemView, content_type = "application/problem+json"),
+    )
+)]
+pub async fn verify_below(
+    request: HttpRequest,
+    query: Parameters,
+    app: web::Data<App>,
+    realm: web::ThinData<Realm>,
+) -> Result<HttpResponse, Problem> {
+    verify(request, query, app, realm).await
+}
+
+/// Who calls, for the service behind the gateway. What a token does not say is an empty header, so
+/// that a gateway that copies them overwrites whatever the caller sent.
+fn passed(caller: &Caller) -> HttpResponse {
+    let claims = caller.claims();
+    let told = [
+        ("onyx-partner-id", caller.partner_id().unwrap_or_default()),
+        ("onyx-client-id", caller.client_id()),
+        (
+            "onyx-credential-id",
+            caller.credential_id().unwrap_or_default(),
+        ),
+        ("onyx-env", caller.env().unwrap_or_default()),
+        ("onyx-scope", claims.scope.as_str()),
+        ("onyx-token-id", caller.token_id()),
+    ];
+    let mut answer = HttpResponse::Ok();
+    for (name, value) in told {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            answer.insert_header((HeaderName::from_static(name), value));
+        }
+    }
+    answer.finish()
+}

@@ -1,0 +1,281 @@
+//! Following an issuer's revocations: a task that reads the feed, and knows how old its news is.
+//!
+//! It reads the stream and, where that breaks or a proxy holds it back, polls. Whatever happens to
+//! the connection, nothing is missed: it goes on from the last number that it heard.
+
+mod issuer;
+mod news;
+mod sse;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep};
+
+use crate::{ConnectError, Revocation, Revocations};
+pub use issuer::FeedError;
+use issuer::{Feed, Issuer, Page};
+use news::News;
+
+/// What a verifier does while its news of revocations is older than
+/// [`Builder::max_staleness`](crate::Builder::max_staleness).
+///
+/// ```
+/// assert_eq!(onyx_verifier::Staleness::default(), onyx_verifier::Staleness::Strict);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Staleness {
+    /// Refuses every token with [`Rejection::Unavailable`](crate::Rejection::Unavailable): better
+    /// nobody than somebody revoked.
+    #[default]
+    Strict,
+    /// Asks the issuer about each token (RFC 7662); refuses where it does not answer.
+    Introspect,
+    /// Accepts tokens until they expire, and counts them
+    /// ([`Verifier::accepted_while_stale`](crate::Verifier::accepted_while_stale)).
+    Lenient,
+}
+
+/// How a client of the issuer authenticates for the feed. Its secret cannot be printed.
+#[derive(Clone)]
+pub(crate) struct Credentials {
+    pub(crate) client_id: String,
+    pub(crate) client_secret: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credentials({})", self.client_id)
+    }
+}
+
+/// How long a broken stream is polled in place of before it is tried again.
+const POLLING: Duration = Duration::from_secs(60);
+/// The shortest and the longest pause after a failure.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// The hold on the task, which ends when this is dropped.
+pub(crate) struct Following {
+    news: Arc<News>,
+    issuer: Issuer,
+    pub(crate) staleness: Staleness,
+    max_staleness: Duration,
+    accepted_while_stale: AtomicU64,
+    task: AbortHandle,
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Following {
+    /// Reads all live revocations and goes on following.
+    pub(crate) async fn start(
+        issuer: &str,
+        credentials: Credentials,
+        revocations: Arc<Revocations>,
+        staleness: Staleness,
+        max_staleness: Duration,
+    ) -> Result<Self, ConnectError> {
+        let issuer = Issuer::new(issuer, credentials)?;
+        let mut task = Task {
+            feed: Feed::new(issuer.clone()),
+            revocations,
+            news: Arc::new(News::new()),
+            cursor: None,
+        };
+        task.begin_anew().await.map_err(ConnectError::Revocations)?;
+        let news = Arc::clone(&task.news);
+        let task = tokio::spawn(task.run()).abort_handle();
+        Ok(Self {
+            news,
+            issuer,
+            staleness,
+            max_staleness,
+            accepted_while_stale: AtomicU64::new(0),
+            task,
+        })
+    }
+
+    /// How old the news is.
+    pub(crate) fn age(&self) -> Duration {
+        self.news.age().unwrap_or(Duration::MAX)
+    }
+
+    /// Whether the news is too old to be relied on.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.age() > self.max_staleness
+    }
+
+    pub(crate) fn count_stale(&self) {
+        self.accepted_while_stale.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn accepted_while_stale(&self) -> u64 {
+        self.accepted_while_stale.load(Ordering::Relaxed)
+    }
+
+    /// Whether the issuer says that the token is good. `None`: it does not answer.
+    pub(crate) async fn is_active(&self, token: &str) -> Option<bool> {
+        match self.issuer.is_active(token).await {
+            Ok(active) => Some(active),
+            Err(error) => {
+                log::warn!("the issuer does not say whether a token is good: {error}");
+                None
+            }
+        }
+    }
+}
+
+struct Task {
+    feed: Feed,
+    revocations: Arc<Revocations>,
+    news: Arc<News>,
+    /// The number to go on from. `None`: from the start.
+    cursor: Option<u64>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let mut failures = 0;
+        let mut polling_until: Option<Instant> = None;
+        loop {
+            let polls = polling_until.is_some_and(|until| Instant::now() < until);
+            let done = if polls {
+                self.poll().await
+            } else {
+                self.listen().await
+            };
+            match done {
+                Ok(()) => {
+                    failures = 0;
+                    continue;
+                }
+                Err(FeedError::CursorGone) => {
+                    // What is held stays in force until what is true now has been read.
+                    if let Err(error) = self.begin_anew().await {
+                        log::warn!("the revocation feed cannot be read anew: {error}");
+                        failures += 1;
+                    }
+                }
+                Err(error) => {
+                    failures += 1;
+                    log::warn!("the revocation feed is interrupted: {error}");
+                    if !polls && failures > 1 {
+                        polling_until = Some(Instant::now() + POLLING);
+                    }
+                }
+            }
+            sleep(pause(failures)).await;
+        }
+    }
+
+    /// Reads the stream until it ends or breaks.
+    async fn listen(&mut self) -> Result<(), FeedError> {
+        let mut stream = self.feed.stream(self.cursor).await?;
+        let mut reader = sse::Reader::default();
+        while let Some(bytes) = stream.chunk().await? {
+            for event in reader.feed(&bytes).map_err(|_| FeedError::Nonsense)? {
+                self.take(&event)?;
+            }
+            self.tidy();
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: &sse::Event) -> Result<(), FeedError> {
+        match event.kind.as_str() {
+            "revocation" => match serde_json::from_str::<Revocation>(&event.data) {
+                Ok(entry) => {
+                    self.revocations.apply(&entry);
+                    self.cursor = self.cursor.max(Some(entry.seq));
+                }
+                Err(error) => log::warn!("a revocation of an unknown form: {error}"),
+            },
+            "heartbeat" => {
+                let beat: Page = serde_json::from_str(&event.data).map_err(FeedError::Json)?;
+                self.cursor = Some(beat.cursor);
+                self.news.hear(beat.as_of);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// One poll, which waits at the issuer while there is nothing new.
+    async fn poll(&mut self) -> Result<(), FeedError> {
+        let page = self.feed.poll(self.cursor).await?;
+        page.entries()
+            .for_each(|entry| self.revocations.apply(&entry));
+        self.cursor = Some(page.cursor);
+        self.news.hear(page.as_of);
+        self.tidy();
+        Ok(())
+    }
+
+    /// Reads everything that is alive, and puts it in the place of what was held.
+    async fn begin_anew(&mut self) -> Result<(), FeedError> {
+        let mut entries = Vec::new();
+        let mut page = self.feed.poll(None).await?;
+        loop {
+            entries.extend(page.entries());
+            if !page.more {
+                break;
+            }
+            page = self.feed.poll(Some(page.cursor)).await?;
+        }
+        self.revocations.replace(&entries);
+        self.cursor = Some(page.cursor);
+        self.news.begin_anew();
+        self.news.hear(page.as_of);
+        Ok(())
+    }
+
+    /// Forgets what is over, by the issuer's clock: this machine's may be wrong.
+    fn tidy(&self) {
+        if let Some(as_of) = self.news.as_of() {
+            self.revocations.forget_before(as_of);
+        }
+    }
+}
+
+/// A pause that doubles with each failure, and is not the same on every machine.
+fn pause(failures: u32) -> Duration {
+    let (shortest, longest) = PAUSES;
+    let full = shortest.saturating_mul(1 << failures.min(10)).min(longest);
+    let mut random = [0; 1];
+    if rand::fill(&mut random).is_err() {
+        return full;
+    }
+    let [random] = random;
+    full.mul_f64(0.5 + f64::from(random) / 510.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_differ() {
+        for failures in 0..40 {
+            let pause = pause(failures);
+            assert!(pause >= PAUSES.0 / 2 && pause <= PAUSES.1, "{pause:?}");
+        }
+        let pauses: std::collections::BTreeSet<_> = (0..20).map(|_| pause(9)).collect();
+        assert!(pauses.len() > 1);
+    }
+
+    #[test]
+    fn credentials_do_not_print_their_secret() {
+        let credentials = Credentials {
+            client_id: "cl_live_1".to_owned(),
+            client_secret: "hush".to_owned(),
+        };
+        assert_eq!(format!("{credentials:?}"), "Credentials(cl_live_1)");
+    }
+}
