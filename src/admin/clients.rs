@@ -1,7 +1,14 @@
-//! Clients of partners.
+//! Clients: made for partners, changed, suspended, resumed, revoked.
 
-use super::{Act, AdminError, partners};
+mod edit;
+mod life;
+
+pub use edit::{ClientEdit, edit};
+pub use life::step;
+
+use super::{Act, AdminError, partners, readiness};
 use crate::audit::{Action, Deed};
+use crate::domain::allowlist::Allowlist;
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::id::{ClientId, PartnerId};
 use crate::domain::instant::Instant;
@@ -20,6 +27,8 @@ pub struct NewClient {
     pub default_scopes: Option<ScopeSet>,
     pub token_ttl: Option<i32>,
     pub expires_at: Option<Instant>,
+    pub ip_allowlist: Option<Allowlist>,
+    pub self_rotation: Option<bool>,
 }
 
 /// Makes a client, whose scopes must be granted to its partner in that environment now.
@@ -37,34 +46,12 @@ pub fn create(
             "must be one of sandbox, live",
         ));
     }
-    if new.scopes.is_empty() {
-        return Err(AdminError::invalid(
-            "/scopes",
-            "must name at least one scope",
-        ));
+    if new.realm == Realm::Live {
+        readiness::demand(db, partner, now)?;
     }
-    let granted: ScopeSet = grants::in_force(db, partner, new.realm, now)?
-        .into_iter()
-        .map(|g| g.scope)
-        .collect();
-    let missing = new.scopes.difference(&granted);
-    if !missing.is_empty() {
-        let detail = format!("not granted to this partner in {}: {missing}", new.realm);
-        return Err(AdminError::invalid("/scopes", detail));
-    }
-    if new
-        .default_scopes
-        .as_ref()
-        .is_some_and(|default| !default.is_subset(&new.scopes))
-    {
-        return Err(AdminError::invalid(
-            "/default_scopes",
-            "must be among scopes",
-        ));
-    }
-    if new.expires_at.is_some_and(|end| end <= now) {
-        return Err(AdminError::invalid("/expires_at", "must lie in the future"));
-    }
+    check_granted(db, partner, new.realm, &new.scopes, now)?;
+    check_default(new.default_scopes.as_ref(), &new.scopes)?;
+    check_end(new.expires_at, now)?;
     let client = Client {
         id: ClientId::generate(new.realm, now),
         realm: new.realm,
@@ -80,8 +67,8 @@ pub fn create(
         created_by: act.actor.to_string(),
         created_at: now,
         updated_at: now,
-        ip_allowlist: None,
-        self_rotation: None,
+        ip_allowlist: new.ip_allowlist,
+        self_rotation: new.self_rotation,
     };
     clients::insert(db, &client)?;
     db.touch(Subject::Client(client.id.clone()));
@@ -91,6 +78,49 @@ pub fn create(
         .detail("scopes", client.scopes.as_str());
     act.record(db, deed)?;
     Ok(client)
+}
+
+/// A client's scopes must be granted to its partner in that environment now.
+fn check_granted(
+    db: &mut Db,
+    partner: &PartnerId,
+    realm: Realm,
+    scopes: &ScopeSet,
+    now: Instant,
+) -> Result<(), AdminError> {
+    if scopes.is_empty() {
+        return Err(AdminError::invalid(
+            "/scopes",
+            "must name at least one scope",
+        ));
+    }
+    let granted: ScopeSet = grants::in_force(db, partner, realm, now)?
+        .into_iter()
+        .map(|g| g.scope)
+        .collect();
+    let missing = scopes.difference(&granted);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let detail = format!("not granted to this partner in {realm}: {missing}");
+    Err(AdminError::invalid("/scopes", detail))
+}
+
+fn check_default(default: Option<&ScopeSet>, scopes: &ScopeSet) -> Result<(), AdminError> {
+    if default.is_none_or(|default| default.is_subset(scopes)) {
+        return Ok(());
+    }
+    Err(AdminError::invalid(
+        "/default_scopes",
+        "must be among scopes",
+    ))
+}
+
+fn check_end(end: Option<Instant>, now: Instant) -> Result<(), AdminError> {
+    if end.is_none_or(|end| now < end) {
+        return Ok(());
+    }
+    Err(AdminError::invalid("/expires_at", "must lie in the future"))
 }
 
 /// A client by id.

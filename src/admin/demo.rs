@@ -9,6 +9,7 @@ use super::credentials::Issued;
 use super::grants::NewGrant;
 use super::partners::NewPartner;
 use super::{Act, AdminError, clients, credentials, grants, operators, partners};
+use crate::domain::client::ClientState;
 use crate::domain::credential::RevocationReason;
 use crate::domain::id::{ClientId, PartnerId};
 use crate::domain::instant::Instant;
@@ -86,6 +87,7 @@ fn partner(db: &mut Change<'_>, act: &Act) -> Result<PartnerId, AdminError> {
     let known = instance::get(db, Fact::QuickstartPartner)?;
     let everyone = partner_rows::page(
         db,
+        None,
         &PageRequest {
             limit: 2,
             after: None,
@@ -146,6 +148,7 @@ fn sandbox_client(
     let filter = Filter {
         partner_id: Some(partner.clone()),
         realm: Some(Realm::Sandbox),
+        state: Some(ClientState::Active),
         kind: None,
     };
     let found = page(
@@ -166,6 +169,8 @@ fn sandbox_client(
         default_scopes: None,
         token_ttl: None,
         expires_at: None,
+        ip_allowlist: None,
+        self_rotation: None,
     };
     Ok(clients::create(db, act, partner, new)?.id)
 }

@@ -1,5 +1,6 @@
 //! Why an operator's request is refused.
 
+use crate::domain::launch::Requirement;
 use crate::domain::lifecycle::{Step, allowed};
 use crate::keys::error::KeyError;
 use crate::store::StoreError;
@@ -28,6 +29,12 @@ pub enum AdminError {
         /// What to do.
         detail: String,
     },
+    /// The partner lacks something for live; all of it.
+    #[error(
+        "the partner is not ready for live; missing: {}",
+        list(&.0.iter().map(ToString::to_string).collect::<Vec<_>>())
+    )]
+    NotReadyForLive(Vec<Requirement>),
     /// Who asked may not decide.
     #[error("{0}")]
     FourEyes(&'static str),

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::{Act, AdminError, four_eyes, partners};
 use crate::audit::{Action, Deed};
+use crate::domain::event::EventKind;
 use crate::domain::grant::{GrantState, GrantStep, POLICY};
 use crate::domain::id::{GrantId, PartnerId, ResourceServerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
+use crate::domain::revocation::Revoked;
 use crate::domain::scope::{PARTNER_SCOPES, Scope, ScopeSet};
 use crate::store::changes::{Change, Subject};
 use crate::store::grants::{self, Grant};
@@ -139,6 +141,9 @@ pub fn decide(
     let asked = grants::find(db, id)?.ok_or(AdminError::NotFound)?;
     if asked.state == GrantState::Requested {
         four_eyes::check(db, asked.realm, &asked.requested_by, &act.actor)?;
+        if step == GrantStep::Approve {
+            check_worth_approving(db, &asked, act.now)?;
+        }
     }
     let decided = grants::decide(db, id, step, act.actor.as_str(), act.now)?;
     let grant = grants::find(db, id)?.ok_or(AdminError::NotFound)?;
@@ -152,6 +157,84 @@ pub fn decide(
     };
     act.record(db, deed(action, &grant))?;
     Ok(grant)
+}
+
+/// What could never be used is not approved: it would only look as if it were.
+fn check_worth_approving(db: &mut Db, asked: &Grant, now: Instant) -> Result<(), AdminError> {
+    partners::approved(db, &asked.partner_id)?;
+    if asked.expires_at <= now {
+        let detail = "the end that was asked for has passed; deny it, and ask for a new one";
+        return Err(AdminError::conflict("grant_overdue", detail));
+    }
+    Ok(())
+}
+
+/// Revokes an approved grant: its scope goes from the partner's next token, and the tokens that
+/// carry it die, be it also granted otherwise: they do not say by which grant they came.
+pub fn revoke(
+    db: &mut Change<'_>,
+    act: &Act,
+    id: &GrantId,
+    reason: &str,
+) -> Result<Grant, AdminError> {
+    let grant = end(db, act, id, GrantStep::Revoke, reason)?
+        .map_err(|state| AdminError::illegal::<GrantStep>("the grant", state))?;
+    let subject = Revoked::Grant(grant.partner_id.clone(), grant.scope.clone());
+    act.revoke(db, grant.realm, subject, grant.state.as_str())?;
+    let about = serde_json::json!({ "grant_id": grant.id, "scope": grant.scope, "reason": reason });
+    act.tell(
+        db,
+        &grant.partner_id,
+        grant.realm,
+        EventKind::ScopeGrantRevoked,
+        &about,
+    )?;
+    let deed = deed(Action::ScopeGrantRevoked, &grant).detail("reason", reason);
+    act.record(db, deed)?;
+    Ok(grant)
+}
+
+/// Puts an end to grants whose time is over, at most `limit`; answers how many.
+///
+/// The token endpoint has refused them since that very moment; this is for the record.
+pub fn expire_overdue(db: &mut Change<'_>, act: &Act, limit: i64) -> Result<usize, AdminError> {
+    let mut expired = 0;
+    for overdue in grants::overdue(db, act.now, limit)? {
+        let ended = end(db, act, &overdue.id, GrantStep::Expire, "its end has come")?;
+        let Ok(grant) = ended else { continue };
+        // No token outlives its grants, so this only takes the verifiers' leeway away. Where the
+        // scope is still granted, tokens that rest on another grant must not pay for it.
+        let standing = grants::in_force(db, &grant.partner_id, grant.realm, act.now)?;
+        if !standing.iter().any(|other| other.scope == grant.scope) {
+            let subject = Revoked::Grant(grant.partner_id.clone(), grant.scope.clone());
+            act.revoke(db, grant.realm, subject, grant.state.as_str())?;
+        }
+        act.record(db, deed(Action::ScopeGrantExpired, &grant))?;
+        expired += 1;
+    }
+    Ok(expired)
+}
+
+/// Ends an approved grant. The inner error: the state that it is in instead.
+fn end(
+    db: &mut Change<'_>,
+    act: &Act,
+    id: &GrantId,
+    step: GrantStep,
+    reason: &str,
+) -> Result<Result<Grant, GrantState>, AdminError> {
+    let ended = grants::end(db, id, step, act.actor.as_str(), reason, act.now)?;
+    let grant = grants::find(db, id)?.ok_or(AdminError::NotFound)?;
+    if !ended {
+        return Ok(Err(grant.state));
+    }
+    db.touch(Subject::Partner(grant.partner_id.clone()));
+    Ok(Ok(grant))
+}
+
+/// A grant by id.
+pub fn get(db: &mut Db, id: &GrantId) -> Result<Grant, AdminError> {
+    grants::find(db, id)?.ok_or(AdminError::NotFound)
 }
 
 /// The audience of a grant as its identifier; `None`: the partner API.

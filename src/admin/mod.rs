@@ -5,6 +5,7 @@
 //! refuses to know HTTP.
 
 mod act;
+pub mod agreements;
 pub mod clients;
 pub mod credentials;
 pub mod demo;
@@ -12,11 +13,16 @@ pub mod error;
 pub mod four_eyes;
 pub mod grants;
 pub mod keys;
+pub mod launch;
 pub mod leaks;
+mod offboarding;
 pub mod operators;
 pub mod partners;
+pub mod privacy;
+pub mod readiness;
 pub mod resource_servers;
 pub mod reviews;
+pub mod tokens;
 
 pub use act::{Act, Policy};
 pub use error::AdminError;

@@ -8,12 +8,13 @@ use crate::domain::Algorithm;
 use crate::domain::audience::Addresses;
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::id::{ClientId, ResourceServerId};
+use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{RESOURCE_SERVER_SCOPES, ScopeSet};
 use crate::store::changes::{Change, Subject};
 use crate::store::clients::{self, Client};
 use crate::store::resource_servers::{self, ResourceServer};
-use crate::store::{Db, StoreError};
+use crate::store::{Db, StoreError, grants};
 
 /// An audience to be registered.
 #[derive(Clone, Debug)]
@@ -80,6 +81,87 @@ pub fn create(
         .detail("identifier", server.identifier.as_str());
     act.record(db, deed)?;
     Ok((server, client.id))
+}
+
+/// What is to change of an audience. Its identifier and realm are what it is.
+#[derive(Clone, Debug, Default)]
+pub struct ResourceServerEdit {
+    pub name: Option<String>,
+    pub scopes: Option<ScopeSet>,
+    pub signing_alg: Option<Algorithm>,
+}
+
+/// Changes an audience. A scope goes only when no grant names it any more: whose tokens die is
+/// then decided grant by grant, by those who decide grants.
+pub fn edit(
+    db: &mut Change<'_>,
+    act: &Act,
+    id: &ResourceServerId,
+    edit: ResourceServerEdit,
+) -> Result<(ResourceServer, Option<ClientId>), AdminError> {
+    let (before, client) = get(db, id)?;
+    let after = ResourceServer {
+        name: edit.name.unwrap_or_else(|| before.name.clone()),
+        scopes: edit.scopes.unwrap_or_else(|| before.scopes.clone()),
+        signing_alg: edit.signing_alg.unwrap_or(before.signing_alg),
+        ..before.clone()
+    };
+    let members = [
+        ("name", before.name != after.name),
+        ("scopes", before.scopes != after.scopes),
+        ("signing_alg", before.signing_alg != after.signing_alg),
+    ];
+    let changed: Vec<&str> = members
+        .into_iter()
+        .filter_map(|(name, differs)| differs.then_some(name))
+        .collect();
+    if changed.is_empty() {
+        return Ok((before, client));
+    }
+    check_scopes(db, &before, &after, act.now)?;
+    if !resource_servers::edit(db, &after)? {
+        return Err(AdminError::NotFound);
+    }
+    db.touch(Subject::ResourceServer {
+        realm: after.realm,
+        identifier: after.identifier.clone(),
+    });
+    let deed = Deed::new(Action::ResourceServerChanged, id)
+        .realm(after.realm)
+        .detail("changed", changed)
+        .detail("scopes", after.scopes.as_str())
+        .detail("signing_alg", after.signing_alg.as_str());
+    act.record(db, deed)?;
+    Ok((after, client))
+}
+
+fn check_scopes(
+    db: &mut Db,
+    before: &ResourceServer,
+    after: &ResourceServer,
+    now: Instant,
+) -> Result<(), AdminError> {
+    if after.scopes.is_empty() {
+        return Err(AdminError::invalid(
+            "/scopes",
+            "must name at least one scope",
+        ));
+    }
+    let gone = before.scopes.difference(&after.scopes);
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let in_use: ScopeSet = grants::open_at(db, &before.id, now)?
+        .into_iter()
+        .map(|grant| grant.scope)
+        .filter(|scope| gone.contains(scope))
+        .collect();
+    if in_use.is_empty() {
+        return Ok(());
+    }
+    let detail =
+        format!("grants that are requested or approved name {in_use}: deny or revoke them first");
+    Err(AdminError::conflict("scope_in_use", detail))
 }
 
 /// What can be said against an audience without asking the database.

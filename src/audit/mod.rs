@@ -58,6 +58,11 @@ impl Actor {
         }
     }
 
+    /// From where, if it is known.
+    pub fn source_ip(&self) -> Option<&str> {
+        self.source_ip.as_deref()
+    }
+
     /// The name that records keep.
     pub fn as_str(&self) -> &str {
         &self.name

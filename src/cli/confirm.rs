@@ -1,4 +1,4 @@
-//! A question before what cannot be undone.
+//! A question before what cannot be undone, or is felt at once.
 
 use std::io::{IsTerminal, Write};
 
@@ -14,6 +14,18 @@ pub(super) fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
             "this cannot be undone: say --yes".to_owned(),
         ));
     }
+    ask(question)
+}
+
+/// Asks before what is felt at once and can be undone: on a terminal alone.
+pub(super) fn reconsider(question: &str, yes: bool) -> Result<(), Failure> {
+    if yes || !std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    ask(question)
+}
+
+fn ask(question: &str) -> Result<(), Failure> {
     eprint!("{question} [y/N] ");
     std::io::stderr().flush()?;
     let mut answer = String::new();

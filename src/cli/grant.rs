@@ -6,6 +6,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::admin_client::AdminClient;
+use super::confirm::confirm;
 use super::output::Output;
 use super::paging::Paging;
 use super::{Done, Failure};
@@ -45,13 +46,31 @@ pub(super) enum Verb {
     List {
         #[arg(long, value_name = "PARTNER_ID")]
         partner: String,
+        #[arg(long)]
+        realm: Option<String>,
+        /// requested, approved, denied, revoked or expired
+        #[arg(long)]
+        state: Option<String>,
+        #[arg(long)]
+        scope: Option<String>,
         #[command(flatten)]
         paging: Paging,
     },
+    /// Show a grant
+    Show { id: String },
     /// Approve a requested grant; not by who asked for it
     Approve { id: String },
     /// Deny a requested grant
     Deny { id: String },
+    /// Revoke an approved grant; the tokens that carry its scope die
+    Revoke {
+        id: String,
+        #[arg(long)]
+        reason: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
@@ -89,9 +108,20 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             }
             Ok::<(), Failure>(())
         }
-        Verb::List { partner, paging } => {
+        Verb::List {
+            partner,
+            realm,
+            state,
+            scope,
+            paging,
+        } => {
+            let filters = [
+                ("realm", realm.as_deref()),
+                ("state", state.as_deref()),
+                ("scope", scope.as_deref()),
+            ];
             let list = admin
-                .get(&paging.of(&format!("/partners/{partner}/scope-grants"), &[]))
+                .get(&paging.of(&format!("/partners/{partner}/scope-grants"), &filters))
                 .await?;
             output.list(
                 &list,
@@ -108,5 +138,20 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
                 .post(&format!("/scope-grants/{id}/deny"), &json!({}))
                 .await?,
         ),
+        Verb::Show { id } => output.record(&admin.get(&format!("/scope-grants/{id}")).await?),
+        Verb::Revoke { id, reason, yes } => {
+            confirm(
+                &format!("Revoke {id}? The partner's tokens that carry its scope die."),
+                yes,
+            )?;
+            output.record(
+                &admin
+                    .post(
+                        &format!("/scope-grants/{id}/revoke"),
+                        &json!({ "reason": reason }),
+                    )
+                    .await?,
+            )
+        }
     }
 }

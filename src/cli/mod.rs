@@ -5,12 +5,14 @@
 //! output, prose to standard error. Exit 0: done; 1: refused or failed; 2: wrong usage.
 
 mod admin_client;
+mod agreement;
 mod client;
 mod confirm;
 mod credential;
 mod credential_file;
 mod grant;
 mod key;
+mod launch;
 mod leak;
 mod operator;
 mod output;
@@ -56,6 +58,12 @@ enum Command {
     /// Partners
     #[command(subcommand)]
     Partner(partner::Verb),
+    /// Contracts and data processing agreements
+    #[command(subcommand)]
+    Agreement(agreement::Verb),
+    /// Launch reviews: the way from sandbox to live
+    #[command(subcommand)]
+    Launch(launch::Verb),
     /// Scope grants
     #[command(subcommand)]
     Grant(grant::Verb),
@@ -131,6 +139,8 @@ async fn over_http(command: Command, output: &Output) -> Done {
     match command {
         Command::Operator(verb) => operator::run(verb, &admin, output).await,
         Command::Partner(verb) => partner::run(verb, &admin, output).await,
+        Command::Agreement(verb) => agreement::run(verb, &admin, output).await,
+        Command::Launch(verb) => launch::run(verb, &admin, output).await,
         Command::Grant(verb) => grant::run(verb, &admin, output).await,
         Command::Client(verb) => client::run(verb, &admin, output).await,
         Command::Credential(verb) => credential::run(verb, &admin, output).await,

@@ -32,6 +32,11 @@ impl Output {
         self.0.json
     }
 
+    /// Whether tables are wanted: neither JSON nor one value.
+    pub(super) fn is_for_people(&self) -> bool {
+        !self.0.json && self.0.field.is_none()
+    }
+
     /// Refuses a `--field` that the answer will not have, before anything is done for it.
     pub(super) fn expect_fields(&self, known: &[&str]) -> Result<(), Failure> {
         match &self.0.field {

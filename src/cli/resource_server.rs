@@ -1,12 +1,12 @@
 //! `onyx-auth resource-server`.
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::Done;
 use super::admin_client::AdminClient;
 use super::output::Output;
 use super::paging::Paging;
+use super::{Done, Failure};
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
@@ -31,6 +31,18 @@ pub(super) enum Verb {
     List(Paging),
     /// Show a resource server
     Show { id: String },
+    /// Change a resource server; what is not named stays
+    Edit {
+        id: String,
+        #[arg(long)]
+        name: Option<String>,
+        /// A scope that it knows from now on, instead of those before; repeat for several
+        #[arg(long)]
+        scope: Vec<String>,
+        /// ES256, RS256, PS256 or EdDSA
+        #[arg(long)]
+        signing_alg: Option<String>,
+    },
 }
 
 pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
@@ -59,5 +71,28 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             )
         }
         Verb::Show { id } => output.record(&admin.get(&format!("/resource-servers/{id}")).await?),
+        Verb::Edit {
+            id,
+            name,
+            scope,
+            signing_alg,
+        } => {
+            let scopes = (!scope.is_empty()).then(|| json!(scope));
+            let members = [
+                ("name", name.map(Value::from)),
+                ("scopes", scopes),
+                ("signing_alg", signing_alg.map(Value::from)),
+            ];
+            // What is left out stays; null would be a fault.
+            let body: Map<String, Value> = members
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+                .collect();
+            if body.is_empty() {
+                return Err(Failure::Usage("nothing is to be changed".to_owned()));
+            }
+            let path = format!("/resource-servers/{id}");
+            output.record(&admin.patch(&path, &Value::Object(body)).await?)
+        }
     }
 }

@@ -1,7 +1,7 @@
-//! `onyx-auth token`: what a partner and a resource service do.
+//! `onyx-auth token`: what a partner and a resource service do, and what an operator does to a token.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,8 @@ use onyx_verifier::Verifier;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::admin_client::{fetch_token, http};
+use super::admin_client::{AdminClient, fetch_token, http};
+use super::confirm::confirm;
 use super::credential_file::CredentialFile;
 use super::output::Output;
 use super::{Done, Failure};
@@ -35,6 +36,21 @@ pub(super) enum Verb {
         /// A file, or - for standard input
         file: PathBuf,
     },
+    /// Revoke a token, as an operator
+    Revoke {
+        /// The file that it is in, or - for standard input
+        #[arg(required_unless_present = "jti", conflicts_with = "jti")]
+        file: Option<PathBuf>,
+        /// Its `jti`, where the token itself is not at hand
+        #[arg(long, requires = "realm")]
+        jti: Option<String>,
+        /// The realm of its issuer: sandbox, live or admin
+        #[arg(long, requires = "jti")]
+        realm: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 pub(super) async fn run(verb: Verb, output: &Output) -> Done {
@@ -57,11 +73,31 @@ pub(super) async fn run(verb: Verb, output: &Output) -> Done {
             output.record(&fetch_token(&http()?, server, realm.as_str(), &credential, &more).await?)
         }
         Verb::Inspect { file } => inspect(&file, output).await,
+        Verb::Revoke {
+            file,
+            jti,
+            realm,
+            yes,
+        } => {
+            confirm("Revoke this token?", yes)?;
+            let body = match file {
+                Some(file) => json!({ "token": read(&file)?.trim() }),
+                None => json!({ "realm": realm, "jti": jti }),
+            };
+            let admin = AdminClient::connect().await?;
+            let revoked = admin.post("/tokens/revoke", &body).await?;
+            if revoked.get("revoked") == Some(&Value::Bool(false)) {
+                eprintln!(
+                    "There was nothing to revoke: the token is not of this server, or is over."
+                );
+            }
+            output.record(&revoked)
+        }
     }
 }
 
-/// Decodes a token, and verifies it with the keys of the issuer that it names.
-async fn inspect(file: &PathBuf, output: &Output) -> Done {
+/// A token from a file, or from standard input where it is named -.
+fn read(file: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     if file.as_os_str() == "-" {
         std::io::stdin().take(64 * 1024).read_to_string(&mut text)?;
@@ -70,6 +106,12 @@ async fn inspect(file: &PathBuf, output: &Output) -> Done {
             .take(64 * 1024)
             .read_to_string(&mut text)?;
     }
+    Ok(text)
+}
+
+/// Decodes a token, and verifies it with the keys of the issuer that it names.
+async fn inspect(file: &Path, output: &Output) -> Done {
+    let text = read(file)?;
     let token = text.trim();
     let mut parts = token.split('.').map(decode);
     let (Some(Some(header)), Some(Some(claims))) = (parts.next(), parts.next()) else {

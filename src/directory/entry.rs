@@ -1,14 +1,18 @@
 //! One client with everything that decides about its tokens.
 
+use std::net::IpAddr;
+
+use crate::domain::agreement::{Term, unbroken_until};
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::id::{ClientId, PartnerId, ResourceServerId};
 use crate::domain::instant::Instant;
 use crate::domain::partner::PartnerState;
+use crate::domain::realm::Realm;
 use crate::domain::scope::{RESOURCE_SERVER_SCOPES, Scope, ScopeSet};
 use crate::store::clients::{self, Client};
 use crate::store::credentials::{self, Credential};
 use crate::store::grants::{self, Grant};
-use crate::store::{Db, StoreError, partners};
+use crate::store::{Db, StoreError, agreements, partners};
 
 /// A client as the token endpoint sees it.
 #[derive(Clone, Debug)]
@@ -21,6 +25,8 @@ pub struct Entry {
     pub grants: Vec<Grant>,
     /// Whether its partner is approved; true for clients without a partner.
     pub partner_approved: bool,
+    /// The terms of its partner's contracts, which live access hangs on; elsewhere empty.
+    pub contracts: Vec<Term>,
 }
 
 /// What a client holds at one audience: scopes, and when their grants end.
@@ -49,6 +55,18 @@ impl Entry {
         self.client.state == ClientState::Active
             && self.partner_approved
             && self.client.expires_at.is_none_or(|end| now < end)
+            && (!self.needs_contract() || self.contract_ends_at(now).is_some())
+    }
+
+    /// When live access ends for want of a contract; `None`: it hangs on none, or has none now.
+    ///
+    /// Told from dates, at each request: what is held in memory may be older than an end.
+    pub fn contract_ends_at(&self, now: Instant) -> Option<Instant> {
+        unbroken_until(&self.contracts, now)
+    }
+
+    fn needs_contract(&self) -> bool {
+        self.client.kind == ClientKind::Partner && self.client.realm == Realm::Live
     }
 
     /// What the client holds at an audience now. `None`: an audience that is not for its kind.
@@ -72,6 +90,12 @@ impl Entry {
             }
             _ => None,
         }
+    }
+
+    /// Whether the client may call from this address.
+    pub fn may_call_from(&self, address: Option<IpAddr>) -> bool {
+        let list = self.client.ip_allowlist.as_ref();
+        list.is_none_or(|list| list.admits(address))
     }
 
     fn granted(&self, server: Option<&ResourceServerId>, now: Instant) -> Holdings {
@@ -130,10 +154,17 @@ pub(super) fn load(db: &mut Db, id: &ClientId, now: Instant) -> Result<Option<En
     } else {
         (true, Vec::new())
     };
+    // The id names its realm, so whether this is asked says nothing of whether it is known.
+    let contracts = if of_partner && id.realm() == Realm::Live {
+        agreements::contract_terms(db, partner_id)?
+    } else {
+        Vec::new()
+    };
     Ok(client.map(|client| Entry {
         client,
         credentials,
         grants,
         partner_approved,
+        contracts,
     }))
 }

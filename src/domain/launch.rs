@@ -58,6 +58,46 @@ impl CheckName {
     }
 }
 
+words!(
+    /// What an operator finds of a check.
+    Finding { Passed = "passed", Failed = "failed", Waived = "waived" }
+);
+
+impl Finding {
+    /// What happens to the check.
+    pub const fn step(self) -> CheckStep {
+        match self {
+            Self::Passed => CheckStep::Pass,
+            Self::Failed => CheckStep::Fail,
+            Self::Waived => CheckStep::Waive,
+        }
+    }
+}
+
+words!(
+    /// How a review ends.
+    Decision { Approve = "approve", Reject = "reject" }
+);
+
+impl Decision {
+    /// What happens to the review.
+    pub const fn step(self) -> ReviewStep {
+        match self {
+            Self::Approve => ReviewStep::Approve,
+            Self::Reject => ReviewStep::Reject,
+        }
+    }
+}
+
+words!(
+    /// What an approved partner must have before it gets clients in live.
+    Requirement {
+        Contract = "contract",
+        PrivacyNotice = "privacy_notice",
+        LaunchReview = "launch_review",
+    }
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +123,15 @@ mod tests {
             Pending,
             &[(Pending, Passed), (Pending, Failed), (Pending, Waived)],
         );
+    }
+
+    #[test]
+    fn a_finding_and_a_decision_lead_where_their_words_say() {
+        use crate::domain::lifecycle::Step;
+        for finding in Finding::ALL {
+            assert_eq!(finding.step().to().as_str(), finding.as_str());
+        }
+        assert_eq!(Decision::Approve.step().to(), ReviewState::Approved);
+        assert_eq!(Decision::Reject.step().to(), ReviewState::Rejected);
     }
 }

@@ -4,9 +4,11 @@
 //! of day: whoever calls says what time it is.
 
 pub mod agreement;
+pub mod allowlist;
 pub mod audience;
 pub mod client;
 pub mod credential;
+pub mod edit;
 pub mod event;
 pub mod grant;
 pub mod id;
@@ -16,6 +18,7 @@ pub mod leak;
 pub mod lifecycle;
 pub mod page;
 pub mod partner;
+pub mod privacy;
 pub mod realm;
 pub mod review;
 pub mod revocation;

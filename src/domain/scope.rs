@@ -138,6 +138,11 @@ impl ScopeSet {
         self.scopes.contains(scope)
     }
 
+    /// Whether a scope of this name is in it.
+    pub fn contains_name(&self, name: &str) -> bool {
+        self.scopes.iter().any(|scope| scope.as_str() == name)
+    }
+
     /// The scopes in order.
     pub fn iter(&self) -> impl Iterator<Item = &Scope> {
         self.scopes.iter()

@@ -11,6 +11,7 @@ use actix_web::{HttpRequest, web};
 use serde_json::{Map, Value};
 
 use super::problem::{FieldFault, Problem};
+use crate::domain::edit::Edit;
 
 /// No request body is larger than this many bytes.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -153,6 +154,11 @@ impl Members {
         self.members.remove(name).filter(|value| !value.is_null())
     }
 
+    /// Notes what a handler itself finds wrong with a member.
+    pub fn refuse(&mut self, name: &str, detail: impl Into<String>) {
+        self.fault(format!("/{name}"), "invalid", detail);
+    }
+
     fn missing(&mut self, name: &str) {
         self.fault(format!("/{name}"), "missing", "must be there");
     }
@@ -183,6 +189,35 @@ impl Members {
                 None
             }
         }
+    }
+
+    /// A text to put in another's place, or nothing: then that stays. `null` is a fault, for what
+    /// cannot be without. The outer `None`: a fault was noted.
+    pub fn changed_text(&mut self, name: &str, max: usize) -> Option<Option<String>> {
+        self.not_null(name)?;
+        self.optional_text(name, max)
+    }
+
+    /// A yes or no to put in another's place, or nothing. The outer `None`: a fault was noted.
+    pub fn changed_bool(&mut self, name: &str) -> Option<Option<bool>> {
+        self.not_null(name)?;
+        match self.take(name) {
+            None => Some(None),
+            Some(Value::Bool(value)) => Some(Some(value)),
+            Some(_) => {
+                self.fault(format!("/{name}"), "type", "must be true or false");
+                None
+            }
+        }
+    }
+
+    fn not_null(&mut self, name: &str) -> Option<()> {
+        if self.members.get(name).is_some_and(Value::is_null) {
+            self.take(name);
+            self.fault(format!("/{name}"), "type", "must not be null");
+            return None;
+        }
+        Some(())
     }
 
     /// A text with a form of its own: an id, a word, a time.
@@ -294,6 +329,67 @@ impl Members {
             Some(Some(parsed))
         } else {
             None
+        }
+    }
+
+    /// `true` or `false`, or nothing. The outer `None`: a fault was noted.
+    pub fn optional_flag(&mut self, name: &str) -> Option<Option<bool>> {
+        match self.take(name) {
+            None => Some(None),
+            Some(Value::Bool(flag)) => Some(Some(flag)),
+            Some(_) => {
+                self.fault(format!("/{name}"), "type", "must be true or false");
+                None
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&mut self, name: &str) -> Option<bool> {
+        match self.optional_flag(name)? {
+            Some(flag) => Some(flag),
+            None => {
+                self.missing(name);
+                None
+            }
+        }
+    }
+
+    /// What a PATCH says of a member that may be absent (RFC 7396): left out, it stays; `null`
+    /// takes it away; a value, which `taker` takes, replaces it. `None`: a fault was noted.
+    pub fn edit<T>(
+        &mut self,
+        name: &str,
+        taker: impl FnOnce(&mut Self, &str) -> Option<T>,
+    ) -> Option<Edit<T>> {
+        match self.members.get(name) {
+            None => {
+                self.known.push(name.to_owned());
+                Some(Edit::Keep)
+            }
+            Some(Value::Null) => {
+                self.take(name);
+                Some(Edit::Clear)
+            }
+            Some(_) => taker(self, name).map(Edit::Set),
+        }
+    }
+
+    /// What a PATCH says of a member that is always there: left out, it stays; a value, which
+    /// `taker` takes, replaces it; `null` is a fault. The outer `None`: a fault was noted.
+    pub fn replacement<T>(
+        &mut self,
+        name: &str,
+        taker: impl FnOnce(&mut Self, &str) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match self.edit(name, taker)? {
+            Edit::Keep => Some(None),
+            Edit::Set(value) => Some(Some(value)),
+            Edit::Clear => {
+                let detail = "must not be null: leave it out to keep it as it is";
+                self.fault(format!("/{name}"), "type", detail);
+                None
+            }
         }
     }
 

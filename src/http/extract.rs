@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use onyx_verifier::{Caller, Rejection, TokenFault, Verifier};
@@ -235,12 +236,34 @@ impl Gate {
         self.app.directory.check_news()?;
         let verified = onyx_verifier::actix::authorize(request, verifier).await;
         let caller = verified.map_err(|rejection| self.refuse(&rejection))?;
+        self.check_address(request, &caller).await?;
         if let Some(scope) = scope {
             caller
                 .require_scope(scope)
                 .map_err(|rejection| self.refuse(&rejection))?;
         }
         Ok(caller)
+    }
+
+    /// Whether the client may call from where this request comes from: a list of addresses binds
+    /// calls as it binds token requests. The client is looked up in memory.
+    async fn check_address(&self, request: &HttpRequest, caller: &Caller) -> Result<(), Problem> {
+        let malformed = || self.refuse(&Rejection::InvalidToken(TokenFault::Malformed));
+        let id: ClientId = caller.client_id().parse().map_err(|_| malformed())?;
+        let now = self.app.clock.now();
+        let found = self.app.directory.client(self.realm, id, now).await?;
+        let entry = found.ok_or_else(malformed)?;
+        let from = source::address(request, &self.app.settings.trusted_proxies);
+        if entry.may_call_from(from) {
+            return Ok(());
+        }
+        log::info!("{} called from where it may not", entry.client.id);
+        // The token is good: this helps its owner, and tells a thief only that it is of no use here.
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "address_not_allowed",
+            "this client may not call from this address: its ip_allowlist says from where",
+        ))
     }
 
     fn refuse(&self, rejection: &Rejection) -> Problem {

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::admin::AdminError;
 use crate::domain::id::RequestId;
+use crate::domain::launch::Requirement;
 use crate::logging;
 use crate::store::StoreError;
 
@@ -85,6 +86,9 @@ pub struct ProblemView {
     /// `illegal_transition`: the states that can follow.
     #[schema(nullable = false)]
     pub allowed: Option<Vec<String>>,
+    /// `not_ready_for_live`: all that the partner lacks.
+    #[schema(nullable = false)]
+    pub missing: Option<Vec<Requirement>>,
 }
 
 impl Problem {
@@ -250,6 +254,11 @@ impl From<AdminError> for Problem {
                     .with("allowed", allowed)
             }
             AdminError::Conflict { code, .. } => Self::new(StatusCode::CONFLICT, code, detail),
+            AdminError::NotReadyForLive(missing) => {
+                let missing: Vec<&str> = missing.iter().map(|one| one.as_str()).collect();
+                Self::new(StatusCode::CONFLICT, "not_ready_for_live", detail)
+                    .with("missing", missing)
+            }
             AdminError::FourEyes(_) => Self::new(StatusCode::FORBIDDEN, "four_eyes", detail),
             AdminError::Invalid { pointer, .. } => Self::invalid(vec![FieldFault {
                 pointer: pointer.to_owned(),

@@ -130,8 +130,9 @@ fn partner_api(realm: Realm) -> Part {
 }
 
 fn admin_api() -> Part {
+    use admin::{agreements, launch, privacy};
     use admin::{
-        clients, credentials, grants, keys, operators, partners, resource_servers, reviews,
+        clients, credentials, grants, keys, operators, partners, resource_servers, reviews, tokens,
     };
     scope(Realm::Admin, "v1")
         .service(
@@ -147,9 +148,59 @@ fn admin_api() -> Part {
                 .post(partners::create)
                 .done(),
         )
-        .service(at("/partners/{id}").get(partners::show).done())
+        .service(
+            at("/partners/{id}")
+                .get(partners::show)
+                .patch(partners::edit)
+                .done(),
+        )
         .service(at("/partners/{id}/approve").post(partners::approve).done())
         .service(at("/partners/{id}/reject").post(partners::reject).done())
+        .service(at("/partners/{id}/suspend").post(partners::suspend).done())
+        .service(at("/partners/{id}/resume").post(partners::resume).done())
+        .service(
+            at("/partners/{id}/offboard")
+                .post(partners::offboard)
+                .done(),
+        )
+        .service(
+            at("/partners/{id}/agreements")
+                .get(agreements::list)
+                .post(agreements::record)
+                .done(),
+        )
+        .service(
+            at("/agreements/{id}/bring-into-force")
+                .post(agreements::bring_into_force)
+                .done(),
+        )
+        .service(
+            at("/agreements/{id}/terminate")
+                .post(agreements::terminate)
+                .done(),
+        )
+        .service(
+            at("/partners/{id}/privacy-notice")
+                .get(privacy::show)
+                .put(privacy::record)
+                .done(),
+        )
+        .service(
+            at("/partners/{id}/launch-review")
+                .get(launch::show)
+                .post(launch::request)
+                .done(),
+        )
+        .service(
+            at("/partners/{id}/launch-review/checks/{check}")
+                .post(launch::settle)
+                .done(),
+        )
+        .service(
+            at("/partners/{id}/launch-review/decide")
+                .post(launch::decide)
+                .done(),
+        )
         .service(
             at("/partners/{id}/scope-grants")
                 .get(grants::list)
@@ -167,9 +218,19 @@ fn admin_api() -> Part {
                 .post(grants::approve)
                 .done(),
         )
+        .service(at("/scope-grants/{id}").get(grants::show).done())
         .service(at("/scope-grants/{id}/deny").post(grants::deny).done())
+        .service(at("/scope-grants/{id}/revoke").post(grants::revoke).done())
         .service(at("/clients").get(clients::list).done())
-        .service(at("/clients/{id}").get(clients::show).done())
+        .service(
+            at("/clients/{id}")
+                .get(clients::show)
+                .patch(clients::edit)
+                .done(),
+        )
+        .service(at("/clients/{id}/suspend").post(clients::suspend).done())
+        .service(at("/clients/{id}/resume").post(clients::resume).done())
+        .service(at("/clients/{id}/revoke").post(clients::revoke).done())
         .service(
             at("/clients/{id}/credentials")
                 .get(credentials::list)
@@ -190,11 +251,13 @@ fn admin_api() -> Part {
         .service(
             at("/resource-servers/{id}")
                 .get(resource_servers::show)
+                .patch(resource_servers::edit)
                 .done(),
         )
         .service(at("/reviews").get(reviews::list).done())
         .service(at("/reviews/{id}/close").post(reviews::close).done())
         .service(at("/leak-reports").get(reviews::list_leak_reports).done())
+        .service(at("/tokens/revoke").post(tokens::revoke).done())
         .service(at("/keys").get(keys::list).done())
         .service(at("/keys/rotate").post(keys::rotate).done())
 }

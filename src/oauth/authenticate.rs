@@ -1,8 +1,9 @@
 //! Client authentication with a secret.
 //!
-//! Unknown client, wrong secret, suspended client, revoked and expired credential
-//! answer alike and cost alike: always one HMAC and two constant-time comparisons.
+//! Unknown client, wrong secret, suspended client, revoked and expired credential, and an
+//! address that is not on the client's list answer alike and cost alike: always one HMAC and two constant-time comparisons.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::directory::{Directory, Entry};
@@ -33,6 +34,7 @@ pub async fn authenticate(
     realm: Realm,
     client_id: &str,
     secret: &[u8],
+    from: Option<IpAddr>,
     now: Instant,
 ) -> Result<Authenticated, Refusal> {
     // What is no id of this realm is nobody's: the form alone says so, to anybody.
@@ -47,7 +49,9 @@ pub async fn authenticate(
     let shown = matching(master, entry.as_deref(), secret, now)
         .map(|credential| (credential.id.clone(), credential.validity().ends_at()));
     match (entry, shown) {
-        (Some(entry), Some((credential_id, credential_ends_at))) if entry.is_active(now) => {
+        (Some(entry), Some((credential_id, credential_ends_at)))
+            if entry.is_active(now) && entry.may_call_from(from) =>
+        {
             Ok(Authenticated {
                 entry,
                 credential_id,
@@ -144,6 +148,7 @@ mod tests {
             credentials,
             grants: Vec::new(),
             partner_approved: true,
+            contracts: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! of its questions is answered here from the directory.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use oxide_auth::code_grant::client_credentials::{
@@ -43,6 +44,8 @@ pub struct Desk<'a> {
     pub signing_alg: Algorithm,
     /// The issuer that is asked.
     pub realm: Realm,
+    /// From where the request comes.
+    pub from: Option<IpAddr>,
     /// The moment of the request.
     pub now: Instant,
 }
@@ -78,6 +81,7 @@ pub async fn grant(desk: Desk<'_>, request: &TokenRequest) -> Result<Granted, Re
                     desk.realm,
                     client,
                     passdata,
+                    desk.from,
                     desk.now,
                 );
                 who = Some(found.await?);
@@ -114,7 +118,7 @@ pub async fn grant(desk: Desk<'_>, request: &TokenRequest) -> Result<Granted, Re
                 let (Some(who), Some(bargain)) = (who, bargain) else {
                     return Err(Refusal::InvalidClient);
                 };
-                return conclude(who, bargain, pre_grant);
+                return conclude(who, bargain, pre_grant, desk.now);
             }
             Output::Err(error) => return Err(refusal(*error)),
         };
@@ -280,7 +284,12 @@ async fn registered(desk: Desk<'_>, resource: &str) -> Result<Target, Refusal> {
 
 /// The token's end from everything that it hangs on, and a last look that the machine
 /// carried the same client and scopes through.
-fn conclude(who: Authenticated, bargain: Bargain, agreed: &PreGrant) -> Result<Granted, Refusal> {
+fn conclude(
+    who: Authenticated,
+    bargain: Bargain,
+    agreed: &PreGrant,
+    now: Instant,
+) -> Result<Granted, Refusal> {
     let carried: Result<ScopeSet, _> = agreed.scope.iter().map(str::parse::<Scope>).collect();
     if agreed.client_id != who.entry.client.id.as_str() || carried.as_ref() != Ok(&bargain.scopes) {
         return Err(Refusal::InvalidClient);
@@ -289,6 +298,7 @@ fn conclude(who: Authenticated, bargain: Bargain, agreed: &PreGrant) -> Result<G
         bargain.ends_at,
         who.entry.client.expires_at,
         who.credential_ends_at,
+        who.entry.contract_ends_at(now),
     ];
     Ok(Granted {
         ends_at: ends.into_iter().flatten().min(),

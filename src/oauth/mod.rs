@@ -6,6 +6,7 @@ pub mod authenticate;
 pub mod grant;
 pub mod issue;
 pub mod metadata;
+pub mod recognise;
 pub mod refusal;
 pub mod request;
 

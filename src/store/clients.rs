@@ -5,9 +5,11 @@ use diesel::prelude::*;
 use super::db::Db;
 use super::error::StoreError;
 use super::schema::{clients, credentials};
-use crate::domain::client::{ClientKind, ClientState};
+use crate::domain::allowlist::Allowlist;
+use crate::domain::client::{ClientKind, ClientState, ClientStep};
 use crate::domain::id::{ClientId, PartnerId, ResourceServerId};
 use crate::domain::instant::Instant;
+use crate::domain::lifecycle::Step;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::realm::Realm;
 use crate::domain::scope::ScopeSet;
@@ -36,8 +38,8 @@ pub struct Client {
     pub created_by: String,
     pub created_at: Instant,
     pub updated_at: Instant,
-    /// A JSON list of networks that it may call from; `None`: from anywhere.
-    pub ip_allowlist: Option<String>,
+    /// The networks that it may call from; `None`: from anywhere.
+    pub ip_allowlist: Option<Allowlist>,
     /// Whether its partner rotates its secret by itself; `None`: in the sandbox it does.
     pub self_rotation: Option<bool>,
 }
@@ -48,6 +50,7 @@ pub struct Filter {
     pub partner_id: Option<PartnerId>,
     pub kind: Option<ClientKind>,
     pub realm: Option<Realm>,
+    pub state: Option<ClientState>,
 }
 
 /// Writes a new client.
@@ -105,6 +108,9 @@ pub fn page(db: &mut Db, filter: &Filter, page: &PageRequest) -> Result<Page<Cli
     if let Some(realm) = filter.realm {
         query = query.filter(clients::realm.eq(realm));
     }
+    if let Some(state) = filter.state {
+        query = query.filter(clients::state.eq(state));
+    }
     let rows = query
         .order(clients::id.asc())
         .limit(page.probe())
@@ -118,17 +124,68 @@ pub fn any_operator(db: &mut Db) -> Result<bool, StoreError> {
     Ok(diesel::select(diesel::dsl::exists(operators)).get_result(db)?)
 }
 
-/// Whether one client was made by another, or was given a credential by it.
-pub fn is_from_hand_of(db: &mut Db, one: &str, other: &str) -> Result<bool, StoreError> {
-    let made = clients::table.filter(clients::id.eq(one).and(clients::created_by.eq(other)));
-    let given = credentials::table.filter(
-        credentials::client_id
-            .eq(one)
-            .and(credentials::created_by.eq(other)),
-    );
-    let made: bool = diesel::select(diesel::dsl::exists(made)).get_result(db)?;
-    let given: bool = diesel::select(diesel::dsl::exists(given)).get_result(db)?;
-    Ok(made || given)
+/// The operators that are active, those past their end included; there are few.
+pub fn active_operators(db: &mut Db) -> Result<Vec<Client>, StoreError> {
+    let rows = clients::table
+        .filter(
+            clients::kind
+                .eq(ClientKind::Operator)
+                .and(clients::state.eq(ClientState::Active)),
+        )
+        .order(clients::id.asc())
+        .load(db)?;
+    Ok(rows)
+}
+
+/// Who made a client, and who gave it credentials.
+pub fn hands_behind(db: &mut Db, id: &str) -> Result<Vec<String>, StoreError> {
+    let mut hands: Vec<String> = clients::table
+        .find(id)
+        .select(clients::created_by)
+        .load(db)?;
+    let givers: Vec<String> = credentials::table
+        .filter(credentials::client_id.eq(id))
+        .select(credentials::created_by)
+        .distinct()
+        .load(db)?;
+    hands.extend(givers);
+    Ok(hands)
+}
+
+/// Takes a client a step on. `false`: unknown, or in a state from which the step does not lead on.
+pub fn step(
+    db: &mut Db,
+    id: &ClientId,
+    step: ClientStep,
+    now: Instant,
+) -> Result<bool, StoreError> {
+    let ready = clients::table
+        .find(id)
+        .filter(clients::state.eq_any(step.from()));
+    let changed = diesel::update(ready)
+        .set((clients::state.eq(step.to()), clients::updated_at.eq(now)))
+        .execute(db)?;
+    Ok(changed == 1)
+}
+
+/// Writes what an edit may change of a client. `false`: unknown, or revoked.
+pub fn edit(db: &mut Db, client: &Client) -> Result<bool, StoreError> {
+    let live = clients::table
+        .find(&client.id)
+        .filter(clients::state.ne(ClientState::Revoked));
+    let changed = diesel::update(live)
+        .set((
+            clients::name.eq(&client.name),
+            clients::scopes.eq(&client.scopes),
+            clients::default_scopes.eq(&client.default_scopes),
+            clients::token_ttl.eq(client.token_ttl),
+            clients::expires_at.eq(client.expires_at),
+            clients::ip_allowlist.eq(&client.ip_allowlist),
+            clients::self_rotation.eq(client.self_rotation),
+            clients::updated_at.eq(client.updated_at),
+        ))
+        .execute(db)?;
+    Ok(changed == 1)
 }
 
 /// Holds an active client against every other change until the transaction ends.

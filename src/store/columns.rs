@@ -7,6 +7,7 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{Text, Timestamp};
 
 use crate::domain::agreement::{AgreementKind, AgreementState};
+use crate::domain::allowlist::Allowlist;
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::event::EventKind;
@@ -76,6 +77,7 @@ text_column!(
     RevocationKind,
     LeakReportState,
     LeakAction,
+    Allowlist,
 );
 
 impl<DB: Backend> ToSql<Text, DB> for SecretHash

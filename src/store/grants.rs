@@ -53,18 +53,38 @@ pub fn find(db: &mut Db, id: &GrantId) -> Result<Option<Grant>, StoreError> {
     Ok(scope_grants::table.find(id).first(db).optional()?)
 }
 
+/// Which of a partner's grants a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub realm: Option<Realm>,
+    pub state: Option<GrantState>,
+    pub scope: Option<Scope>,
+}
+
 /// A page of a partner's grants, oldest first.
 pub fn page(
     db: &mut Db,
     partner: &PartnerId,
+    filter: &Filter,
     page: &PageRequest,
 ) -> Result<Page<Grant>, StoreError> {
-    let rows = scope_grants::table
+    let mut query = scope_grants::table
         .filter(
             scope_grants::partner_id
                 .eq(partner)
                 .and(scope_grants::id.gt(page.after())),
         )
+        .into_boxed();
+    if let Some(realm) = filter.realm {
+        query = query.filter(scope_grants::realm.eq(realm));
+    }
+    if let Some(state) = filter.state {
+        query = query.filter(scope_grants::state.eq(state));
+    }
+    if let Some(scope) = &filter.scope {
+        query = query.filter(scope_grants::scope.eq(scope));
+    }
+    let rows = query
         .order(scope_grants::id.asc())
         .limit(page.probe())
         .load(db)?;
@@ -114,4 +134,59 @@ pub fn decide(
         ))
         .execute(db)?;
     Ok(changed == 1)
+}
+
+/// Ends an approved grant by `Revoke` or `Expire`. `false`: it is not approved.
+pub fn end(
+    db: &mut Db,
+    id: &GrantId,
+    step: GrantStep,
+    ended_by: &str,
+    reason: &str,
+    now: Instant,
+) -> Result<bool, StoreError> {
+    let standing = scope_grants::table
+        .find(id)
+        .filter(scope_grants::state.eq_any(step.from()));
+    let changed = diesel::update(standing)
+        .set((
+            scope_grants::state.eq(step.to()),
+            scope_grants::ended_by.eq(ended_by),
+            scope_grants::ended_at.eq(now),
+            scope_grants::ended_reason.eq(reason),
+        ))
+        .execute(db)?;
+    Ok(changed == 1)
+}
+
+/// Approved grants whose end has come, the longest overdue first.
+pub fn overdue(db: &mut Db, now: Instant, limit: i64) -> Result<Vec<Grant>, StoreError> {
+    let rows = scope_grants::table
+        .filter(
+            scope_grants::state
+                .eq(GrantState::Approved)
+                .and(scope_grants::expires_at.le(now)),
+        )
+        .order((scope_grants::expires_at.asc(), scope_grants::id.asc()))
+        .limit(limit)
+        .load(db)?;
+    Ok(rows)
+}
+
+/// Grants at a resource server that are asked for, or approved and not over.
+pub fn open_at(
+    db: &mut Db,
+    server: &ResourceServerId,
+    now: Instant,
+) -> Result<Vec<Grant>, StoreError> {
+    let rows = scope_grants::table
+        .filter(
+            scope_grants::resource_server_id
+                .eq(server)
+                .and(scope_grants::expires_at.gt(now)),
+        )
+        .filter(scope_grants::state.eq_any([GrantState::Requested, GrantState::Approved]))
+        .order(scope_grants::id.asc())
+        .load(db)?;
+    Ok(rows)
 }

@@ -1,5 +1,7 @@
 //! Issued tokens: one row each, durable before the token is answered.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 
 use super::db::Db;
@@ -49,6 +51,29 @@ pub fn insert_all(db: &mut Db, tokens: &[&IssuedToken]) -> Result<(), StoreError
         }
     }
     Ok(())
+}
+
+/// How long after it was given out a token can live: the longest lifetime, and clocks that disagree.
+const LIVES_AT_MOST: Duration = Duration::from_secs(900 + 60);
+
+/// Whose a living token is. `None`: none of this name was given out, or its time is over.
+pub fn living(
+    db: &mut Db,
+    realm: Realm,
+    jti: &str,
+    now: Instant,
+) -> Result<Option<(ClientId, Option<PartnerId>)>, StoreError> {
+    // The key leads with the time: the bound keeps the look-up to the last minutes' tokens.
+    let row = issued_tokens::table
+        .filter(
+            issued_tokens::issued_at
+                .gt(now.minus(LIVES_AT_MOST))
+                .and(issued_tokens::jti.eq(jti)),
+        )
+        .filter(issued_tokens::realm.eq(realm))
+        .select((issued_tokens::client_id, issued_tokens::partner_id))
+        .first(db);
+    Ok(row.optional()?)
 }
 
 /// Forgets tokens that were given out before a moment; answers how many.

@@ -6,6 +6,7 @@
 //! A state changes in one conditional UPDATE, never by reading and then writing:
 //! two writers that read first would both believe that they won.
 
+pub mod agreements;
 pub mod audit_events;
 pub mod changes;
 pub mod clients;
@@ -17,9 +18,12 @@ pub mod events;
 pub mod grants;
 pub mod instance;
 pub mod issued_tokens;
+pub mod launch_reviews;
 pub mod leaks;
 mod migrate;
+pub mod offboarding;
 pub mod partners;
+pub mod privacy_notices;
 pub mod resource_servers;
 pub mod reviews;
 pub mod revocations;

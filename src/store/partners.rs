@@ -40,10 +40,37 @@ pub fn find(db: &mut Db, id: &PartnerId) -> Result<Option<Partner>, StoreError> 
     Ok(partners::table.find(id).first(db).optional()?)
 }
 
-/// A page of all partners, oldest first.
-pub fn page(db: &mut Db, page: &PageRequest) -> Result<Page<Partner>, StoreError> {
-    let rows = partners::table
+/// What may be edited; `None`: it stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, AsChangeset)]
+#[diesel(table_name = partners)]
+pub struct Edit {
+    pub name: Option<String>,
+    pub legal_name: Option<String>,
+    pub security_contact: Option<String>,
+    pub leaked_secret_grace: Option<bool>,
+}
+
+/// Edits a partner; at least one member must change. `false`: unknown.
+pub fn edit(db: &mut Db, id: &PartnerId, edit: &Edit, now: Instant) -> Result<bool, StoreError> {
+    let changed = diesel::update(partners::table.find(id))
+        .set((edit, partners::updated_at.eq(now)))
+        .execute(db)?;
+    Ok(changed == 1)
+}
+
+/// A page of partners, oldest first: of all, or of those in a state.
+pub fn page(
+    db: &mut Db,
+    state: Option<PartnerState>,
+    page: &PageRequest,
+) -> Result<Page<Partner>, StoreError> {
+    let mut query = partners::table
         .filter(partners::id.gt(page.after()))
+        .into_boxed();
+    if let Some(state) = state {
+        query = query.filter(partners::state.eq(state));
+    }
+    let rows = query
         .order(partners::id.asc())
         .limit(page.probe())
         .load(db)?;

@@ -73,6 +73,18 @@ pub fn insert(db: &mut Db, server: &ResourceServer) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Writes what an edit may change of a resource server. `false`: unknown.
+pub fn edit(db: &mut Db, server: &ResourceServer) -> Result<bool, StoreError> {
+    let changed = diesel::update(resource_servers::table.find(&server.id))
+        .set((
+            resource_servers::name.eq(&server.name),
+            resource_servers::scopes.eq(server.scopes.to_string()),
+            resource_servers::signing_alg.eq(server.signing_alg.as_str()),
+        ))
+        .execute(db)?;
+    Ok(changed == 1)
+}
+
 /// A resource server by id. `None`: unknown.
 pub fn find(db: &mut Db, id: &ResourceServerId) -> Result<Option<ResourceServer>, StoreError> {
     let row = resource_servers::table

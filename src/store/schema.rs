@@ -337,3 +337,4 @@ diesel::joinable!(credentials -> clients (client_id));
 diesel::allow_tables_to_appear_in_same_query!(clients, credentials);
 diesel::allow_tables_to_appear_in_same_query!(credentials, leak_candidates);
 diesel::allow_tables_to_appear_in_same_query!(leak_candidates, leak_reports);
+diesel::allow_tables_to_appear_in_same_query!(launch_reviews, launch_checks);

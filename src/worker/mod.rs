@@ -1,5 +1,7 @@
 //! What runs beside the server: loops, each of which can miss a turn without harm.
 
+mod agreements;
+mod grants;
 mod leaks;
 
 use std::sync::Arc;
@@ -43,6 +45,8 @@ pub fn start(app: &Arc<App>) -> Loops {
         loops.push(tokio::spawn(sweep(Arc::clone(app))));
         loops.push(tokio::spawn(leaks::follow(Arc::clone(app))));
         loops.push(tokio::spawn(leaks::sweep(Arc::clone(app))));
+        loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));
+        loops.push(tokio::spawn(grants::expire(Arc::clone(app))));
     }
     Loops(loops)
 }

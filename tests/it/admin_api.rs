@@ -656,6 +656,7 @@ async fn a_denied_grant_gives_nothing() {
         409 illegal_transition: the grant is denied; from there: nothing
           state "denied", allowed []
         "#);
+        operator.ready_for_live(&second, &partner).await;
         let body = json!({ "realm": "live", "name": "backend", "scopes": ["orders:read"] });
         let answer = operator
             .post(&format!("/partners/{partner}/clients"), body)
@@ -747,6 +748,8 @@ async fn a_client_holds_only_what_its_partner_was_granted() {
         let partner = operator.partner().await;
         operator.sandbox_grant(&partner, "orders:read", None).await;
         operator.sandbox_grant(&partner, "usage:read", None).await;
+        let second = world.second_operator().await;
+        operator.ready_for_live(&second, &partner).await;
         let ask = async |body: Value| {
             operator
                 .post(&format!("/partners/{partner}/clients"), body)

@@ -205,7 +205,7 @@ async fn data_is_a_table_or_json_or_one_value() {
         let unknown = world.run(&["partner", "show", &partner, "--field", "colour"]);
         assert_snapshot!(refused(&unknown), @"
         exit 2
-        onyx-auth: --field colour: no such field; there are created_at, created_by, id, legal_name, name, security_contact, state, updated_at
+        onyx-auth: --field colour: no such field; there are created_at, created_by, id, leaked_secret_grace, legal_name, name, security_contact, state, updated_at
         ");
         let both = world.run(&["partner", "list", "--json", "--field", "id"]);
         assert_eq!(both.status.code(), Some(2));

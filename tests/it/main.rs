@@ -12,11 +12,14 @@ mod support;
 
 mod admin_api;
 mod audiences;
+mod clients;
 mod command_line;
 mod described;
 mod discovery;
 mod durability;
 mod following;
+mod governance;
+mod grants;
 mod isolation;
 mod key_files;
 mod leak_scan;

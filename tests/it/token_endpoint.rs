@@ -947,6 +947,7 @@ async fn a_live_grant_counts_once_another_operator_has_approved_it() {
                 .await;
             decide(&grant.expect(201), "approve").await;
         }
+        first.ready_for_live(&second, &partner).await;
         let who = first.client(&partner, "live", &scopes).await;
 
         let nothing = world.token_answer("live", &who, &[]).await;

@@ -17,7 +17,8 @@ ALTER TABLE credentials ADD COLUMN last_used_ip TEXT;
 CREATE INDEX credentials_by_hash ON credentials (secret_hash);
 CREATE INDEX credentials_by_end ON credentials (expires_at);
 
-ALTER TABLE scope_grants ADD COLUMN ended_by TEXT;
+ALTER TABLE scope_grants ADD COLUMN ended_by TEXT
+    CHECK ((state IN ('revoked', 'expired')) = (ended_by IS NOT NULL));
 ALTER TABLE scope_grants ADD COLUMN ended_at TIMESTAMP;
 ALTER TABLE scope_grants ADD COLUMN ended_reason TEXT;
 CREATE INDEX scope_grants_by_end ON scope_grants (state, expires_at);

@@ -1,21 +1,24 @@
 //! `/admin/v1/clients` and `/admin/v1/partners/{id}/clients`.
 
+use std::ops::RangeInclusive;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::id;
+use super::{StatedReason, id};
 use crate::admin::AdminError;
-use crate::admin::clients::{self, NewClient};
+use crate::admin::clients::{self, ClientEdit, NewClient};
 use crate::app::App;
 use crate::config::TOKEN_TTL;
-use crate::domain::client::{ClientKind, ClientState};
+use crate::domain::allowlist::{Allowlist, MAX_NETWORKS};
+use crate::domain::client::{ClientKind, ClientState, ClientStep};
 use crate::domain::id::{ClientId, PartnerId, ResourceServerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::http::body::Members;
-use crate::http::extract::{ClientsRead, ClientsWrite, Operator};
+use crate::http::extract::{ClientsRead, ClientsWrite, CredentialsRevoke, Operator};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
@@ -34,6 +37,10 @@ pub struct ClientView {
     default_scopes: Option<ScopeSet>,
     token_ttl: Option<i32>,
     expires_at: Option<Instant>,
+    /// The networks that it may call from; null: from anywhere.
+    ip_allowlist: Option<Allowlist>,
+    /// Whether its partner rotates its secret by itself; null: in the sandbox it does, in live not.
+    self_rotation: Option<bool>,
     created_by: String,
     created_at: Instant,
     updated_at: Instant,
@@ -53,6 +60,8 @@ impl From<Client> for ClientView {
             default_scopes: client.default_scopes,
             token_ttl: client.token_ttl,
             expires_at: client.expires_at,
+            ip_allowlist: client.ip_allowlist,
+            self_rotation: client.self_rotation,
             created_by: client.created_by,
             created_at: client.created_at,
             updated_at: client.updated_at,
@@ -80,6 +89,33 @@ pub struct NewClientBody {
     pub token_ttl: Option<i32>,
     /// From then on it gets no tokens.
     pub expires_at: Option<Instant>,
+    /// The networks that it may ask for tokens and call from; from anywhere unless said otherwise.
+    pub ip_allowlist: Option<Allowlist>,
+    /// Whether its partner rotates its secret by itself; in the sandbox only unless said otherwise.
+    pub self_rotation: Option<bool>,
+}
+
+/// What is to change of a client: what is left out stays, and null takes away what may be absent.
+#[derive(Debug, ToSchema)]
+#[schema(as = ClientEdit, example = json!({ "scopes": ["orders:read"], "expires_at": null }))]
+pub struct ClientEditBody {
+    #[schema(min_length = 1, max_length = 200, nullable = false)]
+    pub name: Option<String>,
+    /// Instead of those before.
+    #[schema(min_items = 1, max_items = 100, nullable = false)]
+    pub scopes: Option<Vec<Scope>>,
+    /// What a token request without `scope` gets. Left out, they follow the scopes; null: all scopes.
+    #[schema(max_items = 100)]
+    pub default_scopes: Option<Vec<Scope>>,
+    /// Seconds that its tokens live; null: as long as the server says.
+    #[schema(minimum = 60, maximum = 900)]
+    pub token_ttl: Option<i32>,
+    /// The networks that it may ask for tokens and call from; null: from anywhere.
+    pub ip_allowlist: Option<Allowlist>,
+    /// From then on it gets no tokens; null: no end.
+    pub expires_at: Option<Instant>,
+    /// Whether its partner rotates its secret by itself; null: in the sandbox only.
+    pub self_rotation: Option<bool>,
 }
 
 /// Lists clients.
@@ -89,6 +125,7 @@ pub struct NewClientBody {
         ("partner_id" = Option<PartnerId>, Query, description = "Only clients of this partner."),
         ("kind" = Option<ClientKind>, Query, description = "Only clients of this kind."),
         ("realm" = Option<Realm>, Query, description = "Only clients of this realm."),
+        ("state" = Option<ClientState>, Query, description = "Only clients in this state."),
     ),
     responses((status = 200, description = "A page of clients", body = ListView<ClientView>))
 )]
@@ -101,6 +138,7 @@ pub async fn list(
         partner_id: query.filter("partner_id")?,
         kind: query.filter("kind")?,
         realm: query.filter("realm")?,
+        state: query.filter("state")?,
     };
     let asked = query.page()?;
     let found = app.store.read(move |db| page(db, &filter, &asked)).await?;
@@ -113,6 +151,7 @@ pub async fn list(
     params(
         ("id" = PartnerId, Path, description = "The partner"),
         ("realm" = Option<Realm>, Query, description = "Only clients of this realm."),
+        ("state" = Option<ClientState>, Query, description = "Only clients in this state."),
     ),
     responses((status = 200, description = "A page of clients", body = ListView<ClientView>))
 )]
@@ -123,7 +162,7 @@ pub async fn list_of_partner(
     app: web::Data<App>,
 ) -> Result<web::Json<ListView<ClientView>>, Problem> {
     let partner: PartnerId = id(&path)?;
-    let realm = query.filter("realm")?;
+    let (realm, state) = (query.filter("realm")?, query.filter("state")?);
     let asked = query.page()?;
     let found = app
         .store
@@ -132,6 +171,7 @@ pub async fn list_of_partner(
             let filter = Filter {
                 partner_id: Some(partner),
                 realm,
+                state,
                 kind: None,
             };
             Ok::<_, AdminError>(page(db, &filter, &asked)?)
@@ -174,17 +214,18 @@ pub async fn create(
 ) -> Result<HttpResponse, Problem> {
     let partner: PartnerId = id(&path)?;
     let mut body = Members::read(&request, payload).await?;
-    let ttl = i32::try_from(*TOKEN_TTL.start()).unwrap_or(60)
-        ..=i32::try_from(*TOKEN_TTL.end()).unwrap_or(900);
     let taken = (
         body.parsed("realm"),
         body.text("name", 200),
         body.list::<Scope>("scopes", 100),
         body.optional_list::<Scope>("default_scopes", 100),
-        body.optional_integer("token_ttl", ttl),
+        body.optional_integer("token_ttl", token_ttls()),
         body.optional_parsed("expires_at"),
+        optional_allowlist(&mut body),
+        body.optional_flag("self_rotation"),
     );
-    let (realm, name, scopes, default_scopes, token_ttl, expires_at) = body.finish(taken)?;
+    let (realm, name, scopes, default_scopes, token_ttl, expires_at, ip_allowlist, self_rotation) =
+        body.finish(taken)?;
     let new = NewClient {
         realm,
         name,
@@ -192,6 +233,8 @@ pub async fn create(
         default_scopes: default_scopes.map(|scopes| scopes.into_iter().collect()),
         token_ttl,
         expires_at,
+        ip_allowlist,
+        self_rotation,
     };
     let client = app
         .carry_out(who.actor, move |db, act| {
@@ -199,4 +242,164 @@ pub async fn create(
         })
         .await?;
     Ok(HttpResponse::Created().json(ClientView::from(client)))
+}
+
+/// Changes a client.
+///
+/// Where it may do less than before, or from fewer places, or ends sooner than its tokens, its
+/// tokens from before die. Operators need `operators:write` besides.
+#[utoipa::path(
+    patch, path = "/admin/v1/clients/{id}", operation_id = "edit_client", tag = "clients",
+    params(("id" = ClientId, Path, description = "The client")),
+    request_body = ClientEditBody,
+    responses((status = 200, description = "The client", body = ClientView), Conflict)
+)]
+pub async fn edit(
+    who: Operator<ClientsWrite>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<ClientView>, Problem> {
+    let id: ClientId = id(&path)?;
+    require_for_operators(&who, &id)?;
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (
+        body.replacement("name", |b, name| b.text(name, 200)),
+        body.replacement("scopes", scopes),
+        body.edit("default_scopes", scopes),
+        body.edit("token_ttl", |b, name| b.integer(name, token_ttls())),
+        body.edit("ip_allowlist", allowlist),
+        body.edit("expires_at", |b, name| b.parsed(name)),
+        body.edit("self_rotation", Members::flag),
+    );
+    let (name, scopes, default_scopes, token_ttl, ip_allowlist, expires_at, self_rotation) =
+        body.finish(taken)?;
+    let edit = ClientEdit {
+        name,
+        scopes,
+        default_scopes,
+        token_ttl,
+        ip_allowlist,
+        expires_at,
+        self_rotation,
+    };
+    let client = app
+        .carry_out(who.actor, move |db, act| clients::edit(db, act, &id, edit))
+        .await?;
+    Ok(web::Json(client.into()))
+}
+
+/// Suspends a client: it gets no tokens, and those it has die.
+///
+/// For operators it needs `operators:write` besides, and the last one who can make operators stays.
+#[utoipa::path(
+    post, path = "/admin/v1/clients/{id}/suspend", operation_id = "suspend_client", tag = "clients",
+    params(("id" = ClientId, Path, description = "The client")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The client", body = ClientView), Conflict)
+)]
+pub async fn suspend(
+    who: Operator<ClientsWrite>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<ClientView>, Problem> {
+    step(who, path, request, payload, app, ClientStep::Suspend).await
+}
+
+/// Lets a suspended client have tokens again.
+///
+/// For operators it needs `operators:write` besides.
+#[utoipa::path(
+    post, path = "/admin/v1/clients/{id}/resume", operation_id = "resume_client", tag = "clients",
+    params(("id" = ClientId, Path, description = "The client")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The client", body = ClientView), Conflict)
+)]
+pub async fn resume(
+    who: Operator<ClientsWrite>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<ClientView>, Problem> {
+    step(who, path, request, payload, app, ClientStep::Resume).await
+}
+
+/// Revokes a client and its credentials, for good.
+///
+/// For operators it needs `operators:write` besides, and the last one who can make operators stays.
+#[utoipa::path(
+    post, path = "/admin/v1/clients/{id}/revoke", operation_id = "revoke_client", tag = "clients",
+    params(("id" = ClientId, Path, description = "The client")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The client", body = ClientView), Conflict)
+)]
+pub async fn revoke(
+    who: Operator<CredentialsRevoke>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<ClientView>, Problem> {
+    step(who, path, request, payload, app, ClientStep::Revoke).await
+}
+
+async fn step<R>(
+    who: Operator<R>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+    step: ClientStep,
+) -> Result<web::Json<ClientView>, Problem> {
+    let id: ClientId = id(&path)?;
+    require_for_operators(&who, &id)?;
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (body.text("reason", 1000),);
+    let (reason,) = body.finish(taken)?;
+    let client = app
+        .carry_out(who.actor, move |db, act| {
+            clients::step(db, act, &id, step, &reason)
+        })
+        .await?;
+    Ok(web::Json(client.into()))
+}
+
+/// What is done to an operator needs the right over operators besides.
+fn require_for_operators<R>(who: &Operator<R>, id: &ClientId) -> Result<(), Problem> {
+    match id.realm() {
+        Realm::Admin => who.require("operators:write"),
+        Realm::Sandbox | Realm::Live => Ok(()),
+    }
+}
+
+fn token_ttls() -> RangeInclusive<i32> {
+    let seconds = |ttl: &u32| i32::try_from(*ttl).unwrap_or(i32::MAX);
+    seconds(TOKEN_TTL.start())..=seconds(TOKEN_TTL.end())
+}
+
+fn scopes(body: &mut Members, name: &str) -> Option<ScopeSet> {
+    Some(body.list::<Scope>(name, 100)?.into_iter().collect())
+}
+
+/// A list of networks. An empty one would shut everybody out, or nobody: it is refused.
+fn allowlist(body: &mut Members, name: &str) -> Option<Allowlist> {
+    let networks = body.list(name, MAX_NETWORKS)?;
+    let list = Allowlist::of(networks);
+    if list.is_none() {
+        body.refuse(
+            name,
+            "must name at least one network; null lets it call from anywhere",
+        );
+    }
+    list
+}
+
+/// Such a list, or nothing. The outer `None`: a fault was noted.
+fn optional_allowlist(body: &mut Members) -> Option<Option<Allowlist>> {
+    let edit = body.edit("ip_allowlist", allowlist)?;
+    Some(edit.apply(None))
 }

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Nothing, id};
+use super::{Nothing, StatedReason, id};
 use crate::admin::AdminError;
 use crate::admin::grants::{self, NewGrant};
 use crate::app::App;
@@ -15,12 +15,12 @@ use crate::domain::page::Page;
 use crate::domain::realm::Realm;
 use crate::domain::scope::Scope;
 use crate::http::body::Members;
-use crate::http::extract::{GovernanceWrite, GrantsDecide, Operator};
+use crate::http::extract::{AnyScope, GovernanceWrite, GrantsDecide, Operator};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::openapi::refusals::{Conflict, FourEyes};
 use crate::http::problem::Problem;
 use crate::store::Db;
-use crate::store::grants::{Grant, page};
+use crate::store::grants::{Filter, Grant, page};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct GrantView {
@@ -40,6 +40,10 @@ pub struct GrantView {
     decided_by: Option<String>,
     decided_at: Option<Instant>,
     expires_at: Instant,
+    /// Who revoked it, or `policy` where its end came.
+    ended_by: Option<String>,
+    ended_at: Option<Instant>,
+    ended_reason: Option<String>,
 }
 
 impl GrantView {
@@ -60,6 +64,9 @@ impl GrantView {
             decided_by: grant.decided_by,
             decided_at: grant.decided_at,
             expires_at: grant.expires_at,
+            ended_by: grant.ended_by,
+            ended_at: grant.ended_at,
+            ended_reason: grant.ended_reason,
         }
     }
 }
@@ -93,22 +100,32 @@ pub struct NewScopeGrant {
 /// Lists the scope grants of a partner.
 #[utoipa::path(
     get, path = "/admin/v1/partners/{id}/scope-grants", operation_id = "list_scope_grants", tag = "scope-grants",
-    params(("id" = PartnerId, Path, description = "The partner")),
+    params(
+        ("id" = PartnerId, Path, description = "The partner"),
+        ("realm" = Option<Realm>, Query, description = "Only grants of this realm."),
+        ("state" = Option<GrantState>, Query, description = "Only grants in this state."),
+        ("scope" = Option<Scope>, Query, description = "Only grants of this scope."),
+    ),
     responses((status = 200, description = "A page of grants", body = ListView<GrantView>))
 )]
 pub async fn list(
     _: Operator<GovernanceWrite>,
     path: web::Path<String>,
-    query: ListQuery,
+    mut query: ListQuery,
     app: web::Data<App>,
 ) -> Result<web::Json<ListView<GrantView>>, Problem> {
     let partner: PartnerId = id(&path)?;
+    let filter = Filter {
+        realm: query.filter("realm")?,
+        state: query.filter("state")?,
+        scope: query.filter("scope")?,
+    };
     let asked = query.page()?;
     let found = app
         .store
         .read(move |db| {
             crate::admin::partners::get(db, &partner)?;
-            let found = page(db, &partner, &asked)?;
+            let found = page(db, &partner, &filter, &asked)?;
             let rows = found
                 .rows
                 .into_iter()
@@ -171,6 +188,59 @@ pub async fn request(
         })
         .await?;
     Ok(HttpResponse::Created().json(GrantView::of(&app, grant)))
+}
+
+/// Shows a grant, to who asks for grants and to who decides them.
+#[utoipa::path(
+    get, path = "/admin/v1/scope-grants/{id}", operation_id = "show_scope_grant", tag = "scope-grants",
+    params(("id" = GrantId, Path, description = "The grant")),
+    security(("operator" = ["governance:write"]), ("operator" = ["grants:decide"])),
+    responses((status = 200, description = "The grant", body = GrantView))
+)]
+pub async fn show(
+    who: Operator<AnyScope>,
+    path: web::Path<String>,
+    app: web::Data<App>,
+) -> Result<web::Json<GrantView>, Problem> {
+    if who.require("grants:decide").is_err() {
+        who.require("governance:write")?;
+    }
+    let id: GrantId = id(&path)?;
+    let found = app.store.read(move |db| {
+        let grant = grants::get(db, &id)?;
+        with_identifier(db, grant)
+    });
+    Ok(web::Json(GrantView::of(&app, found.await?)))
+}
+
+/// Revokes an approved grant.
+///
+/// The partner's tokens that carry its scope die. While another grant of the scope at the audience
+/// stands, the next token carries it all the same.
+#[utoipa::path(
+    post, path = "/admin/v1/scope-grants/{id}/revoke", operation_id = "revoke_scope_grant", tag = "scope-grants",
+    params(("id" = GrantId, Path, description = "The grant")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The grant", body = GrantView), Conflict)
+)]
+pub async fn revoke(
+    who: Operator<GrantsDecide>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<GrantView>, Problem> {
+    let id: GrantId = id(&path)?;
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (body.text("reason", 1000),);
+    let (reason,) = body.finish(taken)?;
+    let grant = app
+        .carry_out(who.actor, move |db, act| {
+            let grant = grants::revoke(db, act, &id, &reason)?;
+            with_identifier(db, grant)
+        })
+        .await?;
+    Ok(web::Json(GrantView::of(&app, grant)))
 }
 
 /// Approves a grant that another operator asked for.

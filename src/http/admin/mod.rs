@@ -1,13 +1,17 @@
 //! The admin API, one file a noun.
 
+pub mod agreements;
 pub mod clients;
 pub mod credentials;
 pub mod grants;
 pub mod keys;
+pub mod launch;
 pub mod operators;
 pub mod partners;
+pub mod privacy;
 pub mod resource_servers;
 pub mod reviews;
+pub mod tokens;
 
 use utoipa::ToSchema;
 
@@ -16,6 +20,14 @@ use crate::http::problem::Problem;
 /// A body without members; it may also be left out.
 #[derive(Debug, ToSchema)]
 pub struct Nothing {}
+
+/// Why something is done, for the record.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"reason": "they asked for it"}))]
+pub struct StatedReason {
+    #[schema(min_length = 1, max_length = 1000)]
+    pub reason: String,
+}
 
 /// An id from the path; one that is malformed names nothing.
 fn id<T: std::str::FromStr>(text: &str) -> Result<T, Problem> {

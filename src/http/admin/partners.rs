@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::id;
+use super::{StatedReason, id};
 use crate::admin::partners::{self, NewPartner};
 use crate::app::App;
 use crate::domain::id::PartnerId;
@@ -15,7 +15,7 @@ use crate::http::extract::{Operator, PartnersRead, PartnersWrite};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
-use crate::store::partners::{Partner, page};
+use crate::store::partners::{Edit, Partner, page};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PartnerView {
@@ -24,6 +24,8 @@ pub struct PartnerView {
     name: String,
     legal_name: String,
     security_contact: String,
+    /// Whether a leaked secret of live is accepted for one more hour.
+    leaked_secret_grace: bool,
     created_by: String,
     created_at: Instant,
     updated_at: Instant,
@@ -37,6 +39,7 @@ impl From<Partner> for PartnerView {
             name: partner.name,
             legal_name: partner.legal_name,
             security_contact: partner.security_contact,
+            leaked_secret_grace: partner.leaked_secret_grace,
             created_by: partner.created_by,
             created_at: partner.created_at,
             updated_at: partner.updated_at,
@@ -59,6 +62,21 @@ pub struct NewPartnerBody {
     pub security_contact: String,
 }
 
+/// What is to change; what is absent stays.
+#[derive(Debug, ToSchema)]
+#[schema(as = PartnerEdit, example = json!({"security_contact": "soc@acme.example"}))]
+pub struct PartnerEditBody {
+    #[schema(min_length = 1, max_length = 200, nullable = false)]
+    pub name: Option<String>,
+    #[schema(min_length = 1, max_length = 200, nullable = false)]
+    pub legal_name: Option<String>,
+    #[schema(min_length = 1, max_length = 320, nullable = false)]
+    pub security_contact: Option<String>,
+    /// Whether a leaked secret of live is accepted for one more hour.
+    #[schema(nullable = false)]
+    pub leaked_secret_grace: Option<bool>,
+}
+
 /// Why a step is taken, for the record.
 #[derive(Debug, ToSchema)]
 #[schema(example = json!({"reason": "contract signed"}))]
@@ -70,15 +88,17 @@ pub struct Reason {
 /// Lists partners.
 #[utoipa::path(
     get, path = "/admin/v1/partners", operation_id = "list_partners", tag = "partners",
+    params(("state" = Option<PartnerState>, Query, description = "Only partners in this state.")),
     responses((status = 200, description = "A page of partners", body = ListView<PartnerView>))
 )]
 pub async fn list(
     _: Operator<PartnersRead>,
-    query: ListQuery,
+    mut query: ListQuery,
     app: web::Data<App>,
 ) -> Result<web::Json<ListView<PartnerView>>, Problem> {
+    let state = query.filter("state")?;
     let asked = query.page()?;
-    let found = app.store.read(move |db| page(db, &asked)).await?;
+    let found = app.store.read(move |db| page(db, state, &asked)).await?;
     Ok(ListView::of(found, PartnerView::from))
 }
 
@@ -128,6 +148,43 @@ pub async fn create(
     Ok(HttpResponse::Created().json(PartnerView::from(partner)))
 }
 
+/// Changes what is said about a partner.
+#[utoipa::path(
+    patch, path = "/admin/v1/partners/{id}", operation_id = "edit_partner", tag = "partners",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = PartnerEditBody,
+    responses((status = 200, description = "The partner", body = PartnerView))
+)]
+pub async fn edit(
+    who: Operator<PartnersWrite>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<PartnerView>, Problem> {
+    let id: PartnerId = id(&path)?;
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (
+        body.changed_text("name", 200),
+        body.changed_text("legal_name", 200),
+        body.changed_text("security_contact", 320),
+        body.changed_bool("leaked_secret_grace"),
+    );
+    let (name, legal_name, security_contact, leaked_secret_grace) = body.finish(taken)?;
+    let wanted = Edit {
+        name,
+        legal_name,
+        security_contact,
+        leaked_secret_grace,
+    };
+    let partner = app
+        .carry_out(who.actor, move |db, act| {
+            partners::edit(db, act, &id, wanted)
+        })
+        .await?;
+    Ok(web::Json(partner.into()))
+}
+
 /// Approves a partner: it can get grants and clients.
 #[utoipa::path(
     post, path = "/admin/v1/partners/{id}/approve", operation_id = "approve_partner", tag = "partners",
@@ -142,7 +199,10 @@ pub async fn approve(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<web::Json<PartnerView>, Problem> {
-    take(who, path, request, payload, app, PartnerStep::Approve).await
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (body.optional_text("reason", 1000),);
+    let (reason,) = body.finish(taken)?;
+    step(who, &path, app, PartnerStep::Approve, reason).await
 }
 
 /// Rejects an application.
@@ -159,21 +219,80 @@ pub async fn reject(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<web::Json<PartnerView>, Problem> {
-    take(who, path, request, payload, app, PartnerStep::Reject).await
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (body.optional_text("reason", 1000),);
+    let (reason,) = body.finish(taken)?;
+    step(who, &path, app, PartnerStep::Reject, reason).await
 }
 
-async fn take(
+/// Suspends a partner: its clients get no tokens, and what they have is refused.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/suspend", operation_id = "suspend_partner", tag = "partners",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The partner", body = PartnerView), Conflict)
+)]
+pub async fn suspend(
     who: Operator<PartnersWrite>,
     path: web::Path<String>,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
-    step: PartnerStep,
 ) -> Result<web::Json<PartnerView>, Problem> {
-    let id: PartnerId = id(&path)?;
     let mut body = Members::read(&request, payload).await?;
-    let reason = (body.optional_text("reason", 1000),);
-    let (reason,) = body.finish(reason)?;
+    let taken = (body.text("reason", 1000),);
+    let (reason,) = body.finish(taken)?;
+    step(who, &path, app, PartnerStep::Suspend, Some(reason)).await
+}
+
+/// Lets a suspended partner go on.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/resume", operation_id = "resume_partner", tag = "partners",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The partner", body = PartnerView), Conflict)
+)]
+pub async fn resume(
+    who: Operator<PartnersWrite>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<PartnerView>, Problem> {
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (body.text("reason", 1000),);
+    let (reason,) = body.finish(taken)?;
+    step(who, &path, app, PartnerStep::Resume, Some(reason)).await
+}
+
+/// Lets a suspended partner go, for good: its clients, credentials and grants end with it.
+#[utoipa::path(
+    post, path = "/admin/v1/partners/{id}/offboard", operation_id = "offboard_partner", tag = "partners",
+    params(("id" = PartnerId, Path, description = "The partner")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The partner", body = PartnerView), Conflict)
+)]
+pub async fn offboard(
+    who: Operator<PartnersWrite>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<PartnerView>, Problem> {
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (body.text("reason", 1000),);
+    let (reason,) = body.finish(taken)?;
+    step(who, &path, app, PartnerStep::Offboard, Some(reason)).await
+}
+
+async fn step(
+    who: Operator<PartnersWrite>,
+    path: &str,
+    app: web::Data<App>,
+    step: PartnerStep,
+    reason: Option<String>,
+) -> Result<web::Json<PartnerView>, Problem> {
+    let id: PartnerId = id(path)?;
     let partner = app
         .carry_out(who.actor, move |db, act| {
             partners::step(db, act, &id, step, reason.as_deref())

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::id;
 use crate::admin::AdminError;
-use crate::admin::resource_servers::{self, NewResourceServer};
+use crate::admin::resource_servers::{self, NewResourceServer, ResourceServerEdit};
 use crate::app::App;
 use crate::domain::Algorithm;
 use crate::domain::audience::MAX_IDENTIFIER;
@@ -71,6 +71,20 @@ pub struct NewResourceServerBody {
     pub scopes: Vec<Scope>,
     /// How tokens for it are signed; as the realm signs, unless said otherwise.
     #[schema(value_type = Option<SigningAlgorithm>)]
+    pub signing_alg: Option<Algorithm>,
+}
+
+/// What is to change of a resource server: what is left out stays.
+#[derive(Debug, ToSchema)]
+#[schema(as = ResourceServerEdit, example = json!({ "signing_alg": "EdDSA" }))]
+pub struct ResourceServerEditBody {
+    #[schema(min_length = 1, max_length = 200, nullable = false)]
+    pub name: Option<String>,
+    /// Instead of those before.
+    #[schema(min_items = 1, max_items = 100, nullable = false)]
+    pub scopes: Option<Vec<Scope>>,
+    /// How tokens for it are signed from now on.
+    #[schema(value_type = SigningAlgorithm, required = false, nullable = false)]
     pub signing_alg: Option<Algorithm>,
 }
 
@@ -162,4 +176,47 @@ pub async fn create(
         })
         .await?;
     Ok(HttpResponse::Created().json(ResourceServerView::from((server, Some(client)))))
+}
+
+/// Changes a resource server.
+///
+/// A scope that a requested or approved grant names stays until the grant is denied or revoked.
+#[utoipa::path(
+    patch, path = "/admin/v1/resource-servers/{id}", operation_id = "edit_resource_server", tag = "resource-servers",
+    params(("id" = ResourceServerId, Path, description = "The resource server")),
+    request_body = ResourceServerEditBody,
+    responses((status = 200, description = "The resource server", body = ResourceServerView), Conflict)
+)]
+pub async fn edit(
+    who: Operator<ResourceServersWrite>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<ResourceServerView>, Problem> {
+    let id: ResourceServerId = id(&path)?;
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (
+        body.replacement("name", |b, name| b.text(name, 200)),
+        body.replacement("scopes", |b, name| b.list::<Scope>(name, 100)),
+        body.replacement("signing_alg", |b, name| b.parsed::<Algorithm>(name)),
+    );
+    let (name, scopes, signing_alg) = body.finish(taken)?;
+    let edit = ResourceServerEdit {
+        name,
+        scopes: scopes.map(|scopes| scopes.into_iter().collect()),
+        signing_alg,
+    };
+    if let Some(alg) = signing_alg {
+        // First the key, as for a new audience.
+        let wanted = id.clone();
+        let found = app.store.read(move |db| resource_servers::get(db, &wanted));
+        super::keys::ensure(&app, found.await?.0.realm, alg).await?;
+    }
+    let edited = app
+        .carry_out(who.actor, move |db, act| {
+            resource_servers::edit(db, act, &id, edit)
+        })
+        .await?;
+    Ok(web::Json(edited.into()))
 }

@@ -105,12 +105,14 @@ async fn answer(
     let now = app.clock.now();
     // Before the look-up: a revocation that this node has not heard of then kills the token.
     let rsn = app.feed.applied();
+    let from = source::address(request, &app.settings.trusted_proxies);
     let desk = Desk {
         directory: &app.directory,
         master: &app.master,
         addresses: &app.addresses,
         signing_alg: app.settings.signing_alg,
         realm,
+        from,
         now,
     };
     let granted = grant(desk, &asked).await?;
@@ -123,8 +125,7 @@ async fn answer(
         rsn,
         now,
     };
-    let from = source::address(request, &app.settings.trusted_proxies).map(|ip| ip.to_string());
-    Ok(issue(press, granted, from).await?)
+    Ok(issue(press, granted, from.map(|ip| ip.to_string())).await?)
 }
 
 /// Another method than POST.

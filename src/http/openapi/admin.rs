@@ -2,8 +2,9 @@
 
 use utoipa::OpenApi;
 
+use crate::http::admin::{agreements, launch, privacy};
 use crate::http::admin::{
-    clients, credentials, grants, keys, operators, partners, resource_servers, reviews,
+    clients, credentials, grants, keys, operators, partners, resource_servers, reviews, tokens,
 };
 
 /// The admin document's operations, one line a handler.
@@ -17,11 +18,15 @@ use crate::http::admin::{
     tags(
         (name = "operators", description = "Clients of the admin realm: people and tools that operate this server."),
         (name = "partners", description = "Organisations, each a tenant."),
+        (name = "agreements", description = "Contracts and data processing agreements; live access lasts as long as a contract."),
+        (name = "privacy-notices", description = "What partners tell those whose data they read."),
+        (name = "launch-reviews", description = "What a partner shows before it gets clients in live."),
         (name = "scope-grants", description = "Permissions of partners, asked for with a purpose and decided by somebody else."),
         (name = "clients", description = "OAuth clients."),
         (name = "credentials", description = "What clients authenticate with."),
         (name = "resource-servers", description = "Audiences with their scopes."),
         (name = "security", description = "Cases to look into, and reports of leaked secrets."),
+        (name = "tokens", description = "Access tokens, one by one."),
         (name = "keys", description = "Signing keys."),
         (name = "discovery", description = "This document."),
     ),
@@ -35,14 +40,34 @@ use crate::http::admin::{
         partners::create,
         partners::approve,
         partners::reject,
+        partners::edit,
+        partners::suspend,
+        partners::resume,
+        partners::offboard,
+        agreements::list,
+        agreements::record,
+        agreements::bring_into_force,
+        agreements::terminate,
+        privacy::show,
+        privacy::record,
+        launch::show,
+        launch::request,
+        launch::settle,
+        launch::decide,
         grants::list,
         grants::request,
         grants::approve,
+        grants::show,
         grants::deny,
+        grants::revoke,
         clients::list,
         clients::list_of_partner,
         clients::show,
         clients::create,
+        clients::edit,
+        clients::suspend,
+        clients::resume,
+        clients::revoke,
         credentials::list,
         credentials::issue,
         credentials::revoke,
@@ -52,6 +77,8 @@ use crate::http::admin::{
         reviews::list,
         reviews::close,
         reviews::list_leak_reports,
+        resource_servers::edit,
+        tokens::revoke,
         keys::list,
         keys::rotate,
     )

@@ -101,9 +101,12 @@ fn bearer<R: Right>(operation: &mut Operation, schemes: &[&str]) {
         .iter()
         .flatten()
         .all(|demand| *demand == SecurityRequirement::default() || names_no_scope(demand));
-    if !any_token {
-        refuse(operation, &refusals::INSUFFICIENT_SCOPE);
-    }
+    let forbidden = if any_token {
+        refusals::ADDRESS_NOT_ALLOWED
+    } else {
+        refusals::INSUFFICIENT_SCOPE
+    };
+    refuse(operation, &forbidden);
     refuse(operation, &refusals::INTERNAL);
     refuse(operation, &refusals::UNAVAILABLE);
 }

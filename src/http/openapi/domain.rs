@@ -5,13 +5,15 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::Algorithm;
+use crate::domain::agreement::{AgreementKind, AgreementState};
+use crate::domain::allowlist::{Allowlist, MAX_NETWORKS};
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::grant::GrantState;
-use crate::domain::id::{
-    ClientId, CredentialId, GrantId, LeakReportId, PartnerId, RequestId, ResourceServerId, ReviewId,
-};
+use crate::domain::id::{AgreementId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId};
+use crate::domain::id::{ClientId, CredentialId, GrantId, PartnerId, RequestId, ResourceServerId};
 use crate::domain::instant::Instant;
+use crate::domain::launch::{CheckName, CheckState, Decision, Finding, Requirement, ReviewState};
 use crate::domain::leak::{LeakAction, LeakReportState};
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
@@ -41,6 +43,14 @@ macro_rules! words {
 words!(
     Realm: "An issuer with its own keys, clients and tokens.",
     PartnerState: "applied → approved ⇄ suspended → offboarded; applied → rejected.",
+    AgreementKind: "What was agreed.",
+    AgreementState: "draft → in_force → expired or terminated.",
+    ReviewState: "draft → submitted → approved or rejected.",
+    CheckName: "What is checked.",
+    CheckState: "pending → passed, failed or waived.",
+    Finding: "What an operator finds of a check.",
+    Decision: "How a review ends.",
+    Requirement: "What a partner must have before it gets clients in live.",
     ClientKind: "Who stands behind a client.",
     ClientState: "active ⇄ suspended; either → revoked.",
     CredentialKind: "What a client shows to authenticate.",
@@ -69,6 +79,9 @@ macro_rules! ids {
 
 ids!(
     PartnerId: "A partner.",
+    AgreementId: "An agreement.",
+    PrivacyNoticeId: "A privacy notice.",
+    LaunchReviewId: "A launch review.",
     CredentialId: "A credential.",
     GrantId: "A scope grant.",
     ResourceServerId: "A resource server.",
@@ -126,6 +139,24 @@ impl ToSchema for ScopeSet {
         schemas.push((Scope::name().into(), Scope::schema()));
     }
 }
+
+impl PartialSchema for Allowlist {
+    fn schema() -> RefOr<Schema> {
+        let network = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(
+                "An address or a network, IPv4 or IPv6; answers are networks.",
+            ))
+            .examples(["203.0.113.0/24"]);
+        ArrayBuilder::new()
+            .items(network)
+            .min_items(Some(1))
+            .max_items(Some(MAX_NETWORKS))
+            .description(Some("Networks, sorted."))
+            .into()
+    }
+}
+impl ToSchema for Allowlist {}
 
 /// [`Realm`], where it is one of partners.
 #[derive(Debug)]

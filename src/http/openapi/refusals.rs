@@ -54,10 +54,12 @@ refusals!(
         "No access token (`token_missing`), or one that is not valid here (`invalid_token`).",
         "WWW-Authenticate": "The challenge (RFC 6750 §3).";
     Problem INSUFFICIENT_SCOPE = "InsufficientScope", 403,
-        "The token lacks the scope that this operation demands (`insufficient_scope`).",
-        "WWW-Authenticate": "The challenge, with the scope that is missing (RFC 6750 §3).";
+        "The token lacks the scope that this operation demands (`insufficient_scope`), or its client may not call from this address (`address_not_allowed`).",
+        "WWW-Authenticate": "The challenge, where a scope is missing (RFC 6750 §3).";
+    Problem ADDRESS_NOT_ALLOWED = "AddressNotAllowed", 403,
+        "The token's client may not call from this address (`address_not_allowed`).";
     Problem FOUR_EYES = "FourEyes", 403,
-        "Another operator must decide (`four_eyes`), or the token lacks the scope that this operation demands (`insufficient_scope`).",
+        "Another operator must decide (`four_eyes`), or the token lacks the scope that this operation demands (`insufficient_scope`), or its client may not call from this address (`address_not_allowed`).",
         "WWW-Authenticate": "The challenge, where a scope is missing (RFC 6750 §3).";
     Problem NOT_FOUND = "NotFound", 404,
         "There is no such record (`not_found`).";

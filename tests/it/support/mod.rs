@@ -1,5 +1,6 @@
 //! What the stories stand on.
 
+pub mod governance;
 pub mod proxy;
 pub mod world;
 

@@ -278,6 +278,20 @@ impl World {
         }
     }
 
+    /// Changes this world's database behind the server's back; the error is the database's own.
+    pub fn try_execute(&self, statement: &str) -> Result<(), String> {
+        match self.engine {
+            Engine::Sqlite => {
+                use diesel::prelude::*;
+                let path = self.path().join("data/onyx.db");
+                let mut db = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+                let done = diesel::sql_query(statement).execute(&mut db);
+                done.map(|_| ()).map_err(|error| error.to_string())
+            }
+            Engine::Postgres => try_psql(&self.database_url(), statement).map(|_| ()),
+        }
+    }
+
     /// The database's URL.
     pub fn database_url(&self) -> String {
         let known = self
@@ -510,7 +524,7 @@ impl World {
         operator.client(&partner, "sandbox", scopes).await
     }
 
-    /// An approved partner with live grants, decided by a second operator, and a live client with a secret.
+    /// A partner that is ready for live, with grants decided by a second operator, and a live client with a secret.
     pub async fn live_client(&self, scopes: &[&str]) -> Credential {
         let (operator, second) = (self.operator().await, self.second_operator().await);
         let partner = operator.partner().await;
@@ -525,6 +539,7 @@ impl World {
                 .await
                 .expect(200);
         }
+        operator.ready_for_live(&second, &partner).await;
         operator.client(&partner, "live", scopes).await
     }
 }
@@ -680,6 +695,43 @@ impl Operator<'_> {
         }
     }
 
+    /// `PATCH`.
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        let path = format!("/admin/v1{path}");
+        let request = self.world.request(Method::PATCH, &path);
+        let request = request.bearer_auth(&self.token).json(&body);
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    /// `POST`, not sent yet.
+    pub fn posting(&self, path: &str, body: &Value) -> RequestBuilder {
+        let path = format!("/admin/v1{path}");
+        let request = self.world.request(Method::POST, &path);
+        request.bearer_auth(&self.token).json(body)
+    }
+
+    /// An operator of this one's making, with a token.
+    pub async fn puppet(&self, scopes: &[&str]) -> Self {
+        let made = self
+            .post("/operators", json!({ "name": "made", "scopes": scopes }))
+            .await
+            .expect(201);
+        let credential = self.issue(made["id"].as_str().unwrap()).await;
+        let world = self.world;
+        Self {
+            world,
+            token: world.token("admin", &credential, &[]).await,
+        }
+    }
+
+    /// The operator's client id.
+    pub fn id(&self) -> String {
+        claims(&self.token)["client_id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
     /// Revokes a credential.
     pub async fn revoke(&self, credential: &str) -> Answer {
         self.post(
@@ -688,6 +740,21 @@ impl Operator<'_> {
         )
         .await
     }
+}
+
+/// Sends requests all at once; answers in the order of asking.
+pub async fn at_once(requests: impl IntoIterator<Item = RequestBuilder>) -> Vec<Answer> {
+    let sent: Vec<_> = requests
+        .into_iter()
+        .map(|request| {
+            actix_web::rt::spawn(async { Answer::of(request.send().await.unwrap()).await })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for answer in sent {
+        answers.push(answer.await.unwrap());
+    }
+    answers
 }
 
 /// The claims of a token, unverified.
@@ -733,6 +800,10 @@ struct Line {
 }
 
 fn psql(database: &str, statements: &str) -> String {
+    try_psql(database, statements).unwrap_or_else(|error| panic!("{statements}: {error}"))
+}
+
+fn try_psql(database: &str, statements: &str) -> Result<String, String> {
     let output = Command::new("psql")
         .args([
             "-qAt",
@@ -745,12 +816,10 @@ fn psql(database: &str, statements: &str) -> String {
         ])
         .output()
         .expect("psql: install postgresql-client");
-    assert!(
-        output.status.success(),
-        "{statements}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    Ok(String::from_utf8(output.stdout).unwrap())
 }
 
 /// An address of this machine that nobody listens on.
