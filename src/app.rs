@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use onyx_verifier::{ConnectError, Verifier};
 
-use crate::admin::{Act, Policy};
+use crate::admin::{Act, Policy, leaks};
 use crate::audit::Actor;
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -46,6 +46,8 @@ pub struct App {
     pub uses: Tallies,
     /// What clients ask for and use, counted.
     pub usage: Usage,
+    /// Where reports of leaked secrets come in.
+    pub leaks: leaks::Intake,
     /// The issuers and audiences.
     pub addresses: Addresses,
     /// What was revoked.
@@ -121,6 +123,7 @@ impl App {
             tokens,
             uses: Tallies::default(),
             usage,
+            leaks: leaks::Intake::default(),
             addresses,
             feed,
             verifiers,

@@ -16,6 +16,7 @@ pub mod grant;
 pub mod id;
 pub mod instant;
 pub mod launch;
+pub mod leak;
 pub mod lifecycle;
 pub mod page;
 pub mod partner;

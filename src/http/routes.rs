@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use super::openapi::{self, Documents};
 use super::problem::Problem;
 use super::table::{Part, Table, at, scope};
-use super::{admin, deliveries, oauth, ops, v1};
+use super::{admin, deliveries, leaks, oauth, ops, v1};
 use crate::app::App;
 use crate::config::Role;
 use crate::domain::realm::Realm;
@@ -49,6 +49,10 @@ pub fn table(roles: &[Role], face: Face) -> Table {
     };
     for realm in realms {
         of_realm(&mut table, roles, *realm);
+    }
+    // Of no realm: a secret is looked for in all of them.
+    if face != Face::Admin && roles.contains(&Role::Auth) {
+        table.service(at("/leaks").post(leaks::report).done());
     }
     if face != Face::Admin {
         if roles.contains(&Role::Auth) {
@@ -168,7 +172,8 @@ fn partner_api(realm: Realm) -> Part {
 fn admin_api() -> Part {
     use admin::{agreements, launch, privacy};
     use admin::{
-        clients, credentials, grants, keys, operators, partners, resource_servers, rotation, tokens,
+        clients, credentials, grants, keys, operators, partners, resource_servers, reviews,
+        rotation, tokens,
     };
     use admin::{recommendations, scope_usage};
     scope(Realm::Admin, "v1")
@@ -313,6 +318,9 @@ fn admin_api() -> Part {
                 .patch(resource_servers::edit)
                 .done(),
         )
+        .service(at("/reviews").get(reviews::list).done())
+        .service(at("/reviews/{id}/close").post(reviews::close).done())
+        .service(at("/leak-reports").get(reviews::list_leak_reports).done())
         .service(at("/tokens/revoke").post(tokens::revoke).done())
         .service(at("/keys").get(keys::list).done())
         .service(at("/keys/rotate").post(keys::rotate).done())

@@ -19,6 +19,7 @@ use crate::domain::id::{
 };
 use crate::domain::instant::Instant;
 use crate::domain::launch::{CheckName, CheckState, ReviewState};
+use crate::domain::leak::{LeakAction, LeakReportState};
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
 use crate::domain::review::{CaseState, ReviewKind};
@@ -75,6 +76,8 @@ text_column!(
     ReviewKind,
     CaseState,
     RevocationKind,
+    LeakReportState,
+    LeakAction,
     Allowlist,
     DeliveryId,
     DeliveryState,

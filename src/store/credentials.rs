@@ -185,3 +185,26 @@ pub fn revoke(db: &mut Db, id: &CredentialId, revocation: &Revocation) -> Result
     let changed = diesel::update(live).set(revocation.values()).execute(db)?;
     Ok(changed == 1)
 }
+
+/// The credentials whose secret has this hash, in every realm: one, or none.
+pub fn with_hash(db: &mut Db, hash: &SecretHash) -> Result<Vec<Credential>, StoreError> {
+    Ok(credentials::table
+        .filter(credentials::secret_hash.eq(hash))
+        .order(credentials::id.asc())
+        .load(db)?)
+}
+
+/// Lets a credential end no later than a moment. `false`: unknown, revoked, or it ends sooner.
+pub fn end_by(db: &mut Db, id: &CredentialId, end: Instant) -> Result<bool, StoreError> {
+    let longer = credentials::expires_at
+        .is_null()
+        .or(credentials::expires_at.assume_not_null().gt(end));
+    let live = credentials::table
+        .find(id)
+        .filter(credentials::state.ne(CredentialState::Revoked))
+        .filter(longer);
+    let changed = diesel::update(live)
+        .set(credentials::expires_at.eq(end))
+        .execute(db)?;
+    Ok(changed == 1)
+}

@@ -342,5 +342,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     secret_deliveries
 );
 diesel::allow_tables_to_appear_in_same_query!(expiry_warnings, scope_grants);
+diesel::allow_tables_to_appear_in_same_query!(credentials, leak_candidates);
+diesel::allow_tables_to_appear_in_same_query!(leak_candidates, leak_reports);
 diesel::allow_tables_to_appear_in_same_query!(launch_reviews, launch_checks);
 diesel::joinable!(secret_deliveries -> credentials (credential_id));

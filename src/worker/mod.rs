@@ -3,6 +3,7 @@
 mod agreements;
 mod deliveries;
 mod grants;
+mod leaks;
 mod uses;
 mod warn;
 
@@ -55,6 +56,8 @@ pub fn start(app: &Arc<App>) -> Loops {
     if app.settings.has_role(Role::Worker) {
         loops.push(tokio::spawn(sweep(Arc::clone(app))));
         loops.push(tokio::spawn(warn::run(Arc::clone(app))));
+        loops.push(tokio::spawn(leaks::follow(Arc::clone(app))));
+        loops.push(tokio::spawn(leaks::sweep(Arc::clone(app))));
         loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));
         loops.push(tokio::spawn(grants::expire(Arc::clone(app))));
         loops.push(tokio::spawn(deliveries::settle(Arc::clone(app))));

@@ -12,6 +12,7 @@ pub mod partners;
 pub mod privacy;
 pub mod recommendations;
 pub mod resource_servers;
+pub mod reviews;
 pub mod rotation;
 pub mod scope_usage;
 pub mod tokens;
