@@ -12,6 +12,7 @@ use super::server::Population;
 
 /// What a round of load found.
 pub struct Round {
+    pub tokens: usize,
     pub rate: f64,
     pub p50: f64,
     pub p99: f64,
@@ -67,6 +68,7 @@ pub fn drive(
     let at =
         |share: f64| f64::from(latencies[((latencies.len() - 1) as f64 * share) as usize]) / 1000.0;
     Round {
+        tokens: latencies.len(),
         rate: latencies.len() as f64 / elapsed.as_secs_f64(),
         p50: at(0.5),
         p99: at(0.99),
