@@ -145,7 +145,7 @@ fn verifiers(
     now: Instant,
 ) -> Result<BTreeMap<Realm, Verifier>, ConnectError> {
     let verifier = |realm: Realm| {
-        Verifier::builder(addresses.issuer(realm), addresses.api(realm))
+        Verifier::builder(&**addresses.issuer(realm), &**addresses.api(realm))
             .resource_metadata(addresses.resource_metadata(realm))
             .jwks(ring.jwks(realm, now))
     };

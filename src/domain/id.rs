@@ -1,10 +1,11 @@
 //! Names of things: a prefix that says the kind, and a ULID.
 //!
 //! Ids are names, not secrets: they sort by the time of their making and may
-//! be printed anywhere.
+//! be printed anywhere. Their copies share one text, since every token carries several.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use ulid::Ulid;
 
@@ -24,9 +25,15 @@ fn ulid(now: Instant) -> Ulid {
     Ulid::from_parts(millis, rand::random())
 }
 
+fn printed(prefix: &str, ulid: Ulid) -> Arc<str> {
+    let mut digits = [0; ulid::ULID_LEN];
+    [prefix, ulid.array_to_str(&mut digits)].concat().into()
+}
+
 /// What follows the prefix must be a ULID in its canonical upper-case form.
 fn is_ulid(text: &str) -> bool {
-    Ulid::from_string(text).is_ok_and(|ulid| ulid.to_string() == text)
+    let mut canonical = [0; ulid::ULID_LEN];
+    Ulid::from_string(text).is_ok_and(|ulid| ulid.array_to_str(&mut canonical) == text)
 }
 
 /// What printing, storing and sending need of a text id, whatever its prefix.
@@ -36,7 +43,7 @@ macro_rules! text_id {
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash,
                  diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
         #[diesel(sql_type = diesel::sql_types::Text)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The id as it is printed and stored.
@@ -72,7 +79,7 @@ macro_rules! id_type {
         impl $name {
             /// A new id, made now.
             pub fn generate(now: Instant) -> Self {
-                Self(format!(concat!($prefix, "{}"), ulid(now)))
+                Self(printed($prefix, ulid(now)))
             }
         }
 
@@ -80,7 +87,7 @@ macro_rules! id_type {
             type Err = BadId;
             fn from_str(text: &str) -> Result<Self, BadId> {
                 match text.strip_prefix($prefix) {
-                    Some(rest) if is_ulid(rest) => Ok(Self(text.to_owned())),
+                    Some(rest) if is_ulid(rest) => Ok(Self(text.into())),
                     _ => Err(BadId { expected: $prefix }),
                 }
             }
@@ -117,7 +124,12 @@ text_id!(
 impl ClientId {
     /// A new client id of a realm, made now.
     pub fn generate(realm: Realm, now: Instant) -> Self {
-        Self(format!("cl_{}_{}", realm.short(), ulid(now)))
+        let prefix = match realm {
+            Realm::Sandbox => "cl_sbx_",
+            Realm::Live => "cl_live_",
+            Realm::Admin => "cl_adm_",
+        };
+        Self(printed(prefix, ulid(now)))
     }
 
     /// The realm that the prefix names.
@@ -146,7 +158,7 @@ impl FromStr for ClientId {
                 Realm::ALL.iter().any(|r| r.short() == short) && is_ulid(rest)
             });
         if known {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(BadId {
                 expected: "cl_<sbx|live|adm>_",

@@ -132,12 +132,7 @@ mod tests {
             created_at: at(0),
             updated_at: at(0),
         };
-        Entry {
-            client,
-            credentials,
-            grants: Vec::new(),
-            partner_approved: true,
-        }
+        Entry::new(client, credentials, Vec::new(), true)
     }
 
     fn found(entry: &Entry, secret: &str) -> Option<CredentialId> {

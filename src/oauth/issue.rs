@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use onyx_verifier::{Audience, Claims};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::grant::Granted;
 use super::refusal::Refusal;
 use crate::domain::audience::Addresses;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
+use crate::domain::scope::ScopeSet;
 use crate::domain::secret::unguessable_id;
 use crate::journal::{Journal, Row};
 use crate::keys::KeyRing;
@@ -26,7 +27,12 @@ pub struct TokenAnswer {
     /// Seconds until it expires.
     pub expires_in: i64,
     /// What it carries, which may be less than was asked for.
-    pub scope: String,
+    #[serde(serialize_with = "as_printed")]
+    pub scope: ScopeSet,
+}
+
+fn as_printed<S: Serializer>(scopes: &ScopeSet, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(scopes.as_str())
 }
 
 impl Row for IssuedToken {
@@ -62,19 +68,30 @@ pub async fn issue(
         .ring
         .signer(press.realm, granted.alg, press.now)
         .ok_or(Refusal::NoKey)?;
-    let claims = claims(press, &granted)?;
-    let token = key.signing().sign_access_token(&claims)?;
-    let record = record(press.realm, &granted, &claims, key.kid(), source_ip);
+    let life = life(press, &granted)?;
+    let jti = unguessable_id();
+    let token = key
+        .signing()
+        .sign_access_token(&claims(press, &granted, life, &jti))?;
+    let record = record(press, &granted, life, jti, key.kid(), source_ip);
+    let scope = granted.scopes;
     press.tokens.append(record).await?;
     Ok(TokenAnswer {
         access_token: token,
         token_type: "Bearer",
-        expires_in: claims.exp - claims.iat,
-        scope: claims.scope,
+        expires_in: life.exp - life.iat,
+        scope,
     })
 }
 
-fn claims(press: Press<'_>, granted: &Granted) -> Result<Claims, Refusal> {
+/// When a token begins and ends, in whole seconds.
+#[derive(Clone, Copy)]
+struct Life {
+    iat: i64,
+    exp: i64,
+}
+
+fn life(press: Press<'_>, granted: &Granted) -> Result<Life, Refusal> {
     let client = &granted.who.entry.client;
     let issued_at = press.now.to_whole_seconds();
     let lifetime = client
@@ -83,52 +100,65 @@ fn claims(press: Press<'_>, granted: &Granted) -> Result<Claims, Refusal> {
         .unwrap_or(press.token_ttl);
     let full = issued_at.plus(Duration::from_secs(lifetime.into()));
     let expires_at = granted.ends_at.map_or(full, |end| end.min(full));
-    if expires_at.epoch_seconds() <= issued_at.epoch_seconds() {
+    let (iat, exp) = (issued_at.epoch_seconds(), expires_at.epoch_seconds());
+    if exp <= iat {
         // What it hangs on ends within this second: too late for a token that could be used.
         return Err(Refusal::InvalidClient);
     }
+    Ok(Life { iat, exp })
+}
+
+fn claims<'a>(
+    press: Press<'a>,
+    granted: &'a Granted,
+    life: Life,
+    jti: &'a str,
+) -> Claims<&'a str> {
+    let client = &granted.who.entry.client;
     let aud = match granted.audiences.as_slice() {
-        [one] => Audience::One(one.clone()),
-        many => Audience::Many(many.to_vec()),
+        [one] => Audience::One(&**one),
+        many => Audience::Many(many.iter().map(|one| &**one).collect()),
     };
-    Ok(Claims {
+    let partner_id = client.partner_id.as_ref();
+    Claims {
         iss: press.addresses.issuer(press.realm),
-        sub: client.id.to_string(),
-        client_id: client.id.to_string(),
+        sub: client.id.as_str(),
+        client_id: client.id.as_str(),
         aud,
-        scope: granted.scopes.to_string(),
-        iat: issued_at.epoch_seconds(),
-        nbf: issued_at.epoch_seconds(),
-        exp: expires_at.epoch_seconds(),
-        jti: unguessable_id(),
-        partner_id: client.partner_id.as_ref().map(ToString::to_string),
-        env: client.partner_id.as_ref().map(|_| press.realm.to_string()),
-        credential_id: Some(granted.who.credential_id.to_string()),
+        scope: granted.scopes.as_str(),
+        iat: life.iat,
+        nbf: life.iat,
+        exp: life.exp,
+        jti,
+        partner_id: partner_id.map(|id| id.as_str()),
+        env: partner_id.map(|_| press.realm.as_str()),
+        credential_id: Some(granted.who.credential_id.as_str()),
         rsn: 0,
         status: None,
         cnf: None,
-    })
+    }
 }
 
 fn record(
-    realm: Realm,
+    press: Press<'_>,
     granted: &Granted,
-    claims: &Claims,
+    life: Life,
+    jti: String,
     kid: &str,
     source_ip: Option<String>,
 ) -> IssuedToken {
     let client = &granted.who.entry.client;
     IssuedToken {
-        issued_at: Instant::from_epoch_seconds(claims.iat),
-        jti: claims.jti.clone(),
-        realm,
+        issued_at: press.now,
+        jti,
+        realm: press.realm,
         client_id: client.id.clone(),
         partner_id: client.partner_id.clone(),
         credential_id: granted.who.credential_id.clone(),
-        scope: claims.scope.clone(),
+        scope: granted.scopes.clone(),
         aud: granted.audiences.join(" "),
         kid: kid.to_owned(),
-        expires_at: Instant::from_epoch_seconds(claims.exp),
+        expires_at: Instant::from_epoch_seconds(life.exp),
         source_ip,
     }
 }

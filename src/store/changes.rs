@@ -221,7 +221,7 @@ fn counter(db: &mut Db, name: &str) -> Result<i64, StoreError> {
     Ok(sequences::table
         .find(name)
         .select(sequences::value)
-        .first(db)?)
+        .get_result(db)?)
 }
 
 #[cfg(test)]

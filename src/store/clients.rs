@@ -56,7 +56,7 @@ pub fn insert(db: &mut Db, client: &Client) -> Result<(), StoreError> {
 
 /// A client by id. `None`: unknown.
 pub fn find(db: &mut Db, id: &ClientId) -> Result<Option<Client>, StoreError> {
-    Ok(clients::table.find(id).first(db).optional()?)
+    Ok(clients::table.find(id).get_result(db).optional()?)
 }
 
 /// A tenant's own client. `None`: unknown, or another tenant's.

@@ -34,7 +34,7 @@ pub fn insert(db: &mut Db, partner: &Partner) -> Result<(), StoreError> {
 
 /// A partner by id. `None`: unknown.
 pub fn find(db: &mut Db, id: &PartnerId) -> Result<Option<Partner>, StoreError> {
-    Ok(partners::table.find(id).first(db).optional()?)
+    Ok(partners::table.find(id).get_result(db).optional()?)
 }
 
 /// A page of all partners, oldest first.

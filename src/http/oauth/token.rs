@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, HeaderValue, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
+    AUTHORIZATION, CACHE_CONTROL, ContentType, HeaderValue, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::Serialize;
@@ -30,8 +30,26 @@ pub async fn exchange(
     realm: web::ThinData<Realm>,
 ) -> HttpResponse {
     match answer(&request, payload, &app, realm.0).await {
-        Ok(token) => uncached(HttpResponse::Ok()).json(token),
+        Ok(token) => given(&token),
         Err(denial) => denial.response(&request, realm.0),
+    }
+}
+
+/// Room for what an answer says beside the token and its scopes.
+const AROUND_TOKEN: usize = 128;
+
+fn given(token: &TokenAnswer) -> HttpResponse {
+    // At once as long as it gets: growing to it would copy a token thrice.
+    let room = token.access_token.len() + token.scope.as_str().len() + AROUND_TOKEN;
+    let mut json = Vec::with_capacity(room);
+    match serde_json::to_writer(&mut json, token) {
+        Ok(()) => uncached(HttpResponse::Ok())
+            .insert_header(ContentType::json())
+            .body(json),
+        Err(error) => {
+            log::error!("a token could not be written: {error}");
+            HttpResponse::InternalServerError().finish()
+        }
     }
 }
 
@@ -41,7 +59,7 @@ async fn answer(
     app: &App,
     realm: Realm,
 ) -> Result<TokenAnswer, Denial> {
-    if body::media_type(request).as_deref() != Some("application/x-www-form-urlencoded") {
+    if !body::is(request, "application/x-www-form-urlencoded") {
         return Err(Denial::UnsupportedMediaType);
     }
     if query_has_credentials(request) {
