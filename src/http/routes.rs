@@ -3,7 +3,7 @@
 use actix_web::FromRequest;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::{Handler, HttpRequest, HttpResponse, Resource, Responder, web};
+use actix_web::{Handler, HttpRequest, HttpResponse, Resource, Responder, guard, web};
 
 use super::problem::Problem;
 use super::{admin, oauth, ops, v1};
@@ -49,15 +49,10 @@ fn operations(config: &mut web::ServiceConfig) {
 fn of_realm(config: &mut web::ServiceConfig, app: &web::Data<App>, realm: Realm) {
     let settings = &app.settings;
     if settings.has_role(Role::Auth) {
+        config.service(token(realm));
         well_known(config, realm);
         config.service(
-            scope(realm, "oauth2")
-                .service(at("/jwks").get(oauth::discovery::jwks).done())
-                .service(
-                    web::resource("/token")
-                        .route(web::post().to(oauth::token::exchange))
-                        .default_service(web::to(oauth::token::method_not_allowed)),
-                ),
+            scope(realm, "oauth2").service(at("/jwks").get(oauth::discovery::jwks).done()),
         );
     }
     match realm {
@@ -67,6 +62,16 @@ fn of_realm(config: &mut web::ServiceConfig, app: &web::Data<App>, realm: Realm)
         }
         _ => config,
     };
+}
+
+/// The token endpoint: first of all and in no scope, since nothing is asked for so often.
+fn token(realm: Realm) -> Resource {
+    // Not `web::post()`, which notes the methods that it stands for in every single request.
+    let is_post = guard::fn_guard(|request| request.head().method == Method::POST);
+    web::resource(format!("/{realm}/oauth2/token"))
+        .app_data(web::ThinData(realm))
+        .route(web::route().guard(is_post).to(oauth::token::exchange))
+        .default_service(web::to(oauth::token::method_not_allowed))
 }
 
 /// Metadata, at the RFC's path and at those where verifiers also look.

@@ -157,10 +157,12 @@ fn serve(
     let name = format!("{face:?}").to_ascii_lowercase();
     let address = listener.local_addr()?;
     let server = HttpServer::new(move || {
-        let data = data.clone();
+        let (data, app) = (data.clone(), data.clone());
         ActixApp::new()
             .configure(|config| routes::table(config, &data, face))
-            .wrap(from_fn(trace::request))
+            .wrap(from_fn(move |request, next| {
+                trace::request(app.clone(), request, next)
+            }))
     })
     .disable_signals()
     .shutdown_timeout(DRAIN_SECONDS)

@@ -43,9 +43,11 @@ pub enum AppendError {
 }
 
 /// A row with the one who waits for it.
+///
+/// The row goes back with the answer: memory is given back quickest where it was taken.
 struct Append<R> {
-    row: R,
-    done: oneshot::Sender<Result<(), StoreError>>,
+    row: Box<R>,
+    done: oneshot::Sender<(Box<R>, Result<(), StoreError>)>,
 }
 
 /// The way in to the writer.
@@ -78,6 +80,7 @@ impl<R: Row> Journal<R> {
     /// The row is not known to be durable. After `Unwritten` it may be written yet.
     pub async fn append(&self, row: R) -> Result<(), AppendError> {
         let (done, written) = oneshot::channel();
+        let row = Box::new(row);
         self.queue
             .push(Append { row, done })
             .map_err(|refused| match refused {
@@ -85,7 +88,7 @@ impl<R: Row> Journal<R> {
                 Refused::Closed => AppendError::Unwritten,
             })?;
         match tokio::time::timeout(PATIENCE, written).await {
-            Ok(Ok(written)) => Ok(written?),
+            Ok(Ok((_row, written))) => Ok(written?),
             Ok(Err(_)) | Err(_) => Err(AppendError::Unwritten),
         }
     }

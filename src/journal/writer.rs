@@ -36,7 +36,7 @@ impl<R> Drop for Leaving<'_, R> {
 }
 
 async fn write<R: Row>(store: &Store, batch: &mut Vec<Append<R>>) {
-    let rows: Vec<&R> = batch.iter().map(|append| &append.row).collect();
+    let rows: Vec<&R> = batch.iter().map(|append| &*append.row).collect();
     match store.write_in_place(|db| R::write_all(db, &rows)).await {
         Ok(()) => batch.drain(..).for_each(|append| answer(append, Ok(()))),
         // The database refused something: each row alone, so that a bad one costs one caller.
@@ -66,5 +66,5 @@ async fn write<R: Row>(store: &Store, batch: &mut Vec<Append<R>>) {
 
 fn answer<R>(append: Append<R>, written: Result<(), StoreError>) {
     // Who no longer waits has had its answer: none.
-    let _ = append.done.send(written);
+    let _ = append.done.send((append.row, written));
 }

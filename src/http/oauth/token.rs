@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, ContentType, HeaderValue, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::Serialize;
@@ -30,26 +30,10 @@ pub async fn exchange(
     realm: web::ThinData<Realm>,
 ) -> HttpResponse {
     match answer(&request, payload, &app, realm.0).await {
-        Ok(token) => given(&token),
+        Ok(token) => uncached(HttpResponse::Ok())
+            .insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")))
+            .body(token.json()),
         Err(denial) => denial.response(&request, realm.0),
-    }
-}
-
-/// Room for what an answer says beside the token and its scopes.
-const AROUND_TOKEN: usize = 128;
-
-fn given(token: &TokenAnswer) -> HttpResponse {
-    // At once as long as it gets: growing to it would copy a token thrice.
-    let room = token.access_token.len() + token.scope.as_str().len() + AROUND_TOKEN;
-    let mut json = Vec::with_capacity(room);
-    match serde_json::to_writer(&mut json, token) {
-        Ok(()) => uncached(HttpResponse::Ok())
-            .insert_header(ContentType::json())
-            .body(json),
-        Err(error) => {
-            log::error!("a token could not be written: {error}");
-            HttpResponse::InternalServerError().finish()
-        }
     }
 }
 
@@ -202,8 +186,8 @@ fn printable(text: &str) -> String {
 /// Tokens and refusals are for one caller, once (RFC 6749 §5.1).
 fn uncached(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
     answer
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((PRAGMA, "no-cache"));
+        .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .insert_header((PRAGMA, HeaderValue::from_static("no-cache")));
     answer
 }
 
