@@ -136,7 +136,10 @@ fn measure(size: usize, active: usize, rounds: usize, lasts: Duration, database:
         .zip(&bares)
         .map(|(ours, bare)| ours.round.rate / bare.round.rate)
         .collect();
-    let (p50, p99) = (figure(&ours, |t| t.round.p50), figure(&ours, |t| t.round.p99));
+    let (p50, p99) = (
+        figure(&ours, |t| t.round.p50),
+        figure(&ours, |t| t.round.p99),
+    );
     println!(
         "{size:>9} {active:>9} {:>9.0} {:>9.0} {:>7.2} {p50:>8.2} {p99:>8.2} {:>8.1} {:>7.1} {:>7.1} {:>7.1} {:>9.0} {:>9.1}",
         figure(&ours, |t| t.round.rate),

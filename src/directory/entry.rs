@@ -9,7 +9,7 @@ use crate::domain::partner::PartnerState;
 use crate::domain::scope::{RESOURCE_SERVER_SCOPES, Scope, ScopeSet};
 use crate::store::clients::{self, Client};
 use crate::store::credentials::{self, Credential};
-use crate::store::grants::{self, Grant};
+use crate::store::grants::{self, Terms};
 use crate::store::{Db, StoreError, partners};
 
 /// A client as the token endpoint sees it.
@@ -54,14 +54,13 @@ impl Entry {
     pub fn new(
         client: Client,
         credentials: Vec<Credential>,
-        grants: Vec<Grant>,
+        grants: Vec<Terms>,
         partner_approved: bool,
     ) -> Self {
         let held = match client.kind {
-            ClientKind::Operator => vec![(
-                Audience::Api,
-                Holdings::unbounded(client.scopes.clone()),
-            )],
+            ClientKind::Operator => {
+                vec![(Audience::Api, Holdings::unbounded(client.scopes.clone()))]
+            }
             ClientKind::ResourceServer => {
                 let own = ScopeSet::of(RESOURCE_SERVER_SCOPES);
                 let scopes = client.scopes.intersection(&own);
@@ -106,7 +105,7 @@ impl Entry {
 }
 
 /// What grants give a client by audience: scopes that it may hold, each until its grants end.
-fn granted(allowed: &ScopeSet, grants: Vec<Grant>) -> Vec<(Audience, Holdings)> {
+fn granted(allowed: &ScopeSet, grants: Vec<Terms>) -> Vec<(Audience, Holdings)> {
     let mut ends: Vec<(Audience, Vec<(Scope, Instant)>)> = Vec::new();
     for grant in grants {
         if !allowed.contains(&grant.scope) {
@@ -191,9 +190,11 @@ pub(super) fn load(db: &mut Db, id: &ClientId, now: Instant) -> Result<Option<En
         .and_then(|client| client.partner_id.as_ref())
         .unwrap_or(&stand_in);
     let (partner_approved, grants) = if of_partner {
-        let partner = partners::find(db, partner_id)?;
-        let approved = partner.is_some_and(|p| p.state == PartnerState::Approved);
-        (approved, grants::in_force(db, partner_id, id.realm(), now)?)
+        let approved = partners::state(db, partner_id)? == Some(PartnerState::Approved);
+        (
+            approved,
+            grants::terms_in_force(db, partner_id, id.realm(), now)?,
+        )
     } else {
         (true, Vec::new())
     };

@@ -123,12 +123,7 @@ fn life(press: Press<'_>, granted: &Granted) -> Result<Life, Refusal> {
     Ok(Life { iat, exp })
 }
 
-fn claims<'a>(
-    press: Press<'a>,
-    granted: &'a Granted,
-    life: Life,
-    jti: &'a str,
-) -> Claims<&'a str> {
+fn claims<'a>(press: Press<'a>, granted: &'a Granted, life: Life, jti: &'a str) -> Claims<&'a str> {
     let client = &granted.who.entry.client;
     let aud = match granted.audiences.as_slice() {
         [one] => Audience::One(&**one),

@@ -46,7 +46,9 @@ pub fn server(addresses: &Addresses, realm: Realm) -> ServerMetadata {
         response_types_supported: ["none"],
         grant_types_supported: ["client_credentials"],
         token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
-        protected_resources: realm.is_environment().then(|| [addresses.api(realm).to_string()]),
+        protected_resources: realm
+            .is_environment()
+            .then(|| [addresses.api(realm).to_string()]),
         openid: None,
     }
 }

@@ -157,7 +157,8 @@ impl Form {
                     form.client_secret.replace(secret).is_none()
                 }
                 other => {
-                    let is_assertion = matches!(other, "client_assertion" | "client_assertion_type");
+                    let is_assertion =
+                        matches!(other, "client_assertion" | "client_assertion_type");
                     form.client_assertion |= is_assertion;
                     seen.insert(name)
                 }

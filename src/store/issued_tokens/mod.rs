@@ -1,0 +1,51 @@
+//! Issued tokens: one row each, durable before the token is answered.
+
+mod statement;
+
+use diesel::prelude::*;
+
+use super::db::Db;
+use super::error::StoreError;
+use super::schema::issued_tokens;
+use crate::domain::id::{ClientId, CredentialId, PartnerId};
+use crate::domain::instant::Instant;
+use crate::domain::realm::Realm;
+use crate::domain::scope::ScopeSet;
+
+/// A row of `issued_tokens`.
+#[derive(Clone, Debug, Queryable)]
+pub struct IssuedToken {
+    /// To the microsecond; the token's `iat` is its whole second.
+    ///
+    /// Rows are then written in the order of their key: a key of whole seconds and a random
+    /// `jti` would touch a page of its own for each row of the busiest second.
+    pub issued_at: Instant,
+    pub jti: String,
+    pub realm: Realm,
+    pub client_id: ClientId,
+    pub partner_id: Option<PartnerId>,
+    pub credential_id: CredentialId,
+    pub scope: ScopeSet,
+    /// Space-separated, as in the token.
+    pub aud: String,
+    pub kid: String,
+    pub expires_at: Instant,
+    pub source_ip: Option<String>,
+}
+
+/// Records tokens.
+pub fn insert_all(db: &mut Db, tokens: &[&IssuedToken]) -> Result<(), StoreError> {
+    Ok(match db {
+        Db::Sqlite(conn) => statement::on_sqlite(conn, tokens),
+        #[cfg(feature = "postgres")]
+        Db::Postgres(conn) => statement::on_postgres(conn, tokens),
+    }?)
+}
+
+/// Forgets tokens that were given out before a moment; answers how many.
+pub fn purge(db: &mut Db, issued_before: Instant) -> Result<usize, StoreError> {
+    Ok(
+        diesel::delete(issued_tokens::table.filter(issued_tokens::issued_at.lt(issued_before)))
+            .execute(db)?,
+    )
+}
