@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_audience_is_matched_whole_and_by_case() {
-        let many = Audience::Many(vec!["https://a".into(), "https://b".into()]);
+        let many = Audience::Many(vec!["https://a", "https://b"]);
         assert!(many.contains("https://b"));
         assert!(!many.contains("https://B"));
         assert!(!many.contains("https://"));

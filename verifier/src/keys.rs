@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -15,7 +18,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use crate::{
     Algorithm, Jwk, JwkKey, JwkSet,
     error::{ConnectError, TokenFault},
-    token::Token,
+    token::{Header, Token},
 };
 
 /// The keys of an issuer by name.
@@ -32,6 +35,9 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 struct Key {
     algorithm: Algorithm,
     public: ParsedPublicKey,
+    /// The header of the first token that this key verified, as it was sent. An issuer writes all
+    /// of a key's tokens with one header, and what was read once is not read again.
+    header: OnceLock<Box<str>>,
 }
 
 impl Keyring {
@@ -88,13 +94,19 @@ impl Keyring {
     /// Checks the signature with the key that the token names, by that key's one algorithm
     /// (RFC 8725 §3.1).
     pub(crate) fn check(&self, token: &Token<'_>) -> Result<(), TokenFault> {
-        let key = self.keys.get(&token.kid).ok_or(TokenFault::UnknownKey)?;
-        if key.algorithm != token.algorithm {
+        let known = |key: &&Key| key.header.get().is_some_and(|h| **h == *token.header);
+        if let Some(key) = self.keys.values().find(known) {
+            return key.verify(token);
+        }
+        let header = Header::read(token.header)?;
+        let key = self.keys.get(&header.kid).ok_or(TokenFault::UnknownKey)?;
+        if key.algorithm != header.algorithm {
             return Err(TokenFault::WrongAlgorithm);
         }
-        key.public
-            .verify_sig(token.signed.as_bytes(), &token.signature)
-            .map_err(|_| TokenFault::BadSignature)
+        key.verify(token)?;
+        // Only now: what an authentic token says is the issuer's word.
+        key.header.get_or_init(|| token.header.into());
+        Ok(())
     }
 }
 
@@ -120,7 +132,14 @@ impl Key {
         Ok(Self {
             algorithm: jwk.alg,
             public,
+            header: OnceLock::new(),
         })
+    }
+
+    fn verify(&self, token: &Token<'_>) -> Result<(), TokenFault> {
+        self.public
+            .verify_sig(token.signed.as_bytes(), &token.signature)
+            .map_err(|_| TokenFault::BadSignature)
     }
 }
 
