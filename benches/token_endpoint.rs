@@ -8,6 +8,9 @@
 //!     --active 10000                  how many of the clients ask for tokens [default: all]
 //!     --rounds 5 --seconds 4          how often and how long
 //!     --database postgres://…         another database than a fresh SQLite file
+//!
+//! Beside rates it prints processor time: microseconds a token of the server, of the bare handler and
+//! of the load generator. Other work on the machine changes rates at once, and these hardly.
 
 #![expect(
     clippy::unwrap_used,
@@ -29,6 +32,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use onyx_auth::domain::Algorithm;
 use onyx_auth::domain::secret::unguessable_id;
 use onyx_auth::keys::generate;
+use support::cpu;
 use support::load::{Round, drive, requests};
 use support::server::{Server, environment, free_address, populate};
 
@@ -60,7 +64,7 @@ fn main() {
         fsync()
     );
     println!(
-        "{:>9} {:>9} {:>9} {:>9} {:>7} {:>8} {:>8} {:>8} {:>9} {:>9}",
+        "{:>9} {:>9} {:>9} {:>9} {:>7} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>9} {:>9}",
         "clients",
         "active",
         "tokens/s",
@@ -69,6 +73,9 @@ fn main() {
         "p50 ms",
         "p99 ms",
         "p99/p50",
+        "ours µs",
+        "bare µs",
+        "load µs",
         "ready ms",
         "RSS MiB"
     );
@@ -98,7 +105,7 @@ fn measure(size: usize, active: usize, rounds: usize, lasts: Duration, database:
 
     let server = Server::start(&env);
     let bare_address = free_address();
-    let _bare = Bare(
+    let bare = Bare(
         Command::new(std::env::current_exe().unwrap())
             .args(["--bare", &bare_address])
             .stdin(Stdio::null())
@@ -117,21 +124,31 @@ fn measure(size: usize, active: usize, rounds: usize, lasts: Duration, database:
     drive(&server.address, &requests, CONNECTIONS, lasts);
     let (mut ours, mut bares) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        bares.push(drive(&bare_address, &requests, CONNECTIONS, lasts));
-        ours.push(drive(&server.address, &requests, CONNECTIONS, lasts));
+        bares.push(Turn::of(bare.0.id(), || {
+            drive(&bare_address, &requests, CONNECTIONS, lasts)
+        }));
+        ours.push(Turn::of(server.id(), || {
+            drive(&server.address, &requests, CONNECTIONS, lasts)
+        }));
     }
     let ratios = ours
         .iter()
         .zip(&bares)
-        .map(|(ours, bare)| ours.rate / bare.rate)
+        .map(|(ours, bare)| ours.round.rate / bare.round.rate)
         .collect();
-    let (p50, p99) = (figure(&ours, |r| r.p50), figure(&ours, |r| r.p99));
+    let (p50, p99) = (
+        figure(&ours, |t| t.round.p50),
+        figure(&ours, |t| t.round.p99),
+    );
     println!(
-        "{size:>9} {active:>9} {:>9.0} {:>9.0} {:>7.2} {p50:>8.2} {p99:>8.2} {:>8.1} {:>9.0} {:>9.1}",
-        figure(&ours, |r| r.rate),
-        figure(&bares, |r| r.rate),
+        "{size:>9} {active:>9} {:>9.0} {:>9.0} {:>7.2} {p50:>8.2} {p99:>8.2} {:>8.1} {:>7.1} {:>7.1} {:>7.1} {:>9.0} {:>9.1}",
+        figure(&ours, |t| t.round.rate),
+        figure(&bares, |t| t.round.rate),
         median(ratios),
         p99 / p50,
+        figure(&ours, |t| t.server),
+        figure(&bares, |t| t.server),
+        figure(&ours, |t| t.load),
         server.ready_after.as_secs_f64() * 1000.0,
         server.resident(),
     );
@@ -147,8 +164,29 @@ impl Drop for Bare {
     }
 }
 
-fn figure(rounds: &[Round], of: impl Fn(&Round) -> f64) -> f64 {
-    median(rounds.iter().map(of).collect())
+/// One side's turn: what it did, and the processor time a token that it and the load took for it.
+struct Turn {
+    round: Round,
+    server: f64,
+    load: f64,
+}
+
+impl Turn {
+    fn of(server: u32, load: impl FnOnce() -> Round) -> Self {
+        let before = (cpu::spent(server), cpu::spent(std::process::id()));
+        let round = load();
+        let after = (cpu::spent(server), cpu::spent(std::process::id()));
+        let each = |spent: Duration| spent.as_secs_f64() * 1e6 / round.tokens as f64;
+        Self {
+            server: each(after.0 - before.0),
+            load: each(after.1 - before.1),
+            round,
+        }
+    }
+}
+
+fn figure(turns: &[Turn], of: impl Fn(&Turn) -> f64) -> f64 {
+    median(turns.iter().map(of).collect())
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {

@@ -218,7 +218,7 @@ fn verifiers(
     now: Instant,
 ) -> Result<BTreeMap<Realm, Verifier>, ConnectError> {
     let verifier = |realm: Realm| {
-        Verifier::builder(addresses.issuer(realm), addresses.api(realm))
+        Verifier::builder(&**addresses.issuer(realm), &**addresses.api(realm))
             .resource_metadata(addresses.resource_metadata(realm))
             .revocations(feed.revocations(realm))
             .jwks(ring.jwks(realm, now))

@@ -12,6 +12,7 @@ use super::server::Population;
 
 /// What a round of load found.
 pub struct Round {
+    pub tokens: usize,
     pub rate: f64,
     pub p50: f64,
     pub p99: f64,
@@ -19,17 +20,20 @@ pub struct Round {
 
 /// Whole requests, one a client.
 pub fn requests(population: &Population) -> Arc<[Vec<u8>]> {
+    let ids = population.ids.iter();
+    ids.map(|id| request(id, &population.secret)).collect()
+}
+
+/// A token request.
+pub fn request(client_id: &str, secret: &str) -> Vec<u8> {
     let body = "grant_type=client_credentials";
-    let request = |id: &String| {
-        let basic = STANDARD.encode(format!("{id}:{}", population.secret));
-        format!(
-            "POST /sandbox/oauth2/token HTTP/1.1\r\nHost: bench\r\nAuthorization: Basic {basic}\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .into_bytes()
-    };
-    population.ids.iter().map(request).collect()
+    let basic = STANDARD.encode(format!("{client_id}:{secret}"));
+    format!(
+        "POST /sandbox/oauth2/token HTTP/1.1\r\nHost: bench\r\nAuthorization: Basic {basic}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
 }
 
 /// Sends requests, drawn at random, over so many connections for so long. Any answer but 200 ends it.
@@ -67,6 +71,7 @@ pub fn drive(
     let at =
         |share: f64| f64::from(latencies[((latencies.len() - 1) as f64 * share) as usize]) / 1000.0;
     Round {
+        tokens: latencies.len(),
         rate: latencies.len() as f64 / elapsed.as_secs_f64(),
         p50: at(0.5),
         p99: at(0.99),
@@ -104,7 +109,7 @@ async fn one(address: String, requests: Arc<[Vec<u8>]>, seed: u64, until: Instan
     latencies
 }
 
-fn is_whole(answer: &[u8]) -> bool {
+pub fn is_whole(answer: &[u8]) -> bool {
     let Some(head) = answer.windows(4).position(|w| w == b"\r\n\r\n") else {
         return false;
     };

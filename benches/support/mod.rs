@@ -1,4 +1,5 @@
 //! What benchmarks of the whole server stand on: a database with clients, a server, a load.
 
+pub mod cpu;
 pub mod load;
 pub mod server;

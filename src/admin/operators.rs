@@ -57,7 +57,7 @@ pub fn recover(
 
 /// Whether a client may make operators.
 pub(super) fn makes_operators(client: &Client) -> bool {
-    client.kind == ClientKind::Operator && client.scopes.contains_name("operators:write")
+    client.kind == ClientKind::Operator && client.scopes.names("operators:write")
 }
 
 /// Refuses what would take the last one away who can make operators: then only who holds the

@@ -183,7 +183,8 @@ pub fn check(addresses: &Addresses, new: &NewResourceServer) -> Result<(), Admin
     // A registered name for one of the server's own audiences would speak for it.
     let own = Realm::ALL
         .iter()
-        .any(|r| [addresses.issuer(*r), addresses.api(*r)].contains(&new.identifier));
+        .flat_map(|r| [addresses.issuer(*r), addresses.api(*r)])
+        .any(|own| **own == *new.identifier);
     if own {
         return Err(AdminError::invalid(
             "/identifier",

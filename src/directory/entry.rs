@@ -1,5 +1,6 @@
 //! One client with everything that decides about its tokens.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::marks::Held;
@@ -11,8 +12,8 @@ use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{RESOURCE_SERVER_SCOPES, Scope, ScopeSet};
 use crate::store::clients::{self, Client};
-use crate::store::credentials;
-use crate::store::grants::{self, Grant};
+use crate::store::credentials::{self, Credential};
+use crate::store::grants::{self, Terms};
 use crate::store::{Db, StoreError, agreements, partners};
 
 /// A client as the token endpoint sees it.
@@ -22,12 +23,12 @@ pub struct Entry {
     pub client: Client,
     /// Its credentials that were usable at the look.
     pub credentials: Vec<Held>,
-    /// Its partner's grants in this realm that were in force at the look.
-    pub grants: Vec<Grant>,
     /// Whether its partner is approved; true for clients without a partner.
     pub partner_approved: bool,
     /// The terms of its partner's contracts, which live access hangs on; elsewhere empty.
     pub contracts: Vec<Term>,
+    /// What it held at each audience when it was looked up: made once, since every token asks.
+    held: Vec<(Audience, Holdings)>,
 }
 
 /// What a client holds at one audience: scopes, and when their grants end.
@@ -37,6 +38,10 @@ pub struct Holdings {
     pub scopes: ScopeSet,
     /// When the grant of each ends; a scope can have several.
     ends: Vec<(Scope, Instant)>,
+    /// When the first of all these grants ends: until then nothing here changes by itself.
+    whole_until: Option<Instant>,
+    /// When the first of all scopes stops being held.
+    end: Option<Instant>,
 }
 
 /// Which audience is asked about.
@@ -51,6 +56,34 @@ pub enum Audience {
 }
 
 impl Entry {
+    /// A client with its partner's grants in this realm.
+    pub fn new(
+        client: Client,
+        credentials: Vec<Credential>,
+        grants: Vec<Terms>,
+        partner_approved: bool,
+        contracts: Vec<Term>,
+    ) -> Self {
+        let held = match client.kind {
+            ClientKind::Operator => {
+                vec![(Audience::Api, Holdings::unbounded(client.scopes.clone()))]
+            }
+            ClientKind::ResourceServer => {
+                let own = ScopeSet::of(RESOURCE_SERVER_SCOPES);
+                let scopes = client.scopes.intersection(&own);
+                vec![(Audience::Issuer, Holdings::unbounded(scopes))]
+            }
+            ClientKind::Partner => granted(&client.scopes, grants),
+        };
+        Self {
+            client,
+            credentials: credentials.into_iter().map(Held::from).collect(),
+            partner_approved,
+            contracts,
+            held,
+        }
+    }
+
     /// Whether the client may get tokens at all.
     pub fn is_active(&self, now: Instant) -> bool {
         self.client.state == ClientState::Active
@@ -70,62 +103,96 @@ impl Entry {
         self.client.kind == ClientKind::Partner && self.client.realm == Realm::Live
     }
 
-    /// What the client holds at an audience now. `None`: an audience that is not for its kind.
-    ///
-    /// A grant for one audience says nothing about another, even under the same name.
-    pub fn holdings(&self, audience: &Audience, now: Instant) -> Option<Holdings> {
-        match (self.client.kind, audience) {
-            (ClientKind::Operator, Audience::Api) => {
-                Some(Holdings::unbounded(self.client.scopes.clone()))
-            }
-            (ClientKind::ResourceServer, Audience::Issuer) => {
-                let scopes = self
-                    .client
-                    .scopes
-                    .intersection(&ScopeSet::of(RESOURCE_SERVER_SCOPES));
-                Some(Holdings::unbounded(scopes))
-            }
-            (ClientKind::Partner, Audience::Api) => Some(self.granted(None, now)),
-            (ClientKind::Partner, Audience::ResourceServer(id)) => {
-                Some(self.granted(Some(id), now))
-            }
-            _ => None,
-        }
-    }
-
     /// Whether the client may call from this address.
     pub fn may_call_from(&self, address: Option<IpAddr>) -> bool {
         let list = self.client.ip_allowlist.as_ref();
         list.is_none_or(|list| list.admits(address))
     }
 
-    fn granted(&self, server: Option<&ResourceServerId>, now: Instant) -> Holdings {
-        let counts = |g: &&Grant| {
-            g.resource_server_id.as_ref() == server
-                && now < g.expires_at
-                && self.client.scopes.contains(&g.scope)
-        };
-        let held = self.grants.iter().filter(counts);
-        let ends: Vec<(Scope, Instant)> = held.map(|g| (g.scope.clone(), g.expires_at)).collect();
-        Holdings {
-            scopes: ends.iter().map(|(scope, _)| scope.clone()).collect(),
-            ends,
+    /// What the client holds at an audience now. `None`: an audience that is not for its kind.
+    ///
+    /// A grant for one audience says nothing about another, even under the same name.
+    pub fn holdings(&self, audience: &Audience, now: Instant) -> Option<Cow<'_, Holdings>> {
+        let is_for_its_kind = matches!(
+            (self.client.kind, audience),
+            (ClientKind::Operator, Audience::Api)
+                | (ClientKind::ResourceServer, Audience::Issuer)
+                | (
+                    ClientKind::Partner,
+                    Audience::Api | Audience::ResourceServer(_)
+                )
+        );
+        if !is_for_its_kind {
+            return None;
+        }
+        let held = self.held.iter().find(|(at, _)| at == audience);
+        Some(held.map_or_else(Cow::default, |(_, held)| held.at(now)))
+    }
+}
+
+/// What grants give a client by audience: scopes that it may hold, each until its grants end.
+fn granted(allowed: &ScopeSet, grants: Vec<Terms>) -> Vec<(Audience, Holdings)> {
+    let mut ends: Vec<(Audience, Vec<(Scope, Instant)>)> = Vec::new();
+    for grant in grants {
+        if !allowed.contains(&grant.scope) {
+            continue;
+        }
+        let audience = grant
+            .resource_server_id
+            .map_or(Audience::Api, Audience::ResourceServer);
+        let end = (grant.scope, grant.expires_at);
+        match ends.iter_mut().find(|(at, _)| *at == audience) {
+            Some((_, ends)) => ends.push(end),
+            None => ends.push((audience, vec![end])),
         }
     }
+    ends.into_iter()
+        .map(|(audience, ends)| (audience, Holdings::until(ends)))
+        .collect()
 }
 
 impl Holdings {
     fn unbounded(scopes: ScopeSet) -> Self {
         Self {
             scopes,
-            ends: Vec::new(),
+            ..Self::default()
         }
+    }
+
+    fn until(ends: Vec<(Scope, Instant)>) -> Self {
+        let scopes: ScopeSet = ends.iter().map(|(scope, _)| scope.clone()).collect();
+        let whole_until = ends.iter().map(|(_, end)| *end).min();
+        let mut held = Self {
+            scopes,
+            ends,
+            whole_until,
+            end: None,
+        };
+        held.end = held.first_end(&held.scopes);
+        held
+    }
+
+    /// What is left of it at a moment: all of it until the first of its grants ends.
+    fn at(&self, now: Instant) -> Cow<'_, Self> {
+        if self.whole_until.is_none_or(|end| now < end) {
+            return Cow::Borrowed(self);
+        }
+        let left = self.ends.iter().filter(|(_, end)| now < *end);
+        Cow::Owned(Self::until(left.cloned().collect()))
     }
 
     /// When the first of these scopes stops being held; `None`: no end is set.
     ///
     /// A scope with several grants is held until the last of them ends.
     pub fn end_of(&self, scopes: &ScopeSet) -> Option<Instant> {
+        if *scopes == self.scopes {
+            self.end
+        } else {
+            self.first_end(scopes)
+        }
+    }
+
+    fn first_end(&self, scopes: &ScopeSet) -> Option<Instant> {
         let end = |scope: &Scope| {
             let ends = self.ends.iter().filter(|(held, _)| held == scope);
             ends.map(|(_, end)| *end).max()
@@ -149,9 +216,11 @@ pub(super) fn load(db: &mut Db, id: &ClientId, now: Instant) -> Result<Option<En
         .and_then(|client| client.partner_id.as_ref())
         .unwrap_or(&stand_in);
     let (partner_approved, grants) = if of_partner {
-        let partner = partners::find(db, partner_id)?;
-        let approved = partner.is_some_and(|p| p.state == PartnerState::Approved);
-        (approved, grants::in_force(db, partner_id, id.realm(), now)?)
+        let approved = partners::state(db, partner_id)? == Some(PartnerState::Approved);
+        (
+            approved,
+            grants::terms_in_force(db, partner_id, id.realm(), now)?,
+        )
     } else {
         (true, Vec::new())
     };
@@ -161,11 +230,5 @@ pub(super) fn load(db: &mut Db, id: &ClientId, now: Instant) -> Result<Option<En
     } else {
         Vec::new()
     };
-    Ok(client.map(|client| Entry {
-        client,
-        credentials: credentials.into_iter().map(Held::from).collect(),
-        grants,
-        partner_approved,
-        contracts,
-    }))
+    Ok(client.map(|client| Entry::new(client, credentials, grants, partner_approved, contracts)))
 }

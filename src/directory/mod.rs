@@ -106,6 +106,16 @@ impl Directory {
         if self.shared.unknown.get(&id).is_some() {
             return Ok(None);
         }
+        // Boxed: what is held is answered without carrying the room that a look-up needs.
+        Box::pin(self.look_up(realm, id, now)).await
+    }
+
+    async fn look_up(
+        &self,
+        realm: Realm,
+        id: ClientId,
+        now: Instant,
+    ) -> Result<Option<Arc<Entry>>, StoreError> {
         let (known, unknown) = (self.shared.clients.epoch(), self.shared.unknown.epoch());
         let wanted = id.clone();
         let found = self
@@ -136,7 +146,7 @@ impl Directory {
         let load = self
             .store
             .read(move |db| resource_servers::by_identifier(db, wanted.0, &wanted.1));
-        let found = load.await?.map(Arc::new);
+        let found = Box::pin(load).await?.map(Arc::new);
         self.shared.audiences.offer(epoch, key, found.clone());
         Ok(found)
     }

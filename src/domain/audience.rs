@@ -1,5 +1,7 @@
 //! Audiences: for whom a token is meant.
 
+use std::sync::Arc;
+
 use super::realm::Realm;
 
 /// The longest identifier of a resource server, in bytes.
@@ -9,12 +11,37 @@ pub const MAX_IDENTIFIER: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Addresses {
     base: String,
+    sandbox: Own,
+    live: Own,
+    admin: Own,
+}
+
+/// A realm's own names, made once: every token carries them.
+#[derive(Clone, Debug)]
+struct Own {
+    issuer: Arc<str>,
+    api: Arc<str>,
+}
+
+impl Own {
+    fn new(base: &str, realm: Realm) -> Self {
+        Self {
+            issuer: format!("{base}/{realm}").into(),
+            api: format!("{base}/{realm}/v1").into(),
+        }
+    }
 }
 
 impl Addresses {
     /// From the public origin, without a slash at its end.
     pub fn new(base: impl Into<String>) -> Self {
-        Self { base: base.into() }
+        let base = base.into();
+        Self {
+            sandbox: Own::new(&base, Realm::Sandbox),
+            live: Own::new(&base, Realm::Live),
+            admin: Own::new(&base, Realm::Admin),
+            base,
+        }
     }
 
     /// The public origin.
@@ -23,13 +50,21 @@ impl Addresses {
     }
 
     /// The issuer of a realm, `{base}/{realm}`; also the audience of its feed.
-    pub fn issuer(&self, realm: Realm) -> String {
-        format!("{}/{realm}", self.base)
+    pub fn issuer(&self, realm: Realm) -> &Arc<str> {
+        &self.own(realm).issuer
     }
 
     /// The API whose tokens a realm's clients ask for: the partner API, or the admin API.
-    pub fn api(&self, realm: Realm) -> String {
-        format!("{}/{realm}/v1", self.base)
+    pub fn api(&self, realm: Realm) -> &Arc<str> {
+        &self.own(realm).api
+    }
+
+    fn own(&self, realm: Realm) -> &Own {
+        match realm {
+            Realm::Sandbox => &self.sandbox,
+            Realm::Live => &self.live,
+            Realm::Admin => &self.admin,
+        }
     }
 
     /// Where a realm's tokens are given out.

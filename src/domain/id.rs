@@ -1,10 +1,11 @@
 //! Names of things: a prefix that says the kind, and a ULID.
 //!
 //! Ids are names, not secrets: they sort by the time of their making and may
-//! be printed anywhere.
+//! be printed anywhere. Their copies share one text, since every token carries several.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use rand::{TryRng, rngs::SysRng};
 use ulid::Ulid;
@@ -26,9 +27,15 @@ fn ulid(now: Instant) -> Ulid {
     Ulid::from_parts(millis, rand::random())
 }
 
+fn printed(prefix: &str, ulid: Ulid) -> Arc<str> {
+    let mut digits = [0; ulid::ULID_LEN];
+    [prefix, ulid.array_to_str(&mut digits)].concat().into()
+}
+
 /// What follows the prefix must be a ULID in its canonical upper-case form.
 fn is_ulid(text: &str) -> bool {
-    Ulid::from_string(text).is_ok_and(|ulid| ulid.to_string() == text)
+    let mut canonical = [0; ulid::ULID_LEN];
+    Ulid::from_string(text).is_ok_and(|ulid| ulid.array_to_str(&mut canonical) == text)
 }
 
 /// What printing, storing and sending need of a text id, whatever its prefix.
@@ -38,7 +45,7 @@ macro_rules! text_id {
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash,
                  diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
         #[diesel(sql_type = diesel::sql_types::Text)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The id as it is printed and stored.
@@ -77,7 +84,7 @@ macro_rules! id_type {
 
             /// A new id, made now.
             pub fn generate(now: Instant) -> Self {
-                Self(format!(concat!($prefix, "{}"), ulid(now)))
+                Self(printed($prefix, ulid(now)))
             }
         }
 
@@ -85,7 +92,7 @@ macro_rules! id_type {
             type Err = BadId;
             fn from_str(text: &str) -> Result<Self, BadId> {
                 match text.strip_prefix($prefix) {
-                    Some(rest) if is_ulid(rest) => Ok(Self(text.to_owned())),
+                    Some(rest) if is_ulid(rest) => Ok(Self(text.into())),
                     _ => Err(BadId { expected: $prefix }),
                 }
             }
@@ -160,7 +167,7 @@ impl DeliveryId {
         let mut bytes = [0u8; 16];
         SysRng.try_fill_bytes(&mut bytes)?;
         let digits = base62(u128::from_be_bytes(bytes));
-        Ok(Self(format!("{}{digits}", Self::PREFIX)))
+        Ok(Self(format!("{}{digits}", Self::PREFIX).into()))
     }
 }
 
@@ -172,7 +179,7 @@ impl FromStr for DeliveryId {
             rest.len() == Self::LEN && rest.bytes().all(|b| b.is_ascii_alphanumeric())
         });
         if known {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(BadId {
                 expected: Self::PREFIX,
@@ -189,7 +196,12 @@ text_id!(
 impl ClientId {
     /// A new client id of a realm, made now.
     pub fn generate(realm: Realm, now: Instant) -> Self {
-        Self(format!("cl_{}_{}", realm.short(), ulid(now)))
+        let prefix = match realm {
+            Realm::Sandbox => "cl_sbx_",
+            Realm::Live => "cl_live_",
+            Realm::Admin => "cl_adm_",
+        };
+        Self(printed(prefix, ulid(now)))
     }
 
     /// The realm that the prefix names.
@@ -218,7 +230,7 @@ impl FromStr for ClientId {
                 Realm::ALL.iter().any(|r| r.short() == short) && is_ulid(rest)
             });
         if known {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(BadId {
                 expected: "cl_<sbx|live|adm>_",

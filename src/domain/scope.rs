@@ -115,10 +115,15 @@ impl serde::Serialize for Scope {
     diesel::deserialize::FromSqlRow,
 )]
 #[diesel(sql_type = diesel::sql_types::Text)]
-pub struct ScopeSet {
-    scopes: BTreeSet<Scope>,
+pub struct ScopeSet(Arc<Scopes>);
+
+/// What the copies of a set share: no token changes it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Scopes {
+    /// In order and without doubles.
+    each: Vec<Scope>,
     /// The set as it is printed, stored and sent.
-    text: String,
+    text: Arc<str>,
 }
 
 impl ScopeSet {
@@ -132,54 +137,70 @@ impl ScopeSet {
 
     /// The scopes in order, separated by single spaces.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
-        self.scopes.is_empty()
+        self.0.each.is_empty()
     }
 
     /// Whether the scope is in it.
     pub fn contains(&self, scope: &Scope) -> bool {
-        self.scopes.contains(scope)
+        self.names(scope.as_str())
     }
 
     /// Whether a scope of this name is in it.
-    pub fn contains_name(&self, name: &str) -> bool {
-        self.scopes.iter().any(|scope| scope.as_str() == name)
+    pub fn names(&self, name: &str) -> bool {
+        let place = self.0.each.binary_search_by(|held| held.as_str().cmp(name));
+        place.is_ok()
+    }
+
+    /// How many are in it.
+    pub fn len(&self) -> usize {
+        self.0.each.len()
+    }
+
+    /// The set as it is printed, to be shared.
+    pub fn text(&self) -> Arc<str> {
+        Arc::clone(&self.0.text)
     }
 
     /// The scopes in order.
     pub fn iter(&self) -> impl Iterator<Item = &Scope> {
-        self.scopes.iter()
+        self.0.each.iter()
     }
 
     /// What is in both.
     pub fn intersection(&self, other: &Self) -> Self {
-        self.scopes.intersection(&other.scopes).cloned().collect()
+        if self.is_subset(other) {
+            return self.clone();
+        }
+        let both = self.iter().filter(|scope| other.contains(scope));
+        both.cloned().collect()
     }
 
     /// What is here and not in the other.
     pub fn difference(&self, other: &Self) -> Self {
-        self.scopes.difference(&other.scopes).cloned().collect()
+        let only_here = self.iter().filter(|scope| !other.contains(scope));
+        only_here.cloned().collect()
     }
 
     /// Whether all of this is in the other.
     pub fn is_subset(&self, other: &Self) -> bool {
-        self.scopes.is_subset(&other.scopes)
+        Arc::ptr_eq(&self.0, &other.0) || self.iter().all(|scope| other.contains(scope))
     }
 }
 
 impl FromIterator<Scope> for ScopeSet {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
         let scopes: BTreeSet<Scope> = scopes.into_iter().collect();
-        let text = scopes
-            .iter()
-            .map(Scope::as_str)
-            .collect::<Vec<_>>()
-            .join(" ");
-        Self { scopes, text }
+        let each: Vec<Scope> = scopes.into_iter().collect();
+        let text = each.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ");
+        Self(Arc::new(Scopes {
+            each,
+            text: text.into(),
+        }))
     }
 }
 
@@ -197,14 +218,14 @@ impl FromStr for ScopeSet {
 
 impl fmt::Display for ScopeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
+        f.pad(&self.0.text)
     }
 }
 
 /// On the wire of the admin API: a list of names.
 impl serde::Serialize for ScopeSet {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_seq(&self.scopes)
+        s.collect_seq(&self.0.each)
     }
 }
 

@@ -45,17 +45,12 @@ pub async fn bytes_within(payload: web::Payload, max: usize) -> Result<web::Byte
     }
 }
 
-/// The media type of a request, lower case and without parameters.
-pub fn media_type(request: &HttpRequest) -> Option<String> {
-    let value = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
-    Some(
-        value
-            .split(';')
-            .next()
-            .unwrap_or("")
-            .trim()
-            .to_ascii_lowercase(),
-    )
+/// Whether a request's body has a media type, whatever its case and parameters.
+pub fn is(request: &HttpRequest, media_type: &str) -> bool {
+    let value = request.headers().get(CONTENT_TYPE);
+    let value = value.and_then(|value| value.to_str().ok());
+    let bare = value.and_then(|value| value.split(';').next());
+    bare.is_some_and(|bare| bare.trim().eq_ignore_ascii_case(media_type))
 }
 
 impl From<BodyError> for Problem {
@@ -106,7 +101,7 @@ impl Members {
                 faults: Vec::new(),
             });
         }
-        if media_type(request).as_deref() != Some("application/json") {
+        if !is(request, "application/json") {
             let detail = "send the body as application/json";
             return Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,

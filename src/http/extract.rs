@@ -126,7 +126,7 @@ impl FromRequest for Follower {
             let issuer = gate.app.addresses.issuer(gate.realm);
             let verifier = gate
                 .app
-                .verifier_for(gate.realm, &issuer)
+                .verifier_for(gate.realm, issuer)
                 .ok_or_else(Problem::not_found)?;
             gate.admit(&request, &verifier, RevocationsRead::SCOPE)
                 .await?;

@@ -106,6 +106,13 @@ fn links_of_operators(table: &mut Table) {
 
 fn of_realm(table: &mut Table, roles: &[Role], realm: Realm) {
     if roles.contains(&Role::Auth) {
+        // First of all and in no part, since nothing is asked for so often.
+        table.service(
+            at(&format!("/{realm}/oauth2/token"))
+                .data(web::ThinData(realm))
+                .post(oauth::token::exchange)
+                .or_else(oauth::token::method_not_allowed),
+        );
         well_known(table, realm);
         table.service(
             scope(realm, "oauth2")
@@ -119,11 +126,6 @@ fn of_realm(table: &mut Table, roles: &[Role], realm: Realm) {
                 // Any method: a gateway asks with the one that it was asked with.
                 .service(at("/verify").any(oauth::verify::verify))
                 .service(at("/verify/{path:.*}").any(oauth::verify::verify_below))
-                .service(
-                    at("/token")
-                        .post(oauth::token::exchange)
-                        .or_else(oauth::token::method_not_allowed),
-                )
                 .service(
                     at("/credentials/rotate")
                         .post(oauth::rotate::rotate)

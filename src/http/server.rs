@@ -172,10 +172,12 @@ fn serve(
     let name = format!("{face:?}").to_ascii_lowercase();
     let address = listener.local_addr()?;
     let server = HttpServer::new(move || {
-        let (data, documents) = (data.clone(), documents.clone());
+        let (data, documents, app) = (data.clone(), documents.clone(), data.clone());
         ActixApp::new()
             .configure(|config| routes::lay(config, &data, &documents, face))
-            .wrap(from_fn(trace::request))
+            .wrap(from_fn(move |request, next| {
+                trace::request(app.clone(), request, next)
+            }))
     })
     .disable_signals()
     .shutdown_timeout(DRAIN_SECONDS)

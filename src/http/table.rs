@@ -5,7 +5,7 @@
 
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, web};
+use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, guard, web};
 use utoipa::openapi::path::Operation;
 
 use super::openapi::arguments::Arguments;
@@ -180,7 +180,10 @@ impl Path {
         A: FromRequest + Arguments + 'static,
         H::Output: Responder + 'static,
     {
-        self.resource = self.resource.route(web::method(method.clone()).to(handler));
+        // Not `web::method`, which notes the methods that it stands for in every single request.
+        let wanted = method.clone();
+        let fits = guard::fn_guard(move |request| request.head().method == wanted);
+        self.resource = self.resource.route(web::route().guard(fits).to(handler));
         if method != Method::HEAD {
             self.served.push(Served {
                 method: method.clone(),

@@ -4,6 +4,7 @@ use std::time::Instant as Stopwatch;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
@@ -26,23 +27,13 @@ pub async fn request<B: MessageBody>(
 ) -> Result<ServiceResponse<B>, Error> {
     let id = RequestId::generate(app.clock.now());
     logging::in_request(id.clone(), async move {
-        let started = Stopwatch::now();
-        let method = request.method().clone();
+        // The route's template is looked for among all routes: only where it is printed.
+        let logged = log::log_enabled!(log::Level::Info)
+            .then(|| (Stopwatch::now(), request.method().clone()));
         let answer = next.call(request).await;
-        let status = match &answer {
-            Ok(answer) => answer.status(),
-            Err(error) => error.as_response_error().status_code(),
-        };
-        let route = match &answer {
-            Ok(answer) => answer.request().match_pattern(),
-            Err(_) => None,
-        };
-        let route = route.as_deref().unwrap_or("-");
-        log::info!(
-            "{method} {route} {} {} ms",
-            status.as_u16(),
-            started.elapsed().as_millis()
-        );
+        if let Some((started, method)) = logged {
+            log_line(&method, &answer, started);
+        }
         let mut answer = answer?;
         let headers = answer.headers_mut();
         if let Ok(value) = HeaderValue::from_str(id.as_str()) {
@@ -56,4 +47,21 @@ pub async fn request<B: MessageBody>(
         Ok(answer)
     })
     .await
+}
+
+fn log_line<B>(method: &Method, answer: &Result<ServiceResponse<B>, Error>, started: Stopwatch) {
+    let status = match answer {
+        Ok(answer) => answer.status(),
+        Err(error) => error.as_response_error().status_code(),
+    };
+    let route = match answer {
+        Ok(answer) => answer.request().match_pattern(),
+        Err(_) => None,
+    };
+    let route = route.as_deref().unwrap_or("-");
+    log::info!(
+        "{method} {route} {} {} ms",
+        status.as_u16(),
+        started.elapsed().as_millis()
+    );
 }

@@ -4,15 +4,18 @@
 //! append at the same time: one commit serves them all. This room refuses to know
 //! what the rows mean.
 
+mod queue;
 mod writer;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::store::{Db, Store, StoreError};
+
+use queue::{Queue, Refused};
 
 /// Rows that may wait. More would only wait longer than their callers do.
 const QUEUE: usize = 4096;
@@ -40,15 +43,16 @@ pub enum AppendError {
 }
 
 /// A row with the one who waits for it.
+///
+/// The row goes back with the answer: memory is given back quickest where it was taken.
 struct Append<R> {
-    row: R,
-    done: oneshot::Sender<Result<(), StoreError>>,
+    row: Box<R>,
+    done: oneshot::Sender<(Box<R>, Result<(), StoreError>)>,
 }
 
 /// The way in to the writer.
 pub struct Journal<R> {
-    /// `None` once it is closed.
-    queue: Mutex<Option<mpsc::Sender<Append<R>>>>,
+    queue: Arc<Queue<Append<R>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -59,12 +63,13 @@ impl<R: Row> Journal<R> {
     }
 
     fn with_queue(store: Store, length: usize) -> std::io::Result<Self> {
-        let (queue, rows) = mpsc::channel(length);
+        let queue = Arc::new(Queue::new(length));
+        let rows = Arc::clone(&queue);
         let writer = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || writer::run(&store, rows))?;
+            .spawn(move || writer::run(&store, &rows))?;
         Ok(Self {
-            queue: Mutex::new(Some(queue)),
+            queue,
             writer: Mutex::new(Some(writer)),
         })
     }
@@ -75,20 +80,15 @@ impl<R: Row> Journal<R> {
     /// The row is not known to be durable. After `Unwritten` it may be written yet.
     pub async fn append(&self, row: R) -> Result<(), AppendError> {
         let (done, written) = oneshot::channel();
-        let queue = self
-            .queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let queue = queue.ok_or(AppendError::Unwritten)?;
-        queue
-            .try_send(Append { row, done })
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => AppendError::Full,
-                mpsc::error::TrySendError::Closed(_) => AppendError::Unwritten,
+        let row = Box::new(row);
+        self.queue
+            .push(Append { row, done })
+            .map_err(|refused| match refused {
+                Refused::Full => AppendError::Full,
+                Refused::Closed => AppendError::Unwritten,
             })?;
         match tokio::time::timeout(PATIENCE, written).await {
-            Ok(Ok(written)) => Ok(written?),
+            Ok(Ok((_row, written))) => Ok(written?),
             Ok(Err(_)) | Err(_) => Err(AppendError::Unwritten),
         }
     }
@@ -101,12 +101,7 @@ impl<R: Row> Journal<R> {
 
     /// Takes no more rows, and waits until those that wait are written. Blocks.
     pub fn close(&self) {
-        drop(
-            self.queue
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        self.queue.close();
         let writer = self
             .writer
             .lock()
@@ -115,6 +110,13 @@ impl<R: Row> Journal<R> {
         if writer.is_some_and(|writer| writer.join().is_err()) {
             log::error!("the journal's writer ended in a panic");
         }
+    }
+}
+
+impl<R> Drop for Journal<R> {
+    fn drop(&mut self) {
+        // The writer ends with the last row; nobody is left to wait for it.
+        self.queue.close();
     }
 }
 

@@ -1,7 +1,6 @@
 //! The one writer: takes what waits, writes it in one transaction, tells who waited.
 
-use tokio::sync::mpsc::Receiver;
-
+use super::queue::Queue;
 use super::{Append, Row};
 use crate::store::{Store, StoreError};
 
@@ -12,7 +11,8 @@ const BATCH: usize = 256;
 ///
 /// It blocks for the first row and then takes what is there without waiting for more:
 /// while one transaction commits, the next batch gathers by itself.
-pub(super) fn run<R: Row>(store: &Store, mut rows: Receiver<Append<R>>) {
+pub(super) fn run<R: Row>(store: &Store, rows: &Queue<Append<R>>) {
+    let _leaving = Leaving(rows);
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -20,16 +20,23 @@ pub(super) fn run<R: Row>(store: &Store, mut rows: Receiver<Append<R>>) {
         Ok(runtime) => runtime,
         Err(error) => return log::error!("the journal has no runtime: {error}"),
     };
-    runtime.block_on(async {
-        let mut batch = Vec::with_capacity(BATCH);
-        while rows.recv_many(&mut batch, BATCH).await > 0 {
-            write(store, &mut batch).await;
-        }
-    });
+    let mut batch = Vec::with_capacity(BATCH);
+    while rows.take(&mut batch, BATCH) {
+        runtime.block_on(write(store, &mut batch));
+    }
+}
+
+/// However the writer ends, nobody waits for it afterwards.
+struct Leaving<'a, R>(&'a Queue<Append<R>>);
+
+impl<R> Drop for Leaving<'_, R> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 async fn write<R: Row>(store: &Store, batch: &mut Vec<Append<R>>) {
-    let rows: Vec<&R> = batch.iter().map(|append| &append.row).collect();
+    let rows: Vec<&R> = batch.iter().map(|append| &*append.row).collect();
     match store.write_in_place(|db| R::write_all(db, &rows)).await {
         Ok(()) => batch.drain(..).for_each(|append| answer(append, Ok(()))),
         // The database refused something: each row alone, so that a bad one costs one caller.
@@ -59,5 +66,5 @@ async fn write<R: Row>(store: &Store, batch: &mut Vec<Append<R>>) {
 
 fn answer<R>(append: Append<R>, written: Result<(), StoreError>) {
     // Who no longer waits has had its answer: none.
-    let _ = append.done.send(written);
+    let _ = append.done.send((append.row, written));
 }

@@ -151,13 +151,7 @@ mod tests {
             ip_allowlist: None,
             self_rotation: None,
         };
-        Entry {
-            client,
-            credentials: credentials.into_iter().map(Held::from).collect(),
-            grants: Vec::new(),
-            partner_approved: true,
-            contracts: Vec::new(),
-        }
+        Entry::new(client, credentials, Vec::new(), true, Vec::new())
     }
 
     fn found(entry: &Entry, secret: &str) -> Option<CredentialId> {

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use oxide_auth::code_grant::client_credentials::{
     ClientCredentials, Error, Input, Output, Request,
@@ -25,7 +25,7 @@ use crate::domain::audience::{Addresses, MAX_IDENTIFIER};
 use crate::domain::client::ClientKind;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
-use crate::domain::scope::{Scope, ScopeSet};
+use crate::domain::scope::ScopeSet;
 use crate::keys::MasterKey;
 
 /// The most audiences of one token.
@@ -58,7 +58,7 @@ pub struct Granted {
     /// What it may do.
     pub scopes: ScopeSet,
     /// For whom.
-    pub audiences: Vec<String>,
+    pub audiences: Vec<Arc<str>>,
     /// What the audiences verify.
     pub alg: Algorithm,
     /// The token lives no longer than this, whatever its lifetime.
@@ -107,7 +107,7 @@ pub async fn grant(desk: Desk<'_>, request: &TokenRequest) -> Result<Granted, Re
                     redirect_uri: bound_client.redirect_uri.clone().into_owned(),
                     scope: agreed
                         .scopes
-                        .to_string()
+                        .as_str()
                         .parse::<OxideScope>()
                         .map_err(|_| malformed_scope())?,
                 };
@@ -128,7 +128,7 @@ pub async fn grant(desk: Desk<'_>, request: &TokenRequest) -> Result<Granted, Re
 /// The audiences and scopes that were agreed on.
 struct Bargain {
     scopes: ScopeSet,
-    audiences: Vec<String>,
+    audiences: Vec<Arc<str>>,
     alg: Algorithm,
     ends_at: Option<Instant>,
 }
@@ -148,7 +148,7 @@ async fn negotiate(
     let mut targets: Vec<Target> = Vec::new();
     for resource in resources {
         // Named again, it costs no second look: one request could name it thousands of times.
-        if !targets.iter().any(|t| t.uri == *resource) {
+        if !targets.iter().any(|t| *t.uri == **resource) {
             targets.push(registered(desk, resource).await?);
         }
     }
@@ -170,7 +170,7 @@ async fn negotiate(
                 .holdings(&t.audience, desk.now)
                 .ok_or_else(|| not_for(t))
         })
-        .collect::<Result<Vec<Holdings>, _>>()?;
+        .collect::<Result<Vec<Cow<'_, Holdings>>, _>>()?;
     let scopes = choose(entry, wanted, &held)?;
     let ends_at = held.iter().filter_map(|h| h.end_of(&scopes)).min();
     if ends_at.is_some_and(|end| end.epoch_seconds() <= desk.now.epoch_seconds()) {
@@ -192,7 +192,7 @@ async fn negotiate(
 fn choose(
     entry: &Entry,
     wanted: Option<&ScopeSet>,
-    held: &[Holdings],
+    held: &[Cow<'_, Holdings>],
 ) -> Result<ScopeSet, Refusal> {
     let everywhere = held
         .iter()
@@ -227,7 +227,7 @@ fn choose(
 }
 
 struct Target {
-    uri: String,
+    uri: Arc<str>,
     audience: Audience,
     alg: Algorithm,
 }
@@ -240,7 +240,7 @@ fn default_target(desk: Desk<'_>, kind: ClientKind) -> Target {
         ClientKind::ResourceServer => (desk.addresses.issuer(desk.realm), Audience::Issuer),
     };
     Target {
-        uri,
+        uri: Arc::clone(uri),
         audience,
         alg: desk.signing_alg,
     }
@@ -257,14 +257,14 @@ async fn registered(desk: Desk<'_>, resource: &str) -> Result<Target, Refusal> {
         ));
     }
     let target = |audience, alg| Target {
-        uri: resource.to_owned(),
+        uri: resource.into(),
         audience,
         alg,
     };
-    if resource == desk.addresses.api(desk.realm) {
+    if *resource == **desk.addresses.api(desk.realm) {
         return Ok(target(Audience::Api, desk.signing_alg));
     }
-    if resource == desk.addresses.issuer(desk.realm) {
+    if *resource == **desk.addresses.issuer(desk.realm) {
         return Ok(target(Audience::Issuer, desk.signing_alg));
     }
     match desk
@@ -290,8 +290,11 @@ fn conclude(
     agreed: &PreGrant,
     now: Instant,
 ) -> Result<Granted, Refusal> {
-    let carried: Result<ScopeSet, _> = agreed.scope.iter().map(str::parse::<Scope>).collect();
-    if agreed.client_id != who.entry.client.id.as_str() || carried.as_ref() != Ok(&bargain.scopes) {
+    // Its scopes are a set too: as many, and each of them one of ours, are the same.
+    let mut carried = agreed.scope.iter();
+    let are_ours = carried.all(|name| bargain.scopes.names(name))
+        && agreed.scope.iter().count() == bargain.scopes.len();
+    if agreed.client_id != who.entry.client.id.as_str() || !are_ours {
         return Err(Refusal::InvalidClient);
     }
     let ends = [

@@ -40,14 +40,16 @@ pub fn server(addresses: &Addresses, realm: Realm) -> ServerMetadata {
     };
     scopes.sort_unstable();
     ServerMetadata {
-        issuer: addresses.issuer(realm),
+        issuer: addresses.issuer(realm).to_string(),
         token_endpoint: addresses.token_endpoint(realm),
         jwks_uri: addresses.jwks(realm),
         scopes_supported: scopes,
         response_types_supported: ["none"],
         grant_types_supported: ["client_credentials"],
         token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
-        protected_resources: realm.is_environment().then(|| [addresses.api(realm)]),
+        protected_resources: realm
+            .is_environment()
+            .then(|| [addresses.api(realm).to_string()]),
         openid: None,
     }
 }
@@ -77,8 +79,8 @@ pub struct ResourceMetadata {
 /// The description of the partner API in an environment.
 pub fn partner_api(addresses: &Addresses, realm: Realm) -> ResourceMetadata {
     ResourceMetadata {
-        resource: addresses.api(realm),
-        authorization_servers: [addresses.issuer(realm)],
+        resource: addresses.api(realm).to_string(),
+        authorization_servers: [addresses.issuer(realm).to_string()],
         scopes_supported: PARTNER_SCOPES,
         bearer_methods_supported: ["header"],
         dpop_bound_access_tokens_required: false,

@@ -28,7 +28,7 @@ pub fn recognise(
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     let says: Says = serde_json::from_slice(&payload).ok()?;
     let mut realms = Realm::ALL.iter().copied();
-    let realm = realms.find(|realm| addresses.issuer(*realm) == says.iss)?;
+    let realm = realms.find(|realm| **addresses.issuer(*realm) == *says.iss)?;
     // For its own audience, whichever that is: who hands a token in need not be whom it is for.
     let verifier = Verifier::builder(says.iss, says.aud.iter().next()?)
         .remember(0)

@@ -3,6 +3,7 @@
 //! RFC 6749 §2.3.1, §3.2 and §4.4.2; RFC 8707 §2 for `resource`.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -123,13 +124,13 @@ fn basic(header: &[u8]) -> Result<(String, Zeroizing<String>), Refusal> {
     let (id, secret) = decoded.split_at(colon);
     let id = form_decode(id).ok_or_else(malformed)?;
     let secret = form_decode(secret.get(1..).unwrap_or_default()).ok_or_else(malformed)?;
-    Ok((id, Zeroizing::new(secret)))
+    Ok((id.into_owned(), Zeroizing::new(secret.into_owned())))
 }
 
 impl Form {
     fn read(body: &[u8]) -> Result<Self, Refusal> {
         let mut form = Self::default();
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for pair in body.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
             let equals = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
             let (name, value) = pair.split_at(equals);
@@ -142,19 +143,27 @@ impl Form {
             if value.is_empty() {
                 continue;
             }
-            if name == "resource" {
-                form.resources.push(value);
-                continue;
-            }
-            match name.as_str() {
-                "grant_type" => form.grant_type = Some(value),
-                "scope" => form.scope = Some(value),
-                "client_id" => form.client_id = Some(value),
-                "client_secret" => form.client_secret = Some(Zeroizing::new(value)),
-                "client_assertion" | "client_assertion_type" => form.client_assertion = true,
-                _ => {}
-            }
-            if !seen.insert(name) {
+            let value = value.into_owned();
+            let is_first = match &*name {
+                "resource" => {
+                    form.resources.push(value);
+                    true
+                }
+                "grant_type" => form.grant_type.replace(value).is_none(),
+                "scope" => form.scope.replace(value).is_none(),
+                "client_id" => form.client_id.replace(value).is_none(),
+                "client_secret" => {
+                    let secret = Zeroizing::new(value);
+                    form.client_secret.replace(secret).is_none()
+                }
+                other => {
+                    let is_assertion =
+                        matches!(other, "client_assertion" | "client_assertion_type");
+                    form.client_assertion |= is_assertion;
+                    seen.insert(name)
+                }
+            };
+            if !is_first {
                 return Err(Refusal::invalid_request(
                     "a parameter was sent more than once",
                 ));
@@ -168,7 +177,11 @@ impl Form {
 ///
 /// The library's decoder is lenient and would replace what it cannot read, so
 /// two different secrets could become one; the escapes are checked first.
-fn form_decode(encoded: &[u8]) -> Option<String> {
+fn form_decode(encoded: &[u8]) -> Option<Cow<'_, str>> {
+    if !encoded.iter().any(|b| matches!(b, b'%' | b'+' | 0)) {
+        // Nothing to decode, as almost always.
+        return std::str::from_utf8(encoded).ok().map(Cow::Borrowed);
+    }
     let mut rest = encoded;
     while let Some(at) = rest.iter().position(|b| *b == b'%') {
         let digits = rest.get(at + 1..at + 3)?;
@@ -192,7 +205,7 @@ fn form_decode(encoded: &[u8]) -> Option<String> {
     if text.contains('\0') {
         None
     } else {
-        Some(text.into_owned())
+        Some(Cow::Owned(text.into_owned()))
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use diesel::prelude::*;
 
-use super::db::Db;
+use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::{changes, sequences};
 use crate::domain::id::{ClientId, PartnerId};
@@ -193,12 +193,12 @@ const PAGE: i64 = 1000;
 /// `Rewound` where what came after the number is no longer on record, or the database
 /// has not come that far: whoever asks must look at everything again.
 pub fn after(db: &mut Db, seq: i64) -> Result<Option<News>, StoreError> {
-    let rows: Vec<(i64, String, String)> = changes::table
+    let newer = changes::table
         .filter(changes::seq.gt(seq))
         .order(changes::seq.asc())
         .limit(PAGE)
-        .select((changes::seq, changes::entity, changes::id))
-        .load(db)?;
+        .select((changes::seq, changes::entity, changes::id));
+    let rows: Vec<(i64, String, String)> = on_engine!(db, conn => newer.load(conn))?;
     // Asked after the rows were read, and also where there are none: what was purged before
     // then is missing among them.
     if counter(db, PURGED)? > seq {
@@ -243,10 +243,8 @@ pub fn purge(db: &mut Db, before: Instant) -> Result<usize, StoreError> {
 }
 
 fn counter(db: &mut Db, name: &str) -> Result<i64, StoreError> {
-    Ok(sequences::table
-        .find(name)
-        .select(sequences::value)
-        .first(db)?)
+    let value = sequences::table.find(name).select(sequences::value);
+    Ok(on_engine!(db, conn => value.get_result(conn))?)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::db::Db;
+use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::{clients, credentials};
 use crate::domain::allowlist::Allowlist;
@@ -63,7 +63,8 @@ pub fn insert(db: &mut Db, client: &Client) -> Result<(), StoreError> {
 
 /// A client by id. `None`: unknown.
 pub fn find(db: &mut Db, id: &ClientId) -> Result<Option<Client>, StoreError> {
-    Ok(clients::table.find(id).first(db).optional()?)
+    let row = on_engine!(db, conn => clients::table.find(id).get_result(conn));
+    Ok(row.optional()?)
 }
 
 /// A tenant's own client. `None`: unknown, or another tenant's.

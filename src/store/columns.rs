@@ -5,6 +5,7 @@ use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql};
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{Text, Timestamp};
+use diesel::sqlite::Sqlite;
 
 use crate::domain::agreement::{AgreementKind, AgreementState};
 use crate::domain::allowlist::Allowlist;
@@ -117,5 +118,69 @@ where
 {
     fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
         Ok(NaiveDateTime::from_sql(bytes)?.into())
+    }
+}
+
+/// A moment as SQLite keeps it, written out by hand: what diesel writes, in a twentieth of the time.
+#[derive(Debug, diesel::expression::AsExpression)]
+#[diesel(sql_type = Timestamp)]
+pub(super) struct Stamp {
+    text: [u8; 26],
+    length: usize,
+}
+
+impl Stamp {
+    /// `2030-01-31 12:00:00`, and of its fraction 0, 3 or 6 digits.
+    pub(super) fn of(moment: Instant) -> Self {
+        use chrono::{Datelike, Timelike};
+        let moment = moment.naive();
+        let mut text = *b"0000-00-00 00:00:00.000000";
+        let mut put = |at: usize, digits: usize, mut value: u32| {
+            for place in text.iter_mut().skip(at).take(digits).rev() {
+                *place = b'0' + u8::try_from(value % 10).unwrap_or_default();
+                value /= 10;
+            }
+        };
+        put(0, 4, moment.year().unsigned_abs());
+        put(5, 2, moment.month());
+        put(8, 2, moment.day());
+        put(11, 2, moment.hour());
+        put(14, 2, moment.minute());
+        put(17, 2, moment.second());
+        let micros = moment.nanosecond() / 1000;
+        put(20, 6, micros);
+        let length = match micros {
+            0 => 19,
+            whole if whole % 1000 == 0 => 23,
+            _ => 26,
+        };
+        Self { text, length }
+    }
+}
+
+impl ToSql<Timestamp, Sqlite> for Stamp {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        let text = self.text.get(..self.length).unwrap_or_default();
+        out.set_value(std::str::from_utf8(text)?);
+        Ok(serialize::IsNull::No)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_stamp_is_what_diesel_writes(seconds in 0i64..253_402_300_799, micros in 0i64..1_000_000, cut in 0usize..3) {
+            let micros = micros - micros % [1, 1000, 1_000_000][cut];
+            let moment = chrono::DateTime::from_timestamp_micros(seconds * 1_000_000 + micros).unwrap();
+            let stamp = Stamp::of(Instant::from(moment));
+            prop_assert_eq!(
+                std::str::from_utf8(&stamp.text[..stamp.length]).unwrap(),
+                moment.naive_utc().format("%F %T%.f").to_string()
+            );
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::db::Db;
+use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::{clients, credentials};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason, Validity};
@@ -116,15 +116,14 @@ pub fn usable(
 
 /// A client's credentials that are not revoked, those that time has ended among them.
 pub fn unrevoked(db: &mut Db, client_id: &ClientId) -> Result<Vec<Credential>, StoreError> {
-    let rows = credentials::table
+    let unrevoked = credentials::table
         .filter(
             credentials::client_id
                 .eq(client_id)
                 .and(credentials::state.ne(CredentialState::Revoked)),
         )
-        .order(credentials::id.asc())
-        .load(db)?;
-    Ok(rows)
+        .order(credentials::id.asc());
+    Ok(on_engine!(db, conn => unrevoked.load(conn))?)
 }
 
 /// A page of a client's credentials, oldest first.

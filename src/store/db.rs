@@ -27,6 +27,21 @@ pub enum Db {
     Sqlite(SqliteConnection),
 }
 
+/// Runs a query on the engine's own connection, where it is built once and then known by its type.
+///
+/// Through [`Db`] diesel writes the query's text anew each time, which costs several times what the
+/// engine's work does: for what every unknown client or every poll asks.
+macro_rules! on_engine {
+    ($db:expr, $conn:ident => $query:expr) => {
+        match $db {
+            $crate::store::Db::Sqlite($conn) => $query,
+            #[cfg(feature = "postgres")]
+            $crate::store::Db::Postgres($conn) => $query,
+        }
+    };
+}
+pub(super) use on_engine;
+
 /// Where the database is, as the URL says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::db::Db;
+use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::scope_grants;
 use crate::domain::grant::{GrantState, GrantStep};
@@ -145,6 +145,42 @@ pub fn in_force(
         .order(scope_grants::id.asc())
         .load(db)?;
     Ok(rows)
+}
+
+/// What a grant gives: all that a token request needs of it.
+#[derive(Clone, Debug, Queryable)]
+pub struct Terms {
+    pub scope: Scope,
+    /// `None`: the partner API.
+    pub resource_server_id: Option<ResourceServerId>,
+    pub expires_at: Instant,
+}
+
+/// What a partner's grants in an environment give now.
+pub fn terms_in_force(
+    db: &mut Db,
+    partner: &PartnerId,
+    realm: Realm,
+    now: Instant,
+) -> Result<Vec<Terms>, StoreError> {
+    let in_force = scope_grants::table
+        .filter(
+            scope_grants::partner_id
+                .eq(partner)
+                .and(scope_grants::realm.eq(realm)),
+        )
+        .filter(
+            scope_grants::state
+                .eq(GrantState::Approved)
+                .and(scope_grants::expires_at.gt(now)),
+        )
+        .order(scope_grants::id.asc())
+        .select((
+            scope_grants::scope,
+            scope_grants::resource_server_id,
+            scope_grants::expires_at,
+        ));
+    Ok(on_engine!(db, conn => in_force.load(conn))?)
 }
 
 /// Decides a grant that is still requested, by somebody other than who asked. `false`: it is not.

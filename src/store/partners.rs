@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::db::Db;
+use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::partners;
 use crate::domain::id::PartnerId;
@@ -37,7 +37,14 @@ pub fn insert(db: &mut Db, partner: &Partner) -> Result<(), StoreError> {
 
 /// A partner by id. `None`: unknown.
 pub fn find(db: &mut Db, id: &PartnerId) -> Result<Option<Partner>, StoreError> {
-    Ok(partners::table.find(id).first(db).optional()?)
+    Ok(partners::table.find(id).get_result(db).optional()?)
+}
+
+/// A partner's state. `None`: unknown.
+pub fn state(db: &mut Db, id: &PartnerId) -> Result<Option<PartnerState>, StoreError> {
+    let state = partners::table.find(id).select(partners::state);
+    let state = on_engine!(db, conn => state.get_result(conn));
+    Ok(state.optional()?)
 }
 
 /// What may be edited; `None`: it stays.

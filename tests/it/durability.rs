@@ -57,7 +57,10 @@ fn assert_same(row: &IssuedToken, token: &str) {
             text("env")
         )
     );
-    assert_eq!((&row.scope, &row.aud), (&text("scope"), &text("aud")));
+    assert_eq!(
+        (row.scope.as_str(), &row.aud),
+        (text("scope").as_str(), &text("aud"))
+    );
     assert_eq!(row.kid, header(token)["kid"].as_str().unwrap());
     assert_eq!(
         (

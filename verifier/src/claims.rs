@@ -4,19 +4,20 @@ use serde::{Deserialize, Serialize};
 
 /// The claims of an access token (RFC 9068 §2.2, with Onyx Auth's own members).
 ///
-/// All times are whole seconds since the Unix epoch.
+/// All times are whole seconds since the Unix epoch. The texts are `String`s where claims were
+/// read; who issues may lend them instead (`Claims<&str>`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Claims {
+pub struct Claims<S = String> {
     /// The issuer's URL, compared exactly (RFC 7519 §4.1.1).
-    pub iss: String,
+    pub iss: S,
     /// The subject. For client credentials it equals `client_id` (RFC 9068 §2.2).
-    pub sub: String,
+    pub sub: S,
     /// The client that the token was issued to (RFC 8693 §4.3).
-    pub client_id: String,
+    pub client_id: S,
     /// The resource services that the token is meant for (RFC 7519 §4.1.3).
-    pub aud: Audience,
+    pub aud: Audience<S>,
     /// The granted scopes, sorted and separated by single spaces (RFC 8693 §4.2); may be empty.
-    pub scope: String,
+    pub scope: S,
     /// When the token was issued (RFC 7519 §4.1.6).
     pub iat: i64,
     /// When the token starts to be valid (RFC 7519 §4.1.5); 0 where the token does not say.
@@ -25,16 +26,16 @@ pub struct Claims {
     /// When the token stops being valid (RFC 7519 §4.1.4).
     pub exp: i64,
     /// The token's unique, unguessable name (RFC 7519 §4.1.7).
-    pub jti: String,
+    pub jti: S,
     /// The partner that the client belongs to; absent for operators and resource servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partner_id: Option<String>,
+    pub partner_id: Option<S>,
     /// The partner's environment, `sandbox` or `live`; absent for operators and resource servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub env: Option<String>,
+    pub env: Option<S>,
     /// The credential that the client authenticated with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credential_id: Option<String>,
+    pub credential_id: Option<S>,
     /// The revocation sequence number that the issuing node had applied: a revocation of this
     /// token's subject counts if its own number is greater.
     ///
@@ -64,14 +65,14 @@ pub struct Claims {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Audience {
+pub enum Audience<S = String> {
     /// A single audience, written as a string.
-    One(String),
+    One(S),
     /// Several audiences, written as an array.
-    Many(Vec<String>),
+    Many(Vec<S>),
 }
 
-impl Audience {
+impl<S: AsRef<str>> Audience<S> {
     /// Whether `audience` is among them, compared byte for byte.
     pub fn contains(&self, audience: &str) -> bool {
         self.iter().any(|one| one == audience)
@@ -84,7 +85,7 @@ impl Audience {
             Self::Many(many) => many.as_slice(),
         }
         .iter()
-        .map(String::as_str)
+        .map(AsRef::as_ref)
     }
 }
 
@@ -120,11 +121,36 @@ mod tests {
     }
 
     #[test]
+    fn claims_that_are_lent_are_written_like_claims_that_were_read() {
+        let wire = r#"{"iss":"i","sub":"c","client_id":"c","aud":["a","b"],"scope":"s","iat":1,"nbf":1,"exp":2,"jti":"j","partner_id":"p","env":"live","credential_id":"k","rsn":7}"#;
+        let lent = Claims {
+            iss: "i",
+            sub: "c",
+            client_id: "c",
+            aud: Audience::Many(vec!["a", "b"]),
+            scope: "s",
+            iat: 1,
+            nbf: 1,
+            exp: 2,
+            jti: "j",
+            partner_id: Some("p"),
+            env: Some("live"),
+            credential_id: Some("k"),
+            rsn: Some(7),
+            status: None,
+            cnf: None,
+        };
+        assert_eq!(serde_json::to_string(&lent).unwrap(), wire);
+        let read: Claims = serde_json::from_str(wire).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), wire);
+    }
+
+    #[test]
     fn an_audience_is_matched_whole_and_by_case() {
-        let many = Audience::Many(vec!["https://a".into(), "https://b".into()]);
+        let many = Audience::Many(vec!["https://a", "https://b"]);
         assert!(many.contains("https://b"));
         assert!(!many.contains("https://B"));
         assert!(!many.contains("https://"));
-        assert!(!Audience::Many(Vec::new()).contains(""));
+        assert!(!Audience::<String>::Many(Vec::new()).contains(""));
     }
 }

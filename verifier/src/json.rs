@@ -3,7 +3,7 @@
 //! Parsers disagree on which of two equal members counts, so a token that has any could mean one
 //! thing here and another at the next hop; RFC 8725 §2.4 and RFC 7515 §5.2 let them be refused.
 
-use std::{collections::HashSet, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -15,23 +15,36 @@ use crate::error::TokenFault;
 
 /// Reads a JSON object and nothing after it; members must be unique in it and in all within it.
 pub(crate) fn object(text: &[u8]) -> Result<Map<String, Value>, TokenFault> {
-    serde_json::from_slice::<Unique>(text).map_err(|_| TokenFault::Malformed)?;
+    names(text)?;
     serde_json::from_slice(text).map_err(|_| TokenFault::Malformed)
+}
+
+/// The names of an object's members, which are unique in it and in all within it.
+pub(crate) fn names(text: &[u8]) -> Result<Vec<Cow<'_, str>>, TokenFault> {
+    let looked = serde_json::from_slice::<Unique>(text).map_err(|_| TokenFault::Malformed)?;
+    looked.members.ok_or(TokenFault::Malformed)
 }
 
 /// Any JSON value, looked through for members that stand twice and then dropped.
 ///
 /// A pass of its own and no collecting visitor, because how `serde_json` hands out numbers depends
 /// on features that any crate of a build can turn on.
-struct Unique;
+#[derive(Default)]
+struct Unique<'de> {
+    /// The names, if it is an object.
+    members: Option<Vec<Cow<'de, str>>>,
+}
 
-impl<'de> Deserialize<'de> for Unique {
+/// So many members are compared one with another, which is quicker than hashing them.
+const FEW: usize = 24;
+
+impl<'de> Deserialize<'de> for Unique<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Unique)
+        deserializer.deserialize_any(Unique::default())
     }
 }
 
-impl<'de> Visitor<'de> for Unique {
+impl<'de> Visitor<'de> for Unique<'de> {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,18 +52,30 @@ impl<'de> Visitor<'de> for Unique {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
-        let mut seen = HashSet::new();
-        while let Some(name) = members.next_key::<String>()? {
-            if !seen.insert(name) {
+        let mut names = Vec::new();
+        let mut more = HashSet::new();
+        while let Some(Name(name)) = members.next_key::<Name<'de>>()? {
+            let is_new = if names.contains(&name) {
+                false
+            } else if names.len() < FEW {
+                names.push(name);
+                true
+            } else {
+                more.insert(name)
+            };
+            if !is_new {
                 return Err(A::Error::custom("repeated member"));
             }
-            members.next_value::<Self>()?;
+            members.next_value::<Unique<'de>>()?;
         }
-        Ok(self)
+        names.extend(more);
+        Ok(Self {
+            members: Some(names),
+        })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
-        while items.next_element::<Self>()?.is_some() {}
+        while items.next_element::<Unique<'de>>()?.is_some() {}
         Ok(self)
     }
 
@@ -79,6 +104,31 @@ impl<'de> Visitor<'de> for Unique {
     }
 }
 
+/// A member's name, borrowed where no escape stands in it.
+struct Name<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Borrowing;
+        impl<'de> Visitor<'de> for Borrowing {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Borrowed(name)))
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(name.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Borrowing)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +139,13 @@ mod tests {
         assert!(object(text).is_ok());
     }
 
+    /// An object of so many members, and one of them again.
+    fn many(members: usize, again: usize) -> String {
+        let all = (0..members).chain([again]);
+        let all: Vec<String> = all.map(|n| format!("\"m{n}\": 1")).collect();
+        format!("{{{}}}", all.join(","))
+    }
+
     #[test]
     fn a_member_must_not_stand_twice_at_any_depth() {
         for text in [
@@ -96,6 +153,8 @@ mod tests {
             r#"{"a": 1, "\u0061": 1}"#,
             r#"{"x": {"a": 1, "b": 2, "a": 1}}"#,
             r#"{"x": [0, [{"a": 1, "a": 2}]]}"#,
+            &many(60, 3),
+            &many(60, 50),
         ] {
             assert_eq!(
                 object(text.as_bytes()),

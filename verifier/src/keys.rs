@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -15,7 +18,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use crate::{
     Algorithm, Jwk, JwkKey, JwkSet,
     error::{ConnectError, TokenFault},
-    token::Token,
+    token::{Header, Token},
 };
 
 /// The keys of an issuer by name.
@@ -30,8 +33,12 @@ pub(crate) struct Keyring {
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 struct Key {
+    kid: Arc<str>,
     algorithm: Algorithm,
     public: ParsedPublicKey,
+    /// The header of the first token that this key verified, as it was sent. An issuer writes all
+    /// of a key's tokens with one header, and what was read once is not read again.
+    header: OnceLock<Box<str>>,
 }
 
 impl Keyring {
@@ -86,15 +93,22 @@ impl Keyring {
     }
 
     /// Checks the signature with the key that the token names, by that key's one algorithm
-    /// (RFC 8725 §3.1).
-    pub(crate) fn check(&self, token: &Token<'_>) -> Result<(), TokenFault> {
-        let key = self.keys.get(&token.kid).ok_or(TokenFault::UnknownKey)?;
-        if key.algorithm != token.algorithm {
+    /// (RFC 8725 §3.1); answers that key's name.
+    pub(crate) fn check(&self, token: &Token<'_>) -> Result<Arc<str>, TokenFault> {
+        let known = |key: &&Key| key.header.get().is_some_and(|h| **h == *token.header);
+        if let Some(key) = self.keys.values().find(known) {
+            key.verify(token)?;
+            return Ok(Arc::clone(&key.kid));
+        }
+        let header = Header::read(token.header)?;
+        let key = self.keys.get(&header.kid).ok_or(TokenFault::UnknownKey)?;
+        if key.algorithm != header.algorithm {
             return Err(TokenFault::WrongAlgorithm);
         }
-        key.public
-            .verify_sig(token.signed.as_bytes(), &token.signature)
-            .map_err(|_| TokenFault::BadSignature)
+        key.verify(token)?;
+        // Only now: what an authentic token says is the issuer's word.
+        key.header.get_or_init(|| token.header.into());
+        Ok(Arc::clone(&key.kid))
     }
 }
 
@@ -118,9 +132,17 @@ impl Key {
             _ => return Err("its type is not that of its algorithm"),
         };
         Ok(Self {
+            kid: jwk.kid.as_str().into(),
             algorithm: jwk.alg,
             public,
+            header: OnceLock::new(),
         })
+    }
+
+    fn verify(&self, token: &Token<'_>) -> Result<(), TokenFault> {
+        self.public
+            .verify_sig(token.signed.as_bytes(), &token.signature)
+            .map_err(|_| TokenFault::BadSignature)
     }
 }
 

@@ -20,14 +20,20 @@ const FORBIDDEN: [&str; 6] = ["crit", "b64", "jku", "jwk", "x5u", "x5c"];
 pub(crate) struct Token<'a> {
     /// What the signature is over: header and payload as sent.
     pub(crate) signed: &'a str,
+    /// The header as sent.
+    pub(crate) header: &'a str,
     pub(crate) payload: Vec<u8>,
     pub(crate) signature: Vec<u8>,
+}
+
+/// Which key a token says that it is signed with, and how.
+pub(crate) struct Header {
     pub(crate) algorithm: Algorithm,
     pub(crate) kid: String,
 }
 
 impl<'a> Token<'a> {
-    /// Takes a token apart and reads its header.
+    /// Takes a token apart.
     pub(crate) fn parse(token: &'a str) -> Result<Self, TokenFault> {
         if token.len() > MAX_LENGTH {
             return Err(TokenFault::Malformed);
@@ -35,9 +41,19 @@ impl<'a> Token<'a> {
         let (signed, signature) = token.rsplit_once('.').ok_or(TokenFault::Malformed)?;
         // A dot too many ends up in the payload, where it is not base64url.
         let (header, payload) = signed.split_once('.').ok_or(TokenFault::Malformed)?;
-        let (header, payload, signature) = (decode(header)?, decode(payload)?, decode(signature)?);
+        Ok(Self {
+            signed,
+            header,
+            payload: decode(payload)?,
+            signature: decode(signature)?,
+        })
+    }
+}
 
-        let header = json::object(&header)?;
+impl Header {
+    /// Reads a header, all that it says.
+    pub(crate) fn read(encoded: &str) -> Result<Self, TokenFault> {
+        let header = json::object(&decode(encoded)?)?;
         let text = |name| match header.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str())),
@@ -57,13 +73,7 @@ impl<'a> Token<'a> {
             .parse()
             .map_err(|_| TokenFault::WrongAlgorithm)?;
         let kid = text("kid")?.ok_or(TokenFault::MissingKeyId)?.to_owned();
-        Ok(Self {
-            signed,
-            payload,
-            signature,
-            algorithm,
-            kid,
-        })
+        Ok(Self { algorithm, kid })
     }
 }
 

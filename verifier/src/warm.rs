@@ -18,14 +18,14 @@ pub(crate) struct Verified {
     /// The number of the keys that verified it.
     keyring: u64,
     /// The key that signed it.
-    pub(crate) kid: String,
+    pub(crate) kid: Arc<str>,
     pub(crate) claims: Arc<Claims>,
     /// One more than the state of the revocations at which it was last found good; 0: never.
     passed: AtomicU64,
 }
 
 impl Verified {
-    pub(crate) fn new(keyring: u64, kid: String, claims: Arc<Claims>) -> Self {
+    pub(crate) fn new(keyring: u64, kid: Arc<str>, claims: Arc<Claims>) -> Self {
         Self {
             keyring,
             kid,
@@ -77,7 +77,7 @@ mod tests {
             r#"{{"iss":"i","sub":"c","client_id":"c","aud":"a","scope":"","iat":1,"nbf":1,"exp":2,"jti":"{jti}"}}"#
         );
         let claims = Arc::new(serde_json::from_str(&text).expect("claims"));
-        Arc::new(Verified::new(1, "kid".to_owned(), claims))
+        Arc::new(Verified::new(1, "kid".into(), claims))
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl GrantView {
             partner_id: grant.partner_id,
             realm: grant.realm,
             scope: grant.scope,
-            resource: identifier.unwrap_or_else(|| app.addresses.api(grant.realm)),
+            resource: identifier.unwrap_or_else(|| app.addresses.api(grant.realm).to_string()),
             purpose: grant.purpose,
             lawful_basis: grant.lawful_basis,
             data_classes: serde_json::from_str(&grant.data_classes).unwrap_or_default(),
@@ -170,7 +170,7 @@ pub async fn request(
     );
     let (realm, scope, resource, purpose, lawful_basis, data_classes, retention_days, expires_at) =
         body.finish(taken)?;
-    let resource = resource.filter(|uri| *uri != app.addresses.api(realm));
+    let resource = resource.filter(|uri| **uri != **app.addresses.api(realm));
     let new = NewGrant {
         realm,
         scope,

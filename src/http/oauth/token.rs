@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, HeaderValue, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::Serialize;
@@ -94,11 +94,13 @@ fn given(token: &TokenAnswer, now: Instant) -> HttpResponse {
     {
         answer.insert_header(("Onyx-Credential-Expires", end.to_string()));
     }
-    answer.json(token)
+    answer
+        .insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")))
+        .body(token.json())
 }
 
 pub(super) fn is_form(request: &HttpRequest) -> bool {
-    body::media_type(request).as_deref() == Some("application/x-www-form-urlencoded")
+    body::is(request, "application/x-www-form-urlencoded")
 }
 
 /// How a client authenticates: by its headers, or by the form.
@@ -270,8 +272,8 @@ fn printable(text: &str) -> String {
 /// Tokens and refusals are for one caller, once (RFC 6749 §5.1).
 pub(super) fn uncached(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
     answer
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((PRAGMA, "no-cache"));
+        .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .insert_header((PRAGMA, HeaderValue::from_static("no-cache")));
     answer
 }
 

@@ -40,9 +40,9 @@ pub async fn verify(
     let audience = query.take::<String>("aud")?;
     let scope = query.take::<String>("scope")?.unwrap_or_default();
     app.directory.check_news()?;
-    let audience = audience.unwrap_or_else(|| app.addresses.api(realm));
+    let audience = audience.as_deref().unwrap_or(app.addresses.api(realm));
     let verifier = app
-        .verifier_for(realm, &audience)
+        .verifier_for(realm, audience)
         .ok_or_else(Problem::not_found)?;
     let refuse = |rejection: Rejection| Problem::refused(&rejection, realm.as_str(), None);
     let caller = onyx_verifier::actix::authorize(&request, &verifier)

@@ -1,5 +1,7 @@
 //! Issued tokens: one row each, durable before the token is answered.
 
+mod statement;
+
 use std::time::Duration;
 
 use diesel::prelude::*;
@@ -10,20 +12,22 @@ use super::schema::issued_tokens;
 use crate::domain::id::{ClientId, CredentialId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
+use crate::domain::scope::ScopeSet;
 
 /// A row of `issued_tokens`.
-#[derive(Clone, Debug, Queryable, Insertable)]
-#[diesel(table_name = issued_tokens, treat_none_as_default_value = false)]
+#[derive(Clone, Debug, Queryable)]
 pub struct IssuedToken {
-    /// The token's `iat`.
+    /// To the microsecond; the token's `iat` is its whole second.
+    ///
+    /// Rows are then written in the order of their key: a key of whole seconds and a random
+    /// `jti` would touch a page of its own for each row of the busiest second.
     pub issued_at: Instant,
     pub jti: String,
     pub realm: Realm,
     pub client_id: ClientId,
     pub partner_id: Option<PartnerId>,
     pub credential_id: CredentialId,
-    /// Space-separated, as in the token.
-    pub scope: String,
+    pub scope: ScopeSet,
     /// Space-separated, as in the token.
     pub aud: String,
     pub kid: String,
@@ -33,24 +37,11 @@ pub struct IssuedToken {
 
 /// Records tokens.
 pub fn insert_all(db: &mut Db, tokens: &[&IssuedToken]) -> Result<(), StoreError> {
-    match db {
-        // One cached statement, run again and again, is the quickest that SQLite does.
-        Db::Sqlite(conn) => {
-            for token in tokens {
-                diesel::insert_into(issued_tokens::table)
-                    .values(*token)
-                    .execute(conn)?;
-            }
-        }
-        // One statement for all: each would cost a round trip.
+    Ok(match db {
+        Db::Sqlite(conn) => statement::on_sqlite(conn, tokens),
         #[cfg(feature = "postgres")]
-        Db::Postgres(conn) => {
-            diesel::insert_into(issued_tokens::table)
-                .values(tokens.to_vec())
-                .execute(conn)?;
-        }
-    }
-    Ok(())
+        Db::Postgres(conn) => statement::on_postgres(conn, tokens),
+    }?)
 }
 
 /// How long after it was given out a token can live: the longest lifetime, and clocks that disagree.
