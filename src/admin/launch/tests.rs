@@ -50,7 +50,7 @@ fn act(now: Instant) -> Act {
         actor: Actor::client(&ClientId::generate(Realm::Admin, now), None),
         now,
         policy: Policy {
-                    unused: Duration::from_secs(90 * 24 * 3600),
+            unused: Duration::from_secs(90 * 24 * 3600),
             sandbox_auto_approve: true,
             sandbox_secret_age: Duration::MAX,
             live_secret_age: Duration::MAX,
