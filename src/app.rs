@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use onyx_verifier::{ConnectError, Verifier};
 
-use crate::admin::{Act, Policy};
+use crate::admin::{Act, Policy, leaks};
 use crate::audit::Actor;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::directory::{Directory, Hears};
+use crate::directory::{Directory, Hears, Tallies};
 use crate::domain::audience::Addresses;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
@@ -20,9 +20,9 @@ use crate::keys::error::KeyError;
 use crate::keys::provision;
 use crate::keys::ring::RingError;
 use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
+use crate::oauth::record::TokenRecord;
 use crate::revocation::feed::Feed;
 use crate::store::changes::Change;
-use crate::store::issued_tokens::IssuedToken;
 use crate::store::{OpenError, Store, StoreError, signing_keys};
 use crate::usage::Usage;
 
@@ -41,9 +41,13 @@ pub struct App {
     /// Who clients are.
     pub directory: Directory,
     /// Where issued tokens are recorded.
-    pub tokens: Journal<IssuedToken>,
+    pub tokens: Journal<TokenRecord>,
+    /// Uses of credentials that are not written down yet.
+    pub uses: Tallies,
     /// What clients ask for and use, counted.
     pub usage: Usage,
+    /// Where reports of leaked secrets come in.
+    pub leaks: leaks::Intake,
     /// The issuers and audiences.
     pub addresses: Addresses,
     /// What was revoked.
@@ -117,7 +121,9 @@ impl App {
             ring,
             directory,
             tokens,
+            uses: Tallies::default(),
             usage,
+            leaks: leaks::Intake::default(),
             addresses,
             feed,
             verifiers,

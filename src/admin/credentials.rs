@@ -1,6 +1,8 @@
 //! Credentials: issued, shown once, revoked.
 
-use super::{Act, AdminError, clients};
+use std::time::Duration;
+
+use super::{Act, AdminError, clients, delivery};
 use crate::audit::{Action, Deed};
 use crate::domain::credential::{
     CredentialKind, CredentialState, CredentialStep, MAX_USABLE_SECRETS, RevocationReason,
@@ -8,12 +10,14 @@ use crate::domain::credential::{
 use crate::domain::event::EventKind;
 use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::instant::Instant;
+use crate::domain::realm::Realm;
 use crate::domain::revocation::Revoked;
 use crate::domain::secret::PlainSecret;
 use crate::keys::master::{MasterKey, PEPPER_VERSION};
 use crate::store::changes::{Change, Subject};
-use crate::store::clients as client_rows;
+use crate::store::clients::{self as client_rows, Client};
 use crate::store::credentials::{self, Credential, Revocation};
+use crate::store::{Db, StoreError};
 
 /// A credential, and its secret for the one answer that shows it.
 #[derive(Debug)]
@@ -30,31 +34,73 @@ pub fn issue(
     client_id: &ClientId,
     expires_at: Option<Instant>,
 ) -> Result<Issued, AdminError> {
-    let now = act.now;
-    // Held first: two operators who issue at once queue here, and the second counts the first's.
-    let held = client_rows::hold_active(db, client_id, now)?;
-    let client = clients::get(db, client_id)?;
-    if !held {
-        return Err(AdminError::conflict(
-            "client_not_active",
-            format!("the client is {}", client.state),
-        ));
-    }
-    if expires_at.is_some_and(|end| end <= now) {
-        return Err(AdminError::invalid("/expires_at", "must lie in the future"));
-    }
-    let usable = credentials::unrevoked(db, client_id)?
-        .iter()
-        .filter(|c| c.validity().is_usable(now))
-        .count();
-    if usable >= MAX_USABLE_SECRETS {
+    let client = hold(db, act, client_id)?;
+    let expires_at = end(act, client.realm, expires_at)?;
+    if credentials::usable(db, client_id, act.now)?.len() >= MAX_USABLE_SECRETS {
         let detail = "the client has two usable secrets; revoke one first";
         return Err(AdminError::conflict("too_many_credentials", detail));
     }
+    let issued = make(master, act, &client, expires_at)?;
+    credentials::insert(db, &issued.credential)?;
+    db.touch(Subject::Client(client_id.clone()));
+    let deed = deed(Action::CredentialIssued, &issued.credential.id, &client);
+    act.record(db, deed)?;
+    Ok(issued)
+}
+
+/// Holds an active client: two who count its secrets and then add one queue here, and the
+/// second counts the first's.
+pub(super) fn hold(
+    db: &mut Change<'_>,
+    act: &Act,
+    client_id: &ClientId,
+) -> Result<Client, AdminError> {
+    let held = client_rows::hold_active(db, client_id, act.now)?;
+    let client = clients::get(db, client_id)?;
+    if held {
+        Ok(client)
+    } else {
+        let detail = format!("the client is {}", client.state);
+        Err(AdminError::conflict("client_not_active", detail))
+    }
+}
+
+/// When a new secret ends: as asked for, or as late as a secret of the realm may.
+pub(super) fn end(
+    act: &Act,
+    realm: Realm,
+    asked: Option<Instant>,
+) -> Result<Option<Instant>, AdminError> {
+    let longest = act.policy.secret_age(realm);
+    let latest = longest.map(|age| act.now.plus(age));
+    match (asked, longest) {
+        (Some(end), _) if end <= act.now => {
+            Err(AdminError::invalid("/expires_at", "must lie in the future"))
+        }
+        (Some(end), Some(age)) if Some(end) > latest => {
+            Err(AdminError::invalid("/expires_at", too_late(realm, age)))
+        }
+        (Some(end), _) => Ok(Some(end)),
+        (None, _) => Ok(latest),
+    }
+}
+
+fn too_late(realm: Realm, age: Duration) -> String {
+    let days = age.as_secs() / (24 * 3600);
+    format!("must lie at most {days} days ahead: a secret in {realm} lives no longer")
+}
+
+/// A new secret with its credential, which is not on record yet.
+pub(super) fn make(
+    master: &MasterKey,
+    act: &Act,
+    client: &Client,
+    expires_at: Option<Instant>,
+) -> Result<Issued, rand::rngs::SysError> {
     let secret = PlainSecret::generate(client.realm)?;
     let credential = Credential {
-        id: CredentialId::generate(now),
-        client_id: client_id.clone(),
+        id: CredentialId::generate(act.now),
+        client_id: client.id.clone(),
         kind: CredentialKind::Secret,
         secret_hash: master.hash_secret(secret.expose().as_bytes()),
         pepper_version: PEPPER_VERSION,
@@ -63,7 +109,7 @@ pub fn issue(
         expires_at,
         accepts_until: None,
         created_by: act.actor.to_string(),
-        created_at: now,
+        created_at: act.now,
         revoked_at: None,
         revoked_by: None,
         revoked_reason: None,
@@ -74,17 +120,24 @@ pub fn issue(
         use_count: 0,
         last_used_ip: None,
     };
-    credentials::insert(db, &credential)?;
-    db.touch(Subject::Client(client_id.clone()));
-    let deed = Deed::new(Action::CredentialIssued, &credential.id)
-        .partner_if(client.partner_id.as_ref())
-        .realm(client.realm)
-        .detail("client_id", client_id.as_str());
-    act.record(db, deed)?;
     Ok(Issued { credential, secret })
 }
 
+/// A credential by id.
+pub fn get(db: &mut Db, id: &CredentialId) -> Result<Credential, AdminError> {
+    credentials::find(db, id)?.ok_or(AdminError::NotFound)
+}
+
+/// In which realm a credential authenticates. `None`: unknown.
+pub fn realm_of(db: &mut Db, id: &CredentialId) -> Result<Option<Realm>, StoreError> {
+    let found = credentials::find(db, id)?;
+    Ok(found.map(|credential| credential.client_id.realm()))
+}
+
 /// Revokes a credential: from the answer on, it gets no more tokens.
+///
+/// What is compromised takes with it what was rotated out of it by the client itself:
+/// whoever held the old secret could have done that.
 pub fn revoke(
     db: &mut Change<'_>,
     act: &Act,
@@ -92,14 +145,9 @@ pub fn revoke(
     reason: RevocationReason,
     note: Option<String>,
 ) -> Result<Credential, AdminError> {
-    let revocation = Revocation {
-        at: act.now,
-        by: act.actor.to_string(),
-        reason,
-        note,
-    };
+    let revocation = act.revocation(reason, note);
     let revoked = credentials::revoke(db, id, &revocation)?;
-    let credential = credentials::find(db, id)?.ok_or(AdminError::NotFound)?;
+    let credential = get(db, id)?;
     if !revoked {
         return Err(AdminError::illegal::<CredentialStep>(
             "the credential",
@@ -107,29 +155,94 @@ pub fn revoke(
         ));
     }
     let client = clients::get(db, &credential.client_id)?;
-    db.touch(Subject::Client(client.id.clone()));
-    act.revoke(
-        db,
-        client.realm,
-        Revoked::Credential(id.clone()),
-        reason.as_str(),
-    )?;
-    let about =
-        serde_json::json!({ "credential_id": id, "client_id": client.id, "reason": reason });
-    if let Some(partner) = &client.partner_id {
-        act.tell(
-            db,
-            partner,
-            client.realm,
-            EventKind::CredentialRevoked,
-            &about,
-        )?;
+    let done = deed(Action::CredentialRevoked, id, &client).detail("reason", reason.as_str());
+    announce(db, act, &client, id, reason, done)?;
+    if reason == RevocationReason::Compromised {
+        revoke_offspring(db, act, &client, &credential, &revocation)?;
     }
-    let deed = Deed::new(Action::CredentialRevoked, id)
+    Ok(credential)
+}
+
+/// Revokes what a client put in a credential's place by itself, and in the place of that.
+fn revoke_offspring(
+    db: &mut Change<'_>,
+    act: &Act,
+    client: &Client,
+    compromised: &Credential,
+    revocation: &Revocation,
+) -> Result<(), AdminError> {
+    // A successor is always made after the credential that it replaces, so this comes to an end.
+    let mut next = compromised.replaced_by.clone();
+    while let Some(id) = next {
+        let heir = get(db, &id)?;
+        if heir.created_by != client.id.as_str() {
+            break;
+        }
+        if credentials::revoke(db, &id, revocation)? {
+            let done = deed(Action::CredentialRevoked, &id, client)
+                .detail("reason", revocation.reason.as_str())
+                .detail("because_of", compromised.id.as_str());
+            announce(db, act, client, &id, revocation.reason, done)?;
+        }
+        next = heir.replaced_by;
+    }
+    Ok(())
+}
+
+/// What follows where a credential was revoked: its tokens die, nodes hear of it, the deed is
+/// put on record, and the partner is told.
+pub(super) fn announce(
+    db: &mut Change<'_>,
+    act: &Act,
+    client: &Client,
+    id: &CredentialId,
+    reason: RevocationReason,
+    deed: Deed,
+) -> Result<(), StoreError> {
+    db.touch(Subject::Client(client.id.clone()));
+    delivery::cancel(db, act, id)?;
+    let revoked = Revoked::Credential(id.clone());
+    act.revoke(db, client.realm, revoked, reason.as_str())?;
+    act.record(db, deed)?;
+    tell(
+        db,
+        act,
+        client,
+        EventKind::CredentialRevoked,
+        &serde_json::json!({ "credential_id": id, "client_id": client.id, "reason": reason }),
+    )
+}
+
+/// Tells the client's partner; resource servers and operators have none.
+pub(super) fn tell(
+    db: &mut Change<'_>,
+    act: &Act,
+    client: &Client,
+    kind: EventKind,
+    about: &serde_json::Value,
+) -> Result<(), StoreError> {
+    match &client.partner_id {
+        Some(partner) => act.tell(db, partner, client.realm, kind, about),
+        None => Ok(()),
+    }
+}
+
+/// A deed on a credential of a client.
+pub(super) fn deed(action: Action, id: &CredentialId, client: &Client) -> Deed {
+    Deed::new(action, id)
         .partner_if(client.partner_id.as_ref())
         .realm(client.realm)
         .detail("client_id", client.id.as_str())
-        .detail("reason", reason.as_str());
-    act.record(db, deed)?;
-    Ok(credential)
+}
+
+impl Act {
+    /// Who revokes, when and why.
+    pub(super) fn revocation(&self, reason: RevocationReason, note: Option<String>) -> Revocation {
+        Revocation {
+            at: self.now,
+            by: self.actor.to_string(),
+            reason,
+            note,
+        }
+    }
 }

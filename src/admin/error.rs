@@ -3,6 +3,8 @@
 use crate::domain::launch::Requirement;
 use crate::domain::lifecycle::{Step, allowed};
 use crate::keys::error::KeyError;
+use crate::keys::recipient::EncryptError;
+use crate::keys::sealed::SealError;
 use crate::store::StoreError;
 
 /// A refused change. What it prints is for the operator.
@@ -55,6 +57,12 @@ pub enum AdminError {
     /// A signing key could not be made.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A secret could not be sealed.
+    #[error("the secret could not be sealed for its way")]
+    Seal(#[from] SealError),
+    /// A secret could not be encrypted.
+    #[error(transparent)]
+    Encrypt(#[from] EncryptError),
 }
 
 impl AdminError {

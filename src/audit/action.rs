@@ -39,6 +39,7 @@ words!(
         CredentialRotationFinished = "credential.rotation_finished",
         CredentialRotationUndone = "credential.rotation_undone",
         CredentialRevoked = "credential.revoked",
+        SecretDeliveryCreated = "secret_delivery.created",
         SecretDeliveryOpened = "secret_delivery.opened",
         SecretDeliveryExpired = "secret_delivery.expired",
         SecretDeliveryCancelled = "secret_delivery.cancelled",

@@ -58,7 +58,12 @@ impl Actor {
         }
     }
 
-    /// From where, if it is known.
+    /// Whoever holds the link to a secret: all that is known is that he does.
+    pub fn link_holder() -> Self {
+        Self::named("link_holder")
+    }
+
+    /// From where the request came that it acts within.
     pub fn source_ip(&self) -> Option<&str> {
         self.source_ip.as_deref()
     }

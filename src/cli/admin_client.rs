@@ -104,16 +104,24 @@ pub(super) async fn fetch_token(
     credential: &CredentialFile,
     more: &[(&str, &str)],
 ) -> Result<Value, Failure> {
-    let mut form = vec![
-        ("grant_type", "client_credentials"),
-        ("client_id", credential.client_id.as_str()),
-        ("client_secret", credential.client_secret.as_str()),
-    ];
+    let mut form = vec![("grant_type", "client_credentials")];
+    form.extend_from_slice(&credential.as_form());
     form.extend_from_slice(more);
-    let url = format!("{server}/{realm}/oauth2/token");
+    let path = format!("{realm}/oauth2/token");
+    post_form(http, (server, &path), &form, "no token").await
+}
+
+/// Posts a form to an OAuth endpoint of a server; answers the whole answer.
+pub(super) async fn post_form(
+    http: &Client,
+    (server, path): (&str, &str),
+    form: &[(&str, &str)],
+    without: &str,
+) -> Result<Value, Failure> {
+    let url = format!("{server}/{path}");
     let answer = http
         .post(url)
-        .form(&form)
+        .form(form)
         .send()
         .await
         .map_err(unreachable)?;
@@ -122,20 +130,20 @@ pub(super) async fn fetch_token(
     if status.is_success() {
         return Ok(body);
     }
-    // Where there is no token endpoint, the answer is a problem document.
+    // Where there is no such endpoint, the answer is a problem document.
     let text = |name: &str, other: &str| {
         let value = body.get(name).or_else(|| body.get(other));
         value.and_then(Value::as_str).unwrap_or_default().to_owned()
     };
     Err(Failure::Refused(format!(
-        "no token from {server}: {} {}: {}",
+        "{without} from {server}: {} {}: {}",
         status.as_u16(),
         text("error", "code"),
         text("error_description", "detail")
     )))
 }
 
-fn unreachable(error: reqwest::Error) -> Failure {
+pub(super) fn unreachable(error: reqwest::Error) -> Failure {
     let url = error.url().map(ToString::to_string).unwrap_or_default();
     Failure::Refused(format!(
         "{url} does not answer: is the server running? ({})",
@@ -144,7 +152,7 @@ fn unreachable(error: reqwest::Error) -> Failure {
 }
 
 /// A problem document in lines: the sentence, then each bad member.
-fn problem(status: StatusCode, body: &Value) -> String {
+pub(super) fn problem(status: StatusCode, body: &Value) -> String {
     let text = |value: &Value, name: &str| {
         value
             .get(name)

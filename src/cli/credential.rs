@@ -6,6 +6,8 @@ use serde_json::json;
 use super::Done;
 use super::admin_client::AdminClient;
 use super::confirm::confirm;
+use super::delivery::Delivery;
+use super::link::{self, LinkVerb};
 use super::output::Output;
 use super::paging::Paging;
 
@@ -18,13 +20,48 @@ pub(super) enum Verb {
         /// When it ends, like 2030-01-31T12:00:00Z
         #[arg(long)]
         expires_at: Option<String>,
+        #[command(flatten)]
+        delivery: Delivery,
     },
+    #[command(flatten)]
+    Link(LinkVerb),
     /// List a client's credentials
     List {
         #[arg(long, value_name = "CLIENT_ID")]
         client: String,
         #[command(flatten)]
         paging: Paging,
+    },
+    /// Issue a secret in the place of one, which is accepted for a while longer
+    Rotate {
+        id: String,
+        /// How long the old one is accepted, 0 to 604800 [default: 86400]
+        #[arg(long, value_name = "SECONDS")]
+        overlap_seconds: Option<u32>,
+        /// When the new one ends, like 2030-01-31T12:00:00Z
+        #[arg(long)]
+        expires_at: Option<String>,
+        /// Do not ask, where the old one ends at once
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        delivery: Delivery,
+    },
+    /// End a rotation's overlap now: the superseded secret is revoked
+    FinishRotation {
+        /// The superseded credential
+        id: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Take a rotation back while the new secret is unused, and revoke that one
+    UndoRotation {
+        /// The superseded credential
+        id: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Revoke a credential, at once and for good
     Revoke {
@@ -41,7 +78,7 @@ pub(super) enum Verb {
 }
 
 /// What the answer to `issue` has: a mistyped field must not cost a secret that is shown once.
-const ISSUED: [&str; 15] = [
+const ISSUED: [&str; 19] = [
     "id",
     "state",
     "usable",
@@ -56,28 +93,94 @@ const ISSUED: [&str; 15] = [
     "revoked_by",
     "revoked_reason",
     "revoked_note",
-    "secret",
+    "replaced_by",
+    "first_used_at",
+    "last_used_at",
+    "use_count",
+    "last_used_ip",
+];
+
+/// What the answer to `rotate` has.
+const ROTATED: [&str; 10] = [
+    "id",
+    "state",
+    "client_id",
+    "kind",
+    "hint",
+    "expires_at",
+    "created_by",
+    "created_at",
+    "replaces",
+    "accepts_until",
 ];
 
 pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
     match verb {
-        Verb::Issue { client, expires_at } => {
-            output.expect_fields(&ISSUED)?;
-            let body = json!({ "kind": "secret", "expires_at": expires_at });
+        Verb::Issue {
+            client,
+            expires_at,
+            delivery,
+        } => {
+            delivery.expect_fields(output, &ISSUED)?;
+            let mut body = json!({ "kind": "secret", "expires_at": expires_at });
+            delivery.add_to(&mut body)?;
             let issued = admin
                 .post(&format!("/clients/{client}/credentials"), &body)
                 .await?;
-            eprintln!("This is the only time that the secret is shown.");
+            delivery.explain();
             output.record(&issued)
         }
+        Verb::Link(verb) => link::run(verb, output).await,
         Verb::List { client, paging } => {
             let list = admin
                 .get(&paging.of(&format!("/clients/{client}/credentials"), &[]))
                 .await?;
             output.list(
                 &list,
-                &["id", "state", "usable", "hint", "created_at", "expires_at"],
+                &[
+                    "id",
+                    "state",
+                    "usable",
+                    "hint",
+                    "created_at",
+                    "expires_at",
+                    "accepts_until",
+                    "last_used_at",
+                    "use_count",
+                    "last_used_ip",
+                    "replaced_by",
+                    "advice",
+                ],
             )
+        }
+        Verb::Rotate {
+            id,
+            overlap_seconds,
+            expires_at,
+            yes,
+            delivery,
+        } => {
+            delivery.expect_fields(output, &ROTATED)?;
+            if overlap_seconds == Some(0) {
+                let question = format!("End {id} at once? Its client needs the new secret then.");
+                confirm(&question, yes)?;
+            }
+            let mut body = json!({ "overlap_seconds": overlap_seconds, "expires_at": expires_at });
+            delivery.add_to(&mut body)?;
+            let path = format!("/credentials/{id}/rotate");
+            let rotated = admin.post(&path, &body).await?;
+            delivery.explain();
+            output.record(&rotated)
+        }
+        Verb::FinishRotation { id, yes } => {
+            confirm(&format!("Revoke {id}? Its tokens die at once."), yes)?;
+            let path = format!("/credentials/{id}/finish-rotation");
+            output.record(&admin.post(&path, &json!({})).await?)
+        }
+        Verb::UndoRotation { id, yes } => {
+            confirm(&format!("Revoke what replaces {id}?"), yes)?;
+            let path = format!("/credentials/{id}/undo-rotation");
+            output.record(&admin.post(&path, &json!({})).await?)
         }
         Verb::Revoke {
             id,

@@ -10,9 +10,12 @@ mod client;
 mod confirm;
 mod credential;
 mod credential_file;
+mod delivery;
 mod grant;
 mod key;
 mod launch;
+mod leak;
+mod link;
 mod operator;
 mod output;
 mod paging;
@@ -85,6 +88,9 @@ enum Command {
     /// Access tokens
     #[command(subcommand)]
     Token(token::Verb),
+    /// Leaked secrets: find them, report them, look into them
+    #[command(subcommand)]
+    Leak(leak::Verb),
 }
 
 /// Why a command ends without success.
@@ -114,6 +120,7 @@ pub fn run() -> ExitCode {
         Command::Migrate(flags) => serve::migrate(&flags),
         Command::Config(flags) => settings::print(&flags),
         Command::Operator(operator::Verb::Host(verb)) => operator::on_host(&verb, &output),
+        Command::Leak(leak::Verb::Local(verb)) => leak::on_host(verb, &output),
         remote => block_on(over_http(remote, &output)),
     };
     match done {
@@ -134,6 +141,9 @@ async fn over_http(command: Command, output: &Output) -> Done {
     if let Command::Token(verb) = command {
         return token::run(verb, output).await;
     }
+    if let Command::Credential(credential::Verb::Link(verb)) = command {
+        return link::run(verb, output).await;
+    }
     let admin = AdminClient::connect().await?;
     match command {
         Command::Operator(verb) => operator::run(verb, &admin, output).await,
@@ -146,6 +156,7 @@ async fn over_http(command: Command, output: &Output) -> Done {
         Command::Recommendation(verb) => recommendation::run(verb, &admin, output).await,
         Command::ResourceServer(verb) => resource_server::run(verb, &admin, output).await,
         Command::Key(verb) => key::run(verb, &admin, output).await,
+        Command::Leak(verb) => leak::run(verb, &admin, output).await,
         Command::Serve(_)
         | Command::Quickstart(_)
         | Command::Migrate(_)

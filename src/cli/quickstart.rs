@@ -134,7 +134,9 @@ async fn serve_and_show(
     } else {
         drop(stop);
     }
-    if let Ok(ended) = serving.await {
+    let ended = serving.await;
+    worker::finish(&app).await;
+    if let Ok(ended) = ended {
         ended?;
     }
     shown.and_then(|_| failed.map_or(Ok(()), Err))

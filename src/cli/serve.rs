@@ -20,7 +20,9 @@ pub(super) fn serve(flags: &SettingFlags) -> Done {
     block_on(async {
         let _loops = worker::start(&app);
         let running = server::start(&app, listeners)?;
-        Ok(running.run(std::future::pending()).await?)
+        let ended = running.run(std::future::pending()).await;
+        worker::finish(&app).await;
+        Ok(ended?)
     })?;
     app.tokens.close();
     app.usage.close();

@@ -10,7 +10,7 @@ use onyx_verifier::Verifier;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::admin_client::{AdminClient, fetch_token, http};
+use super::admin_client::{AdminClient, fetch_token, http, post_form};
 use super::confirm::confirm;
 use super::credential_file::CredentialFile;
 use super::output::Output;
@@ -30,6 +30,15 @@ pub(super) enum Verb {
         /// The audience; repeat for several [default: the partner API]
         #[arg(long)]
         resource: Vec<String>,
+    },
+    /// Rotate a client's own secret, as a partner would; the file holds the new one afterwards
+    RotateSecret {
+        /// The credential file
+        #[arg(long, value_name = "FILE", default_value = "data/demo.json")]
+        credential: PathBuf,
+        /// Where the new one is kept [default: in the place of the old one]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
     /// Decode and verify a token
     Inspect {
@@ -72,6 +81,9 @@ pub(super) async fn run(verb: Verb, output: &Output) -> Done {
             let server = server.trim_end_matches('/');
             output.record(&fetch_token(&http()?, server, realm.as_str(), &credential, &more).await?)
         }
+        Verb::RotateSecret { credential, out } => {
+            rotate_secret(&credential, out.as_deref().unwrap_or(&credential), output).await
+        }
         Verb::Inspect { file } => inspect(&file, output).await,
         Verb::Revoke {
             file,
@@ -94,6 +106,33 @@ pub(super) async fn run(verb: Verb, output: &Output) -> Done {
             output.record(&revoked)
         }
     }
+}
+
+/// Rotates the secret in a file. Should the new one not reach the file, the old one still
+/// works, and doing it again replaces what was lost.
+async fn rotate_secret(from: &Path, to: &Path, output: &Output) -> Done {
+    output.expect_fields(&["credential_id", "accepts_until", "expires_at", "replaces"])?;
+    let old = CredentialFile::read(from)?;
+    let client: ClientId = old.client_id.parse()?;
+    let server = std::env::var("ONYX_SERVER").unwrap_or_else(|_| old.server.clone());
+    let server = server.trim_end_matches('/');
+    let realm = client.realm();
+    let path = format!("{realm}/oauth2/credentials/rotate");
+    let (http, form) = (http()?, old.as_form());
+    let mut rotated = post_form(&http, (server, &path), &form, "no new secret").await?;
+    let secret = rotated
+        .as_object_mut()
+        .and_then(|answer| answer.remove("client_secret"));
+    let Some(Value::String(secret)) = secret else {
+        return Err(Failure::Refused("the answer holds no secret".to_owned()));
+    };
+    CredentialFile {
+        client_secret: secret.into(),
+        ..old
+    }
+    .write(to)?;
+    eprintln!("The new secret is in {}.", to.display());
+    output.record(&rotated)
 }
 
 /// A token from a file, or from standard input where it is named -.

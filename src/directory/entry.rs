@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::marks::Held;
 use crate::domain::agreement::{Term, unbroken_until};
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::id::{ClientId, PartnerId, ResourceServerId};
@@ -10,7 +11,7 @@ use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{RESOURCE_SERVER_SCOPES, Scope, ScopeSet};
 use crate::store::clients::{self, Client};
-use crate::store::credentials::{self, Credential};
+use crate::store::credentials;
 use crate::store::grants::{self, Grant};
 use crate::store::{Db, StoreError, agreements, partners};
 
@@ -19,8 +20,8 @@ use crate::store::{Db, StoreError, agreements, partners};
 pub struct Entry {
     /// The client.
     pub client: Client,
-    /// Its credentials that are not revoked.
-    pub credentials: Vec<Credential>,
+    /// Its credentials that were usable at the look.
+    pub credentials: Vec<Held>,
     /// Its partner's grants in this realm that were in force at the look.
     pub grants: Vec<Grant>,
     /// Whether its partner is approved; true for clients without a partner.
@@ -138,7 +139,7 @@ impl Holdings {
 /// An unknown id costs the same queries as a known one: nobody learns from the time which it was.
 pub(super) fn load(db: &mut Db, id: &ClientId, now: Instant) -> Result<Option<Entry>, StoreError> {
     let client = clients::find(db, id)?;
-    let credentials = credentials::unrevoked(db, id)?;
+    let credentials = credentials::usable(db, id, now)?;
     let stand_in = PartnerId::generate(now);
     let of_partner = client
         .as_ref()
@@ -162,7 +163,7 @@ pub(super) fn load(db: &mut Db, id: &ClientId, now: Instant) -> Result<Option<En
     };
     Ok(client.map(|client| Entry {
         client,
-        credentials,
+        credentials: credentials.into_iter().map(Held::from).collect(),
         grants,
         partner_approved,
         contracts,

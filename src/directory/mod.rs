@@ -5,6 +5,7 @@
 
 mod cache;
 mod entry;
+mod marks;
 mod tail;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::store::tail::Tail;
 use crate::store::{OpenError, Store, StoreError};
 
 pub use entry::{Audience, Entry, Holdings};
+pub use marks::{Held, Marks, Tallies};
 
 use cache::Cache;
 use tail::Follower;

@@ -6,10 +6,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use rand::{TryRng, rngs::SysRng};
 use ulid::Ulid;
 
 use super::instant::Instant;
 use super::realm::Realm;
+use super::secret::base62;
 
 /// The text is not an id of the wanted kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -141,6 +143,45 @@ id_type!(
 );
 
 text_id!(
+    /// A secret on its way. Other than the rest it is no ULID: it stands in a link, and nobody may guess it.
+    DeliveryId
+);
+
+impl DeliveryId {
+    const PREFIX: &str = "sdl_";
+    /// 62^22 > 2^128.
+    const LEN: usize = 22;
+
+    /// A new id: 128 bits from the system's random source.
+    ///
+    /// # Errors
+    /// The system has no randomness to give.
+    pub fn generate() -> Result<Self, rand::rngs::SysError> {
+        let mut bytes = [0u8; 16];
+        SysRng.try_fill_bytes(&mut bytes)?;
+        let digits = base62(u128::from_be_bytes(bytes));
+        Ok(Self(format!("{}{digits}", Self::PREFIX)))
+    }
+}
+
+impl FromStr for DeliveryId {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let known = text.strip_prefix(Self::PREFIX).is_some_and(|rest| {
+            rest.len() == Self::LEN && rest.bytes().all(|b| b.is_ascii_alphanumeric())
+        });
+        if known {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadId {
+                expected: Self::PREFIX,
+            })
+        }
+    }
+}
+
+text_id!(
     /// An OAuth client; the prefix names its realm.
     ClientId
 );
@@ -228,6 +269,19 @@ mod tests {
                 .parse::<ClientId>()
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_delivery_s_id_says_nothing_and_parses_back_to_itself() {
+        let (one, other) = (
+            DeliveryId::generate().unwrap(),
+            DeliveryId::generate().unwrap(),
+        );
+        assert_ne!(one, other);
+        assert_eq!(one.as_str().parse(), Ok(one.clone()));
+        for bad in ["", "sdl_", "sdl_short", "sdl_0123456789abcdefghij-/"] {
+            assert!(bad.parse::<DeliveryId>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -132,7 +132,11 @@ fn checksum(text: &str) -> String {
 pub fn unguessable_id() -> String {
     // The thread's generator is a ChaCha seeded from the system and reseeded by
     // `rand`; a system call a token would be the dearest part of issuing it.
-    let mut value: u128 = rand::rng().random();
+    base62(rand::rng().random())
+}
+
+/// 128 bits as base62, always 22 characters.
+pub(crate) fn base62(mut value: u128) -> String {
     let mut digits = [b'0'; 22];
     for digit in digits.iter_mut().rev() {
         *digit = ALPHABET.get((value % 62) as usize).copied().unwrap_or(b'0');

@@ -22,7 +22,7 @@ pub const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// Over [`MAX_BODY`].
+    /// Over [`MAX_BODY`], or what else was allowed.
     TooLarge,
     /// Not there within [`BODY_PATIENCE`].
     Slow,
@@ -32,7 +32,12 @@ pub enum BodyError {
 
 /// Reads a whole body of at most [`MAX_BODY`] bytes.
 pub async fn bytes(payload: web::Payload) -> Result<web::Bytes, BodyError> {
-    match tokio::time::timeout(BODY_PATIENCE, payload.to_bytes_limited(MAX_BODY)).await {
+    bytes_within(payload, MAX_BODY).await
+}
+
+/// Reads a whole body of at most `max` bytes.
+pub async fn bytes_within(payload: web::Payload, max: usize) -> Result<web::Bytes, BodyError> {
+    match tokio::time::timeout(BODY_PATIENCE, payload.to_bytes_limited(max)).await {
         Ok(Ok(Ok(bytes))) => Ok(bytes),
         Ok(Ok(Err(_))) => Err(BodyError::Broken),
         Ok(Err(_)) => Err(BodyError::TooLarge),
@@ -89,7 +94,11 @@ pub struct Members {
 impl Members {
     /// Reads a JSON object. An empty body is an empty object.
     pub async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Self, Problem> {
-        let body = bytes(payload).await?;
+        Self::of(request, &bytes(payload).await?)
+    }
+
+    /// The same of a body that was read already.
+    pub fn of(request: &HttpRequest, body: &[u8]) -> Result<Self, Problem> {
         if body.is_empty() {
             return Ok(Self {
                 members: Map::new(),
@@ -105,7 +114,7 @@ impl Members {
                 detail,
             ));
         }
-        match serde_json::from_slice(&body) {
+        match serde_json::from_slice(body) {
             Ok(Value::Object(members)) => Ok(Self {
                 members,
                 known: Vec::new(),
@@ -131,7 +140,8 @@ impl Members {
         }
     }
 
-    fn fault(&mut self, pointer: String, code: &'static str, detail: impl Into<String>) {
+    /// Notes what else is wrong, at a pointer.
+    pub fn fault(&mut self, pointer: String, code: &'static str, detail: impl Into<String>) {
         self.faults.push(FieldFault {
             pointer,
             code,
@@ -379,6 +389,18 @@ impl Members {
             Edit::Clear => {
                 let detail = "must not be null: leave it out to keep it as it is";
                 self.fault(format!("/{name}"), "type", detail);
+                None
+            }
+        }
+    }
+
+    /// An object whose members are read elsewhere, or nothing. The outer `None`: a fault was noted.
+    pub fn optional_object(&mut self, name: &str) -> Option<Option<Map<String, Value>>> {
+        match self.take(name) {
+            None => Some(None),
+            Some(Value::Object(members)) => Some(Some(members)),
+            Some(_) => {
+                self.fault(format!("/{name}"), "type", "must be an object");
                 None
             }
         }

@@ -4,7 +4,9 @@
 
 pub mod admin;
 pub mod body;
+pub mod deliveries;
 pub mod extract;
+pub mod leaks;
 pub mod list;
 pub mod oauth;
 pub mod openapi;

@@ -268,6 +268,8 @@ impl From<AdminError> for Problem {
             AdminError::Store(error) => error.into(),
             AdminError::Randomness(error) => Self::internal(&error),
             AdminError::Key(error) => Self::internal(&error),
+            AdminError::Seal(error) => Self::internal(&error),
+            AdminError::Encrypt(error) => Self::internal(&error),
         }
     }
 }

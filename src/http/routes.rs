@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use super::openapi::{self, Documents};
 use super::problem::Problem;
 use super::table::{Part, Table, at, scope};
-use super::{admin, oauth, ops, v1};
+use super::{admin, deliveries, leaks, oauth, ops, v1};
 use crate::app::App;
 use crate::config::Role;
 use crate::domain::realm::Realm;
@@ -50,10 +50,20 @@ pub fn table(roles: &[Role], face: Face) -> Table {
     for realm in realms {
         of_realm(&mut table, roles, *realm);
     }
+    // Of no realm: a secret is looked for in all of them.
+    if face != Face::Admin && roles.contains(&Role::Auth) {
+        table.service(at("/leaks").post(leaks::report).done());
+    }
     if face != Face::Admin {
+        if roles.contains(&Role::Auth) {
+            links_of_partners(&mut table);
+        }
         table.service(at("/openapi.json").get(openapi::partner).done());
     }
     if face != Face::Public {
+        if roles.contains(&Role::Admin) {
+            links_of_operators(&mut table);
+        }
         table.service(at("/admin/openapi.json").get(openapi::admin).done());
     }
     table
@@ -63,6 +73,35 @@ fn operations(table: &mut Table) {
     table
         .service(at("/healthz").get(ops::healthz).done())
         .service(at("/readyz").get(ops::readyz).done());
+}
+
+/// Links to secrets: each side of the outside serves those of its own realms.
+fn links_of_partners(table: &mut Table) {
+    use deliveries::partners;
+    table
+        .service(
+            at("/deliveries/{id}")
+                .get(partners::show)
+                .post(partners::open)
+                .done(),
+        )
+        .service(at("/deliveries/{id}/revoke").post(partners::disown).done());
+}
+
+fn links_of_operators(table: &mut Table) {
+    use deliveries::operators;
+    table
+        .service(
+            at("/admin/deliveries/{id}")
+                .get(operators::show)
+                .post(operators::open)
+                .done(),
+        )
+        .service(
+            at("/admin/deliveries/{id}/revoke")
+                .post(operators::disown)
+                .done(),
+        );
 }
 
 fn of_realm(table: &mut Table, roles: &[Role], realm: Realm) {
@@ -83,6 +122,11 @@ fn of_realm(table: &mut Table, roles: &[Role], realm: Realm) {
                 .service(
                     at("/token")
                         .post(oauth::token::exchange)
+                        .or_else(oauth::token::method_not_allowed),
+                )
+                .service(
+                    at("/credentials/rotate")
+                        .post(oauth::rotate::rotate)
                         .or_else(oauth::token::method_not_allowed),
                 ),
         );
@@ -128,7 +172,8 @@ fn partner_api(realm: Realm) -> Part {
 fn admin_api() -> Part {
     use admin::{agreements, launch, privacy};
     use admin::{
-        clients, credentials, grants, keys, operators, partners, resource_servers, tokens,
+        clients, credentials, grants, keys, operators, partners, resource_servers, reviews,
+        rotation, tokens,
     };
     use admin::{recommendations, scope_usage};
     scope(Realm::Admin, "v1")
@@ -250,6 +295,17 @@ fn admin_api() -> Part {
                 .post(credentials::revoke)
                 .done(),
         )
+        .service(at("/credentials/{id}/rotate").post(rotation::rotate).done())
+        .service(
+            at("/credentials/{id}/finish-rotation")
+                .post(rotation::finish)
+                .done(),
+        )
+        .service(
+            at("/credentials/{id}/undo-rotation")
+                .post(rotation::undo)
+                .done(),
+        )
         .service(
             at("/resource-servers")
                 .get(resource_servers::list)
@@ -262,6 +318,9 @@ fn admin_api() -> Part {
                 .patch(resource_servers::edit)
                 .done(),
         )
+        .service(at("/reviews").get(reviews::list).done())
+        .service(at("/reviews/{id}/close").post(reviews::close).done())
+        .service(at("/leak-reports").get(reviews::list_leak_reports).done())
         .service(at("/tokens/revoke").post(tokens::revoke).done())
         .service(at("/keys").get(keys::list).done())
         .service(at("/keys/rotate").post(keys::rotate).done())

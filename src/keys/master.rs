@@ -149,7 +149,7 @@ fn fresh() -> Result<Zeroizing<String>, MasterKeyError> {
     Ok(Zeroizing::new(STANDARD.encode(bytes.as_slice()) + "\n"))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
     bytes
         .iter()

@@ -6,13 +6,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::directory::{Directory, Entry};
+use crate::directory::{Directory, Entry, Held, Marks};
 use crate::domain::credential::MAX_USABLE_SECRETS;
 use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::keys::master::{MasterKey, same_hash};
-use crate::store::credentials::Credential;
 
 use super::refusal::Refusal;
 
@@ -25,6 +24,8 @@ pub struct Authenticated {
     pub credential_id: CredentialId,
     /// When that credential stops by itself, if ever.
     pub credential_ends_at: Option<Instant>,
+    /// What is known of its use.
+    pub marks: Arc<Marks>,
 }
 
 /// Finds the client of this realm and compares the secret with its usable credentials.
@@ -46,16 +47,22 @@ pub async fn authenticate(
         Some(id) => directory.client(realm, id, now).await?,
         None => None,
     };
-    let shown = matching(master, entry.as_deref(), secret, now)
-        .map(|credential| (credential.id.clone(), credential.validity().ends_at()));
+    let shown = matching(master, entry.as_deref(), secret, now).map(|held| {
+        (
+            held.id.clone(),
+            held.validity().ends_at(),
+            Arc::clone(&held.marks),
+        )
+    });
     match (entry, shown) {
-        (Some(entry), Some((credential_id, credential_ends_at)))
+        (Some(entry), Some((credential_id, credential_ends_at, marks)))
             if entry.is_active(now) && entry.may_call_from(from) =>
         {
             Ok(Authenticated {
                 entry,
                 credential_id,
                 credential_ends_at,
+                marks,
             })
         }
         _ => Err(Refusal::InvalidClient),
@@ -68,7 +75,7 @@ fn matching<'a>(
     entry: Option<&'a Entry>,
     secret: &[u8],
     now: Instant,
-) -> Option<&'a Credential> {
+) -> Option<&'a Held> {
     let shown = master.hash_secret(secret);
     let nobody = master.no_secret();
     let held = entry.map(|e| e.credentials.as_slice()).unwrap_or_default();
@@ -91,6 +98,7 @@ mod tests {
     use crate::domain::credential::{CredentialKind, CredentialState};
     use crate::keys::master::tests::master;
     use crate::store::clients::Client;
+    use crate::store::credentials::Credential;
 
     fn at(seconds: i64) -> Instant {
         Instant::from_epoch_seconds(1_800_000_000 + seconds)
@@ -145,7 +153,7 @@ mod tests {
         };
         Entry {
             client,
-            credentials,
+            credentials: credentials.into_iter().map(Held::from).collect(),
             grants: Vec::new(),
             partner_approved: true,
             contracts: Vec::new(),

@@ -1,5 +1,6 @@
 //! Issuing: claims, signature, and a record that is durable before the answer.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use onyx_verifier::{Audience, Claims};
@@ -7,15 +8,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::grant::Granted;
+use super::record::TokenRecord;
 use super::refusal::Refusal;
+use crate::directory::Tallies;
 use crate::domain::audience::Addresses;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::secret::unguessable_id;
-use crate::journal::{Journal, Row};
+use crate::journal::Journal;
 use crate::keys::KeyRing;
-use crate::store::issued_tokens::{self, IssuedToken};
-use crate::store::{Db, StoreError};
+use crate::store::issued_tokens::IssuedToken;
 use crate::usage::Usage;
 
 /// A successful answer (RFC 6749 §5.1).
@@ -30,12 +32,9 @@ pub struct TokenAnswer {
     pub expires_in: i64,
     /// What it carries, which may be less than was asked for.
     pub scope: String,
-}
-
-impl Row for IssuedToken {
-    fn write_all(db: &mut Db, rows: &[&Self]) -> Result<(), StoreError> {
-        issued_tokens::insert_all(db, rows)
-    }
+    /// When the credential that got it ends, if ever.
+    #[serde(skip)]
+    pub credential_ends_at: Option<Instant>,
 }
 
 /// What issuing needs besides the grant.
@@ -44,7 +43,9 @@ pub struct Press<'a> {
     /// The keys.
     pub ring: &'a KeyRing,
     /// Where tokens are recorded.
-    pub tokens: &'a Journal<IssuedToken>,
+    pub tokens: &'a Journal<TokenRecord>,
+    /// Where uses of credentials are noted.
+    pub uses: &'a Tallies,
     /// Where it is counted what clients ask for.
     pub usage: &'a Usage,
     /// The issuers' names.
@@ -63,7 +64,7 @@ pub struct Press<'a> {
 pub async fn issue(
     press: Press<'_>,
     granted: Granted,
-    source_ip: Option<String>,
+    source: Option<IpAddr>,
 ) -> Result<TokenAnswer, Refusal> {
     let key = press
         .ring
@@ -71,15 +72,23 @@ pub async fn issue(
         .ok_or(Refusal::NoKey)?;
     let claims = claims(press, &granted)?;
     let token = key.signing().sign_access_token(&claims)?;
-    let record = record(press.realm, &granted, &claims, key.kid(), source_ip);
+    let source_ip = source.map(|ip| ip.to_string());
+    let marks = &granted.who.marks;
+    let record = TokenRecord {
+        token: record(press.realm, &granted, &claims, key.kid(), source_ip),
+        first_use: (!marks.was_used()).then_some(press.now),
+    };
     press.tokens.append(record).await?;
     let client = &granted.who.entry.client.id;
     press.usage.asked(client, &granted.scopes, press.now);
+    marks.first_use_recorded();
+    press.uses.note(marks, press.now, source);
     Ok(TokenAnswer {
         access_token: token,
         token_type: "Bearer",
         expires_in: claims.exp - claims.iat,
         scope: claims.scope,
+        credential_ends_at: granted.who.credential_ends_at,
     })
 }
 

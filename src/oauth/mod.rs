@@ -7,6 +7,7 @@ pub mod grant;
 pub mod issue;
 pub mod metadata;
 pub mod recognise;
+pub mod record;
 pub mod refusal;
 pub mod request;
 

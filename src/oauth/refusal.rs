@@ -27,6 +27,15 @@ pub enum Refusal {
     /// A resource that is malformed, unknown, or not to be combined with the others.
     #[error("{0}")]
     InvalidTarget(Cow<'static, str>),
+    /// The client may not do this.
+    #[error("{0}")]
+    UnauthorizedClient(Cow<'static, str>),
+    /// What was shown is good, and not for this any more.
+    #[error("{0}")]
+    InvalidGrant(Cow<'static, str>),
+    /// Another rotation is under way.
+    #[error("{0}")]
+    RotationPending(Cow<'static, str>),
     /// The database is not to be had.
     #[error("the server cannot look clients up right now; try again")]
     Store(#[from] StoreError),
@@ -36,6 +45,9 @@ pub enum Refusal {
     /// No key signs for the audience's algorithm.
     #[error("the server cannot sign a token right now; try again")]
     NoKey,
+    /// The system has no randomness.
+    #[error("the server cannot make a secret right now; try again")]
+    Randomness(#[from] rand::rngs::SysError),
     /// Signing failed.
     #[error("the server cannot sign a token right now; try again")]
     Signer(#[from] SignerError),
@@ -55,9 +67,14 @@ impl Refusal {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope(_) => "invalid_scope",
             Self::InvalidTarget(_) => "invalid_target",
-            Self::Store(_) | Self::Append(_) | Self::NoKey | Self::Signer(_) => {
-                "temporarily_unavailable"
-            }
+            Self::UnauthorizedClient(_) => "unauthorized_client",
+            Self::InvalidGrant(_) => "invalid_grant",
+            Self::RotationPending(_) => "rotation_pending",
+            Self::Store(_)
+            | Self::Append(_)
+            | Self::NoKey
+            | Self::Randomness(_)
+            | Self::Signer(_) => "temporarily_unavailable",
         }
     }
 }

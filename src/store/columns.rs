@@ -10,14 +10,16 @@ use crate::domain::agreement::{AgreementKind, AgreementState};
 use crate::domain::allowlist::Allowlist;
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
+use crate::domain::delivery::{DeliveryState, ProofHash};
 use crate::domain::event::EventKind;
 use crate::domain::grant::GrantState;
 use crate::domain::id::{
-    AgreementId, AuditEventId, ClientId, CredentialId, EventId, GrantId, LaunchReviewId,
-    LeakReportId, PartnerId, PrivacyNoticeId, ResourceServerId, ReviewId,
+    AgreementId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId,
+    LaunchReviewId, LeakReportId, PartnerId, PrivacyNoticeId, ResourceServerId, ReviewId,
 };
 use crate::domain::instant::Instant;
 use crate::domain::launch::{CheckName, CheckState, ReviewState};
+use crate::domain::leak::{LeakAction, LeakReportState};
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
 use crate::domain::review::{CaseState, ReviewKind};
@@ -74,26 +76,31 @@ text_column!(
     ReviewKind,
     CaseState,
     RevocationKind,
+    LeakReportState,
+    LeakAction,
     Allowlist,
+    DeliveryId,
+    DeliveryState,
 );
 
-impl<DB: Backend> ToSql<Text, DB> for SecretHash
-where
-    str: ToSql<Text, DB>,
-{
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
-        self.0.as_str().to_sql(out)
-    }
+/// A hash that nothing but the database may print.
+macro_rules! hash_column {
+    ($($name:ident),+ $(,)?) => { $(
+        impl<DB: Backend> ToSql<Text, DB> for $name where str: ToSql<Text, DB> {
+            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+                self.0.as_str().to_sql(out)
+            }
+        }
+
+        impl<DB: Backend> FromSql<Text, DB> for $name where String: FromSql<Text, DB> {
+            fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+                Ok(Self(String::from_sql(bytes)?))
+            }
+        }
+    )+ };
 }
 
-impl<DB: Backend> FromSql<Text, DB> for SecretHash
-where
-    String: FromSql<Text, DB>,
-{
-    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
-        Ok(Self(String::from_sql(bytes)?))
-    }
-}
+hash_column!(SecretHash, ProofHash);
 
 impl<DB: Backend> ToSql<Timestamp, DB> for Instant
 where

@@ -87,7 +87,34 @@ pub fn of_tenant(
     Ok(row.optional()?)
 }
 
-/// A client's credentials that are not revoked; there are few.
+/// A client's credentials that authenticate at a moment: at most two.
+pub fn usable(
+    db: &mut Db,
+    client_id: &ClientId,
+    now: Instant,
+) -> Result<Vec<Credential>, StoreError> {
+    let rows = credentials::table
+        .filter(
+            credentials::client_id
+                .eq(client_id)
+                .and(credentials::state.ne(CredentialState::Revoked)),
+        )
+        .filter(
+            credentials::expires_at
+                .is_null()
+                .or(credentials::expires_at.gt(now)),
+        )
+        .filter(
+            credentials::accepts_until
+                .is_null()
+                .or(credentials::accepts_until.gt(now)),
+        )
+        .order(credentials::id.asc())
+        .load(db)?;
+    Ok(rows)
+}
+
+/// A client's credentials that are not revoked, those that time has ended among them.
 pub fn unrevoked(db: &mut Db, client_id: &ClientId) -> Result<Vec<Credential>, StoreError> {
     let rows = credentials::table
         .filter(
@@ -127,19 +154,57 @@ pub struct Revocation {
     pub note: Option<String>,
 }
 
+/// What a revocation writes, whatever the condition.
+#[derive(AsChangeset)]
+#[diesel(table_name = credentials, treat_none_as_null = true)]
+pub(super) struct Ended<'a> {
+    state: CredentialState,
+    revoked_at: Option<Instant>,
+    revoked_by: Option<&'a str>,
+    revoked_reason: Option<RevocationReason>,
+    revoked_note: Option<&'a str>,
+}
+
+impl Revocation {
+    pub(super) fn values(&self) -> Ended<'_> {
+        Ended {
+            state: CredentialState::Revoked,
+            revoked_at: Some(self.at),
+            revoked_by: Some(&self.by),
+            revoked_reason: Some(self.reason),
+            revoked_note: self.note.as_deref(),
+        }
+    }
+}
+
 /// Revokes a credential. `false`: unknown, or already revoked.
 pub fn revoke(db: &mut Db, id: &CredentialId, revocation: &Revocation) -> Result<bool, StoreError> {
     let live = credentials::table
         .find(id)
         .filter(credentials::state.ne(CredentialState::Revoked));
+    let changed = diesel::update(live).set(revocation.values()).execute(db)?;
+    Ok(changed == 1)
+}
+
+/// The credentials whose secret has this hash, in every realm: one, or none.
+pub fn with_hash(db: &mut Db, hash: &SecretHash) -> Result<Vec<Credential>, StoreError> {
+    Ok(credentials::table
+        .filter(credentials::secret_hash.eq(hash))
+        .order(credentials::id.asc())
+        .load(db)?)
+}
+
+/// Lets a credential end no later than a moment. `false`: unknown, revoked, or it ends sooner.
+pub fn end_by(db: &mut Db, id: &CredentialId, end: Instant) -> Result<bool, StoreError> {
+    let longer = credentials::expires_at
+        .is_null()
+        .or(credentials::expires_at.assume_not_null().gt(end));
+    let live = credentials::table
+        .find(id)
+        .filter(credentials::state.ne(CredentialState::Revoked))
+        .filter(longer);
     let changed = diesel::update(live)
-        .set((
-            credentials::state.eq(CredentialState::Revoked),
-            credentials::revoked_at.eq(revocation.at),
-            credentials::revoked_by.eq(&revocation.by),
-            credentials::revoked_reason.eq(revocation.reason),
-            credentials::revoked_note.eq(&revocation.note),
-        ))
+        .set(credentials::expires_at.eq(end))
         .execute(db)?;
     Ok(changed == 1)
 }

@@ -335,6 +335,14 @@ diesel::table! {
 
 diesel::joinable!(credentials -> clients (client_id));
 diesel::allow_tables_to_appear_in_same_query!(clients, scope_usage);
-diesel::allow_tables_to_appear_in_same_query!(clients, credentials, expiry_warnings);
+diesel::allow_tables_to_appear_in_same_query!(
+    clients,
+    credentials,
+    expiry_warnings,
+    secret_deliveries
+);
 diesel::allow_tables_to_appear_in_same_query!(expiry_warnings, scope_grants);
+diesel::allow_tables_to_appear_in_same_query!(credentials, leak_candidates);
+diesel::allow_tables_to_appear_in_same_query!(leak_candidates, leak_reports);
 diesel::allow_tables_to_appear_in_same_query!(launch_reviews, launch_checks);
+diesel::joinable!(secret_deliveries -> credentials (credential_id));

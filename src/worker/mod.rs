@@ -1,7 +1,10 @@
 //! What runs beside the server: loops, each of which can miss a turn without harm.
 
 mod agreements;
+mod deliveries;
 mod grants;
+mod leaks;
+mod uses;
 mod warn;
 
 use std::sync::Arc;
@@ -47,13 +50,26 @@ pub fn start(app: &Arc<App>) -> Loops {
         tokio::spawn(follow_keys(Arc::clone(app))),
         tokio::spawn(forget_revocations(Arc::clone(app))),
     ];
+    if app.settings.has_role(Role::Auth) {
+        loops.push(tokio::spawn(uses::follow(Arc::clone(app))));
+    }
     if app.settings.has_role(Role::Worker) {
         loops.push(tokio::spawn(sweep(Arc::clone(app))));
         loops.push(tokio::spawn(warn::run(Arc::clone(app))));
+        loops.push(tokio::spawn(leaks::follow(Arc::clone(app))));
+        loops.push(tokio::spawn(leaks::sweep(Arc::clone(app))));
         loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));
         loops.push(tokio::spawn(grants::expire(Arc::clone(app))));
+        loops.push(tokio::spawn(deliveries::settle(Arc::clone(app))));
     }
     Loops(loops)
+}
+
+/// What is left to do when the last request is answered.
+pub async fn finish(app: &App) {
+    if let Err(error) = uses::record(app).await {
+        log::warn!("uses of credentials could not be written: {error}");
+    }
 }
 
 async fn follow_keys(app: Arc<App>) {

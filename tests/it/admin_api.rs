@@ -12,7 +12,7 @@ use crate::support::world::{
 };
 
 /// Every verb of the admin API with the scope that it demands.
-const ROUTES: [(&str, &str, &str); 25] = [
+const ROUTES: [(&str, &str, &str); 28] = [
     ("GET", "/operators", "operators:write"),
     ("POST", "/operators", "operators:write"),
     ("GET", "/operators/{cl_adm}", "operators:write"),
@@ -35,6 +35,17 @@ const ROUTES: [(&str, &str, &str); 25] = [
     ("GET", "/clients/{cl_sbx}/credentials", "clients:read"),
     ("POST", "/clients/{cl_sbx}/credentials", "credentials:issue"),
     ("POST", "/credentials/{crd}/revoke", "credentials:revoke"),
+    ("POST", "/credentials/{crd}/rotate", "credentials:rotate"),
+    (
+        "POST",
+        "/credentials/{crd}/finish-rotation",
+        "credentials:rotate",
+    ),
+    (
+        "POST",
+        "/credentials/{crd}/undo-rotation",
+        "credentials:rotate",
+    ),
     ("GET", "/resource-servers", "resource-servers:write"),
     ("POST", "/resource-servers", "resource-servers:write"),
     ("GET", "/resource-servers/{rsv}", "resource-servers:write"),

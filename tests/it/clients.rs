@@ -38,8 +38,12 @@ async fn edit(operator: &Operator<'_>, client: &str, body: Value) -> Answer {
 
 /// A token request that says where it comes from.
 fn asking(world: &World, who: &Credential, from: &str) -> RequestBuilder {
+    asking_in(world, "sandbox", who, from)
+}
+
+fn asking_in(world: &World, realm: &str, who: &Credential, from: &str) -> RequestBuilder {
     world
-        .request(Method::POST, "/sandbox/oauth2/token")
+        .request(Method::POST, &format!("/{realm}/oauth2/token"))
         .header("x-forwarded-for", from)
         .basic_auth(&who.client_id, Some(&who.secret))
         .form(&[("grant_type", "client_credentials")])
@@ -575,14 +579,20 @@ async fn a_list_of_addresses_binds_calls() {
         let answer = call("/sandbox/v1/me", &forged, "192.0.2.1").await;
         assert_eq!(answer.json()["code"], "invalid_token");
 
-        // Operators are bound alike.
+        // Operators are bound alike; their tokens from before the list are dead.
         let bound = operator.puppet(&["partners:read"]).await;
         let list = json!({ "ip_allowlist": ["2001:db8::/32"] });
         edit(&operator, &bound.id(), list).await.expect(200);
-        call("/admin/v1/partners", &bound.token, "2001:db8::7")
+        let before = call("/admin/v1/partners", &bound.token, "2001:db8::7").await;
+        assert_eq!(before.status, 401);
+        let held = operator.issue(&bound.id()).await;
+        let given = asking_in(&world, "admin", &held, "2001:db8::7");
+        let given = Answer::of(given.send().await.unwrap()).await.expect(200);
+        let token = given["access_token"].as_str().unwrap();
+        call("/admin/v1/partners", token, "2001:db8::7")
             .await
             .expect(200);
-        let elsewhere = call("/admin/v1/partners", &bound.token, "192.0.2.1").await;
+        let elsewhere = call("/admin/v1/partners", token, "192.0.2.1").await;
         assert_eq!(
             (elsewhere.status, &elsewhere.json()["code"]),
             (403, &json!("address_not_allowed"))

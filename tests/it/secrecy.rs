@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::world::{Answer, Credential, Engine, World, worlds_with};
 
 /// Everything that the database holds, as bytes.
-fn database(world: &World) -> Vec<u8> {
+pub fn database(world: &World) -> Vec<u8> {
     match world.engine {
         Engine::Sqlite => ["onyx.db", "onyx.db-wal", "onyx.db-shm"]
             .iter()
@@ -29,7 +29,7 @@ fn database(world: &World) -> Vec<u8> {
     }
 }
 
-fn holds(haystack: &[u8], needle: &str) -> bool {
+pub fn holds(haystack: &[u8], needle: &str) -> bool {
     haystack
         .windows(needle.len())
         .any(|window| window == needle.as_bytes())

@@ -194,6 +194,9 @@ CREATE TABLE reviews (
     closed_reason TEXT,
     CHECK ((state = 'closed') = (closed_by IS NOT NULL))
 );
+-- What raises a case again while it is open adds nothing to it.
+CREATE UNIQUE INDEX reviews_open ON reviews (kind, pointer) WHERE state = 'open';
+CREATE INDEX reviews_of_partner ON reviews (partner_id, id);
 
 CREATE TABLE leak_reports (
     id TEXT NOT NULL PRIMARY KEY,
@@ -202,16 +205,21 @@ CREATE TABLE leak_reports (
     done_at TIMESTAMP,
     candidates INTEGER NOT NULL,
     matches INTEGER NOT NULL,
-    source_ip TEXT
+    source_ip TEXT,
+    CHECK ((state = 'done') = (done_at IS NOT NULL))
 );
 CREATE INDEX leak_reports_by_state ON leak_reports (state, id);
+-- Hashes under the pepper, never what was sent; what matches nothing is deleted.
 CREATE TABLE leak_candidates (
     report_id TEXT NOT NULL REFERENCES leak_reports (id),
     hash TEXT NOT NULL,
-    credential_id TEXT,
-    action TEXT,
-    PRIMARY KEY (report_id, hash)
+    credential_id TEXT REFERENCES credentials (id),
+    action TEXT CHECK (action IN ('revoked', 'grace', 'revoked_after_grace', 'already_revoked')),
+    PRIMARY KEY (report_id, hash),
+    CHECK ((credential_id IS NULL) = (action IS NULL))
 );
+CREATE INDEX leak_candidates_of_credential ON leak_candidates (credential_id, report_id);
+CREATE INDEX leak_candidates_by_action ON leak_candidates (action);
 
 -- What a client asked for and what it used, by the day (UTC).
 CREATE TABLE scope_usage (

@@ -3,6 +3,7 @@
 pub mod agreements;
 pub mod clients;
 pub mod credentials;
+pub mod delivery;
 pub mod grants;
 pub mod keys;
 pub mod launch;
@@ -11,6 +12,8 @@ pub mod partners;
 pub mod privacy;
 pub mod recommendations;
 pub mod resource_servers;
+pub mod reviews;
+pub mod rotation;
 pub mod scope_usage;
 pub mod tokens;
 

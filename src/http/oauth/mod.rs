@@ -2,5 +2,6 @@
 
 pub mod discovery;
 pub mod revocations;
+pub mod rotate;
 pub mod token;
 pub mod verify;

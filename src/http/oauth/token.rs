@@ -1,5 +1,7 @@
 //! `POST /{realm}/oauth2/token` (RFC 6749 §3.2).
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     AUTHORIZATION, CACHE_CONTROL, HeaderValue, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
@@ -10,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::domain::id::ClientId;
+use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::http::{body, source};
 use crate::oauth::grant::{Desk, grant};
@@ -75,9 +78,43 @@ pub async fn exchange(
     realm: web::ThinData<Realm>,
 ) -> HttpResponse {
     match answer(&request, payload, &app, realm.0).await {
-        Ok(token) => uncached(HttpResponse::Ok()).json(token),
+        Ok(token) => given(&token, app.clock.now()),
         Err(denial) => denial.response(&request, realm.0),
     }
+}
+
+/// How long before a credential's end its answers begin to say so.
+const LAST_DAYS: Duration = Duration::from_secs(30 * 24 * 3600);
+
+fn given(token: &TokenAnswer, now: Instant) -> HttpResponse {
+    let mut answer = uncached(HttpResponse::Ok());
+    if let Some(end) = token
+        .credential_ends_at
+        .filter(|end| *end < now.plus(LAST_DAYS))
+    {
+        answer.insert_header(("Onyx-Credential-Expires", end.to_string()));
+    }
+    answer.json(token)
+}
+
+pub(super) fn is_form(request: &HttpRequest) -> bool {
+    body::media_type(request).as_deref() == Some("application/x-www-form-urlencoded")
+}
+
+/// How a client authenticates: by its headers, or by the form.
+pub(super) fn asked(request: &HttpRequest, form: &[u8]) -> Result<TokenRequest, Denial> {
+    if query_has_credentials(request) {
+        return Err(Refusal::invalid_request(
+            "credentials do not belong in the URI: send them in the body",
+        )
+        .into());
+    }
+    let authorization: Vec<&[u8]> = request
+        .headers()
+        .get_all(AUTHORIZATION)
+        .map(HeaderValue::as_bytes)
+        .collect();
+    Ok(TokenRequest::read(&authorization, form)?)
 }
 
 async fn answer(
@@ -86,26 +123,15 @@ async fn answer(
     app: &App,
     realm: Realm,
 ) -> Result<TokenAnswer, Denial> {
-    if body::media_type(request).as_deref() != Some("application/x-www-form-urlencoded") {
+    if !is_form(request) {
         return Err(Denial::UnsupportedMediaType);
     }
-    if query_has_credentials(request) {
-        return Err(Refusal::invalid_request(
-            "credentials do not belong in the URI: send them in the body",
-        )
-        .into());
-    }
     let form = body::bytes(payload).await.map_err(Denial::Body)?;
-    let authorization: Vec<&[u8]> = request
-        .headers()
-        .get_all(AUTHORIZATION)
-        .map(HeaderValue::as_bytes)
-        .collect();
-    let asked = TokenRequest::read(&authorization, &form)?;
+    let asked = asked(request, &form)?;
     let now = app.clock.now();
+    let from = source::address(request, &app.settings.trusted_proxies);
     // Before the look-up: a revocation that this node has not heard of then kills the token.
     let rsn = app.feed.applied();
-    let from = source::address(request, &app.settings.trusted_proxies);
     let desk = Desk {
         directory: &app.directory,
         master: &app.master,
@@ -119,6 +145,7 @@ async fn answer(
     let press = Press {
         ring: &app.ring,
         tokens: &app.tokens,
+        uses: &app.uses,
         usage: &app.usage,
         addresses: &app.addresses,
         token_ttl: app.settings.token_ttl,
@@ -126,7 +153,7 @@ async fn answer(
         rsn,
         now,
     };
-    Ok(issue(press, granted, from.map(|ip| ip.to_string())).await?)
+    Ok(issue(press, granted, from).await?)
 }
 
 /// Another method than POST.
@@ -141,7 +168,7 @@ pub async fn method_not_allowed() -> HttpResponse {
 
 /// Why no token is answered: the protocol's refusals, and those of HTTP around it.
 #[derive(Debug)]
-enum Denial {
+pub(super) enum Denial {
     Refused(Refusal),
     UnsupportedMediaType,
     Body(body::BodyError),
@@ -154,7 +181,7 @@ impl From<Refusal> for Denial {
 }
 
 impl Denial {
-    fn response(&self, request: &HttpRequest, realm: Realm) -> HttpResponse {
+    pub(super) fn response(&self, request: &HttpRequest, realm: Realm) -> HttpResponse {
         match self {
             Self::Refused(refusal) => refused(refusal, request, realm),
             Self::UnsupportedMediaType => {
@@ -187,8 +214,12 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
     let used_header = request.headers().contains_key(AUTHORIZATION);
     let mut answer = HttpResponse::build(status(refusal, used_header));
     match refusal {
-        Refusal::Store(_) | Refusal::Append(_) | Refusal::NoKey | Refusal::Signer(_) => {
-            log::error!("no token could be given: {refusal:?}");
+        Refusal::Store(_)
+        | Refusal::Append(_)
+        | Refusal::NoKey
+        | Refusal::Randomness(_)
+        | Refusal::Signer(_) => {
+            log::error!("nothing could be given: {refusal:?}");
             answer.insert_header((RETRY_AFTER, "1"));
         }
         Refusal::NoClientAuthentication(_) | Refusal::InvalidClient if used_header => {
@@ -216,10 +247,15 @@ fn status(refusal: &Refusal, used_header: bool) -> StatusCode {
         | Refusal::InvalidRequest(_)
         | Refusal::UnsupportedGrantType
         | Refusal::InvalidScope(_)
-        | Refusal::InvalidTarget(_) => StatusCode::BAD_REQUEST,
-        Refusal::Store(_) | Refusal::Append(_) | Refusal::NoKey | Refusal::Signer(_) => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        | Refusal::InvalidTarget(_)
+        | Refusal::UnauthorizedClient(_)
+        | Refusal::InvalidGrant(_) => StatusCode::BAD_REQUEST,
+        Refusal::RotationPending(_) => StatusCode::CONFLICT,
+        Refusal::Store(_)
+        | Refusal::Append(_)
+        | Refusal::NoKey
+        | Refusal::Randomness(_)
+        | Refusal::Signer(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -232,7 +268,7 @@ fn printable(text: &str) -> String {
 }
 
 /// Tokens and refusals are for one caller, once (RFC 6749 §5.1).
-fn uncached(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
+pub(super) fn uncached(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
     answer
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((PRAGMA, "no-cache"));

@@ -5,8 +5,9 @@ use utoipa::OpenApi;
 use crate::http::admin::{agreements, launch, privacy};
 use crate::http::admin::{
     clients, credentials, grants, keys, operators, partners, recommendations, resource_servers,
-    scope_usage, tokens,
+    reviews, rotation, scope_usage, tokens,
 };
+use crate::http::deliveries;
 
 /// The admin document's operations, one line a handler.
 #[derive(Debug, OpenApi)]
@@ -26,7 +27,9 @@ use crate::http::admin::{
         (name = "clients", description = "OAuth clients."),
         (name = "credentials", description = "What clients authenticate with."),
         (name = "recommendations", description = "What is held and not needed, and what is about to end."),
+        (name = "deliveries", description = "Links to operators' secrets. They want no token: who holds a link, proves it."),
         (name = "resource-servers", description = "Audiences with their scopes."),
+        (name = "security", description = "Cases to look into, and reports of leaked secrets."),
         (name = "tokens", description = "Access tokens, one by one."),
         (name = "keys", description = "Signing keys."),
         (name = "discovery", description = "This document."),
@@ -72,9 +75,18 @@ use crate::http::admin::{
         credentials::list,
         credentials::issue,
         credentials::revoke,
+        rotation::rotate,
+        rotation::finish,
+        rotation::undo,
+        deliveries::operators::show,
+        deliveries::operators::open,
+        deliveries::operators::disown,
         resource_servers::list,
         resource_servers::show,
         resource_servers::create,
+        reviews::list,
+        reviews::close,
+        reviews::list_leak_reports,
         resource_servers::edit,
         tokens::revoke,
         scope_usage::show,

@@ -10,17 +10,19 @@ use crate::domain::allowlist::{Allowlist, MAX_NETWORKS};
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::day::Day;
+use crate::domain::delivery::{Channel, DeliveryState};
 use crate::domain::grant::GrantState;
-use crate::domain::id::{AgreementId, LaunchReviewId, PrivacyNoticeId};
+use crate::domain::id::{AgreementId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId};
 use crate::domain::id::{ClientId, CredentialId, GrantId, PartnerId, RequestId, ResourceServerId};
 use crate::domain::instant::Instant;
 use crate::domain::launch::{CheckName, CheckState, Decision, Finding, Requirement, ReviewState};
+use crate::domain::leak::{LeakAction, LeakReportState};
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
 use crate::domain::recommendation::{About, RecommendationKind, Remedy};
+use crate::domain::review::{CaseState, ReviewKind};
 use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
-use crate::http::admin::credentials::Delivery;
 
 /// The realms of partners.
 pub const ENVIRONMENTS: &[Realm] = &[Realm::Sandbox, Realm::Live];
@@ -59,7 +61,12 @@ words!(
     GrantState: "requested → approved or denied; approved → revoked or expired.",
     RecommendationKind: "What a recommendation is about.",
     Remedy: "What is done when a recommendation is applied.",
-    Delivery: "How a secret reaches the partner.",
+    Channel: "How a secret reaches who it is for: in the answer, by a link that opens once, or encrypted to a key.",
+    DeliveryState: "pending → opened, expired (the credential is revoked) or cancelled (it was revoked before).",
+    CaseState: "open → closed, with a reason.",
+    ReviewKind: "What is looked into.",
+    LeakReportState: "received → done: every candidate was looked for.",
+    LeakAction: "What was done about a leaked secret: revoked; left for at most an hour; revoked after that hour; nothing, since it was revoked before.",
     RevocationKind: "What a revocation is about.",
 );
 
@@ -83,6 +90,8 @@ ids!(
     CredentialId: "A credential.",
     GrantId: "A scope grant.",
     ResourceServerId: "A resource server.",
+    ReviewId: "A case that operators look into.",
+    LeakReportId: "A report of leaked secrets.",
     RequestId: "A request, as in its log lines and in `Onyx-Request-Id`.",
 );
 

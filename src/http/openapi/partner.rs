@@ -4,7 +4,7 @@ use utoipa::OpenApi;
 
 use super::domain::Environment;
 use crate::domain::realm::Realm;
-use crate::http::{oauth, v1};
+use crate::http::{deliveries, leaks, oauth, v1};
 
 /// The partner document's operations, one line a handler.
 #[derive(Debug, OpenApi)]
@@ -17,6 +17,8 @@ use crate::http::{oauth, v1};
     tags(
         (name = "oauth", description = "Tokens."),
         (name = "discovery", description = "What clients and verifiers find out by themselves."),
+        (name = "deliveries", description = "Links to secrets. They want no token: who holds a link, proves it."),
+        (name = "security", description = "Reports of leaked secrets."),
         (name = "revocations", description = "What must not be accepted any more, for those who verify tokens."),
         (name = "me", description = "The caller, as the server sees it."),
     ),
@@ -29,11 +31,16 @@ use crate::http::{oauth, v1};
         oauth::discovery::partner_api,
         oauth::discovery::jwks,
         oauth::token::exchange,
+        oauth::rotate::rotate,
+        leaks::report,
         oauth::revocations::poll,
         oauth::revocations::stream,
         oauth::verify::verify,
         oauth::verify::verify_below,
         v1::me::show,
+        deliveries::partners::show,
+        deliveries::partners::open,
+        deliveries::partners::disown,
     )
 )]
 pub struct Document;

@@ -1,7 +1,9 @@
 //! What the stories stand on.
 
+pub mod browser;
 pub mod governance;
 pub mod proxy;
+pub mod recipient;
 pub mod world;
 
 /// insta's `assert_snapshot!` with an inline snapshot that holds in every world of a loop.

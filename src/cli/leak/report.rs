@@ -1,0 +1,59 @@
+//! Sends secrets that were found to the server, which revokes what it knows of them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cli::Failure;
+use crate::cli::admin_client::http;
+use crate::domain::leak::MAX_CANDIDATES;
+use crate::domain::secret::PlainSecret;
+
+/// How often a busy server is asked again.
+const TRIES: u32 = 5;
+
+/// Where reports go.
+pub(super) fn server() -> Result<String, Failure> {
+    match std::env::var("ONYX_SERVER") {
+        Ok(server) if !server.is_empty() => Ok(server.trim_end_matches('/').to_owned()),
+        _ => Err(Failure::Usage(
+            "ONYX_SERVER must name the server that reports go to, like https://auth.example.com"
+                .to_owned(),
+        )),
+    }
+}
+
+/// Sends secrets, each once; answers how many.
+///
+/// The server says nothing of what it knows, so that a report is no way to ask.
+pub(super) async fn send(server: &str, secrets: &[PlainSecret]) -> Result<usize, Failure> {
+    let distinct: BTreeSet<&str> = secrets.iter().map(PlainSecret::expose).collect();
+    let distinct: Vec<&str> = distinct.into_iter().collect();
+    let http = http()?;
+    for some in distinct.chunks(MAX_CANDIDATES) {
+        let mut tries = 1;
+        loop {
+            let sent = http
+                .post(format!("{server}/leaks"))
+                .json(&json!({ "secrets": some }))
+                .send()
+                .await;
+            let answer = sent.map_err(|error| {
+                let why = error.without_url();
+                Failure::Refused(format!("{server} does not answer: {why}"))
+            })?;
+            match answer.status().as_u16() {
+                202 => break,
+                503 if tries < TRIES => tokio::time::sleep(Duration::from_secs(1)).await,
+                status => {
+                    return Err(Failure::Refused(format!(
+                        "{server} did not take the report: {status}"
+                    )));
+                }
+            }
+            tries += 1;
+        }
+    }
+    Ok(distinct.len())
+}

@@ -1,0 +1,105 @@
+//! How credentials are used: the first time, and how often since.
+
+use std::collections::BTreeMap;
+
+use diesel::dsl::case_when;
+use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text, Timestamp};
+
+use super::db::Db;
+use super::error::StoreError;
+use super::schema::credentials;
+use crate::domain::id::CredentialId;
+use crate::domain::instant::Instant;
+
+/// Uses of a credential that are not on record yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uses {
+    pub count: i64,
+    /// The last of them.
+    pub last_at: Instant,
+    /// From where the last came.
+    pub last_ip: Option<String>,
+}
+
+/// Notes first uses; a credential that has one keeps it.
+///
+/// Rows are taken in the order of their ids: others who write several do so too.
+pub fn mark_first(db: &mut Db, first: &BTreeMap<&CredentialId, Instant>) -> Result<(), StoreError> {
+    for (id, at) in first {
+        let unused = credentials::table
+            .find(id)
+            .filter(credentials::first_used_at.is_null());
+        diesel::update(unused)
+            .set(credentials::first_used_at.eq(at))
+            .execute(db)?;
+    }
+    Ok(())
+}
+
+/// Adds uses to what is on record. What another process has written of later ones stays.
+pub fn add(db: &mut Db, uses: &BTreeMap<CredentialId, Uses>) -> Result<(), StoreError> {
+    match db {
+        // One cached statement, run again and again, is the quickest that SQLite does.
+        Db::Sqlite(conn) => {
+            for (id, uses) in uses {
+                let at = uses.last_at.into_sql::<Nullable<Timestamp>>();
+                let ip = uses.last_ip.as_deref().into_sql::<Nullable<Text>>();
+                let is_later = credentials::last_used_at.gt(uses.last_at);
+                diesel::update(credentials::table.find(id))
+                    .set((
+                        credentials::use_count.eq(credentials::use_count + uses.count),
+                        credentials::last_used_at.eq(case_when(
+                            is_later,
+                            credentials::last_used_at,
+                        )
+                        .otherwise(at)),
+                        credentials::last_used_ip.eq(case_when(
+                            is_later,
+                            credentials::last_used_ip,
+                        )
+                        .otherwise(ip)),
+                        credentials::first_used_at.eq(case_when(
+                            credentials::first_used_at.is_null(),
+                            at,
+                        )
+                        .otherwise(credentials::first_used_at)),
+                    ))
+                    .execute(conn)?;
+            }
+            Ok(())
+        }
+        #[cfg(feature = "postgres")]
+        Db::Postgres(conn) => {
+            use diesel::sql_types::{Array, BigInt};
+            let ids: Vec<&CredentialId> = uses.keys().collect();
+            diesel::sql_query(HOLD)
+                .bind::<Array<Text>, _>(&ids)
+                .execute(conn)?;
+            diesel::sql_query(POSTGRES)
+                .bind::<Array<Text>, _>(&ids)
+                .bind::<Array<BigInt>, _>(uses.values().map(|u| u.count).collect::<Vec<_>>())
+                .bind::<Array<Timestamp>, _>(uses.values().map(|u| u.last_at).collect::<Vec<_>>())
+                .bind::<Array<Nullable<Text>>, _>(
+                    uses.values()
+                        .map(|u| u.last_ip.as_deref())
+                        .collect::<Vec<_>>(),
+                )
+                .execute(conn)?;
+            Ok(())
+        }
+    }
+}
+
+/// One statement would take the rows in an order of its own.
+#[cfg(feature = "postgres")]
+const HOLD: &str = "SELECT 1 FROM credentials WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
+
+/// One statement for all: each would cost a round trip. Of two that were written the later
+/// stays: nodes write when it suits them.
+#[cfg(feature = "postgres")]
+const POSTGRES: &str = "UPDATE credentials c SET use_count = c.use_count + u.count, \
+    last_used_ip = CASE WHEN c.last_used_at > u.at THEN c.last_used_ip ELSE u.ip END, \
+    last_used_at = CASE WHEN c.last_used_at > u.at THEN c.last_used_at ELSE u.at END, \
+    first_used_at = COALESCE(c.first_used_at, u.at) \
+    FROM unnest($1, $2, $3, $4) AS u (id, count, at, ip) WHERE c.id = u.id";
