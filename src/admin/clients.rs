@@ -4,6 +4,7 @@ mod edit;
 mod life;
 mod narrow;
 
+pub(super) use edit::ADDED;
 pub use edit::{ClientEdit, edit};
 pub use life::step;
 pub use narrow::narrow;

@@ -37,3 +37,20 @@ pub fn insert(db: &mut Db, event: &AuditEvent) -> Result<(), StoreError> {
         .execute(db)?;
     Ok(())
 }
+
+/// What was done to each of these since a moment, under one name: to what, and the details.
+pub fn done_to(
+    db: &mut Db,
+    targets: &[&str],
+    action: &str,
+    since: Instant,
+) -> Result<Vec<(String, String)>, StoreError> {
+    let rows = audit_events::table
+        .filter(audit_events::target.eq_any(targets))
+        .filter(audit_events::action.eq(action))
+        .filter(audit_events::outcome.eq("done"))
+        .filter(audit_events::at.gt(since))
+        .select((audit_events::target, audit_events::details))
+        .load(db)?;
+    Ok(rows)
+}

@@ -108,6 +108,8 @@ async fn an_unused_scope_is_recommended_for_removal_and_removed() {
         );
         let applied = apply(&operator, first).await.expect(200);
         assert_eq!(applied["id"], first["id"]);
+        let dead = world.get("/sandbox/v1/me", Some(&token)).await;
+        assert_eq!(dead.expect(401)["code"], "invalid_token");
         assert!(applied["applied_at"].is_string());
         let token = world.token("sandbox", &who, &[]).await;
         assert_eq!(claims(&token)["scope"], "orders:read usage:read");
@@ -203,6 +205,24 @@ async fn what_is_used_at_another_service_counts_by_what_is_asked_for() {
                 .unwrap()
                 .ends_with("has never asked for it")
         );
+        // A scope that the client was given lately, by a grant of long ago, has its time too.
+        let path = format!("/clients/{}", who.client_id);
+        for scopes in [json!(["stock:read"]), json!(["stock:read", "stock:write"])] {
+            let changed = operator.patch(&path, json!({ "scopes": scopes })).await;
+            changed.expect(200);
+        }
+        let query = format!("kind=unused_scope&partner_id={partner}");
+        assert_eq!(list(&operator, &query).await, [] as [Value; 0]);
+        assert_eq!(
+            apply(&operator, &found[0]).await.expect(409)["code"],
+            "no_longer_applies"
+        );
+        world.execute(&format!(
+            "UPDATE audit_events SET at = '{}'",
+            days_away(-95)
+        ));
+        assert_eq!(scopes(&list(&operator, &query).await), ["stock:write"]);
+
         // A grant that was given lately speaks for its scope.
         world.execute(&format!(
             "UPDATE scope_grants SET decided_at = '{}' WHERE scope = 'stock:write'",
@@ -601,6 +621,8 @@ async fn who_decides_about_partners_does_not_decide_about_operators() {
                 .contains("catalogue:write")
         );
 
+        // The operator's own tokens from before died with the scope.
+        let operator = world.operator().await;
         for unknown in [
             "rec_unused_scope_cl_sbx_01ARZ3NDEKTSV4RRFFQ69G5FAV_b3JkZXJzOnJlYWQ",
             "rec_unused_credential_crd_01ARZ3NDEKTSV4RRFFQ69G5FAV",

@@ -18,6 +18,9 @@ use crate::store::clients::{self, Client};
 /// No token lives longer.
 const LONGEST_TOKEN: Duration = Duration::from_secs(900);
 
+/// The detail on record that names the scopes which a change added.
+pub(in crate::admin) const ADDED: &str = "added";
+
 /// What is to change of a client.
 #[derive(Clone, Debug, Default)]
 pub struct ClientEdit {
@@ -59,11 +62,16 @@ pub fn edit(
         act.revoke(db, after.realm, Revoked::Client(id.clone()), reason)?;
     }
     db.touch(Subject::Client(id.clone()));
-    let deed = Deed::new(Action::ClientChanged, id)
+    let added = after.scopes.difference(&before.scopes);
+    let mut deed = Deed::new(Action::ClientChanged, id)
         .partner_if(after.partner_id.as_ref())
         .realm(after.realm)
         .detail("changed", changed)
         .detail("scopes", after.scopes.as_str());
+    if !added.is_empty() {
+        // Since when it holds them: see `recommendations::scopes`.
+        deed = deed.detail(ADDED, added.as_str());
+    }
     act.record(db, deed)?;
     Ok(after)
 }

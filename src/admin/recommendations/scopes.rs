@@ -1,18 +1,22 @@
 //! Scopes that are held and not used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
 
 use super::{DAY, Recommendation, Rules};
+use crate::admin::clients::ADDED;
+use crate::audit::Action;
 use crate::domain::day::Day;
 use crate::domain::id::{ClientId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::recommendation::{About, Place};
-use crate::domain::scope::Scope;
+use crate::domain::scope::{Scope, ScopeSet};
 use crate::store::clients::Client;
 use crate::store::recommendations::{self as rows, Filter, Which};
 use crate::store::scope_usage::{self, LastDays};
-use crate::store::{Db, StoreError};
+use crate::store::{Db, StoreError, audit_events};
 
 /// Clients that are looked at together.
 const BATCH: i64 = 100;
@@ -86,10 +90,14 @@ pub(super) fn unused(
     let ids: Vec<&ClientId> = clients.iter().map(|client| &client.id).collect();
     let last = scope_usage::last_days(db, &ids)?;
     let held = grants(db, clients)?;
+    let added = added(db, rules, &ids)?;
     let mut found = Vec::new();
     for client in clients {
         for scope in client.scopes.iter() {
             let key = (client.id.clone(), scope.clone());
+            if added.contains(&key) {
+                continue;
+            }
             let last = last.get(&key).copied().unwrap_or_default();
             let held = client.partner_id.as_ref().and_then(|partner| {
                 held.get(&(partner.clone(), client.realm, scope.clone()))
@@ -99,6 +107,27 @@ pub(super) fn unused(
         }
     }
     Ok(found)
+}
+
+/// The scopes that clients were given so lately that nobody can say yet whether they need them.
+fn added(
+    db: &mut Db,
+    rules: Rules,
+    clients: &[&ClientId],
+) -> Result<BTreeSet<(ClientId, Scope)>, StoreError> {
+    let targets: Vec<&str> = clients.iter().map(|id| id.as_str()).collect();
+    let since = rules.now.minus(rules.policy.unused);
+    let mut added = BTreeSet::new();
+    let action = Action::ClientChanged.as_str();
+    for (client, details) in audit_events::done_to(db, &targets, action, since)? {
+        let details: Value = serde_json::from_str(&details).unwrap_or_default();
+        let scopes = details.get(ADDED).and_then(Value::as_str).map(str::parse);
+        if let (Ok(client), Some(Ok(scopes))) = (client.parse::<ClientId>(), scopes) {
+            let scopes: ScopeSet = scopes;
+            added.extend(scopes.iter().map(|scope| (client.clone(), scope.clone())));
+        }
+    }
+    Ok(added)
 }
 
 fn grants(
