@@ -390,7 +390,7 @@ async fn a_partner_rotates_its_own_secret_and_a_lost_answer_locks_it_out_of_noth
             "SELECT actor AS line FROM audit_events WHERE target = '{}' AND outcome = 'refused'",
             who.credential_id
         );
-        assert_eq!(world.lines(&noted), [who.client_id.clone()]);
+        assert_eq!(world.lines(&noted), [who.client_id.as_str()]);
         let third = rotate_own(&world, "sandbox", &new).await;
         assert_eq!(third.status, 409, "{third:?}");
         assert_eq!(third.json()["error"], "rotation_pending");
