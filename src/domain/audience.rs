@@ -72,6 +72,16 @@ impl Addresses {
         format!("{}/{realm}/oauth2/token", self.base)
     }
 
+    /// Where a client revokes a token of its own.
+    pub fn revocation_endpoint(&self, realm: Realm) -> String {
+        format!("{}/{realm}/oauth2/revoke", self.base)
+    }
+
+    /// Where a resource server asks about a token.
+    pub fn introspection_endpoint(&self, realm: Realm) -> String {
+        format!("{}/{realm}/oauth2/introspect", self.base)
+    }
+
     /// Where a realm's public keys stand.
     pub fn jwks(&self, realm: Realm) -> String {
         format!("{}/{realm}/oauth2/jwks", self.base)

@@ -117,6 +117,16 @@ fn of_realm(table: &mut Table, roles: &[Role], realm: Realm) {
         table.service(
             scope(realm, "oauth2")
                 .service(at("/jwks").get(oauth::discovery::jwks).done())
+                .service(
+                    at("/revoke")
+                        .post(oauth::revoke::revoke)
+                        .or_else(oauth::token::method_not_allowed),
+                )
+                .service(
+                    at("/introspect")
+                        .post(oauth::introspect::introspect)
+                        .or_else(oauth::token::method_not_allowed),
+                )
                 .service(at("/revocations").get(oauth::revocations::poll).done())
                 .service(
                     at("/revocations/stream")

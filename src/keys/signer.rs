@@ -94,8 +94,7 @@ impl SigningKey {
             use_: "sig".to_owned(),
             key,
         };
-        let header = serde_json::json!({ "alg": alg.as_str(), "typ": "at+jwt", "kid": jwk.kid });
-        let header = URL_SAFE_NO_PAD.encode(header.to_string()) + ".";
+        let header = header(alg, "at+jwt", &jwk.kid);
 
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let handle = match &pair {
@@ -125,10 +124,24 @@ impl SigningKey {
 
     /// Signs claims as an access token (RFC 9068 §2.1, RFC 7515 §7.1).
     pub fn sign_access_token(&self, claims: &impl serde::Serialize) -> Result<String, SignerError> {
+        self.sign_under(&self.header, claims)
+    }
+
+    /// Signs claims as a JWT of another type, which no verifier takes for an access token
+    /// (RFC 8725 §3.11).
+    pub fn sign(&self, typ: &str, claims: &impl serde::Serialize) -> Result<String, SignerError> {
+        self.sign_under(&header(self.alg, typ, &self.jwk.kid), claims)
+    }
+
+    fn sign_under(
+        &self,
+        header: &str,
+        claims: &impl serde::Serialize,
+    ) -> Result<String, SignerError> {
         let mut json = Vec::with_capacity(CLAIMS);
         serde_json::to_writer(&mut json, claims).map_err(SignerError::Claims)?;
-        let mut token = String::with_capacity(self.header.len() + json.len() * 4 / 3 + 360);
-        token.push_str(&self.header);
+        let mut token = String::with_capacity(header.len() + json.len() * 4 / 3 + 360);
+        token.push_str(header);
         URL_SAFE_NO_PAD.encode_string(json, &mut token);
         let signature =
             jsonwebtoken::crypto::sign(token.as_bytes(), &self.handle, jwt_algorithm(self.alg))
@@ -137,6 +150,12 @@ impl SigningKey {
         token.push_str(&signature);
         Ok(token)
     }
+}
+
+/// An encoded header, with its dot.
+fn header(alg: Algorithm, typ: &str, kid: &str) -> String {
+    let header = serde_json::json!({ "alg": alg.as_str(), "typ": typ, "kid": kid });
+    URL_SAFE_NO_PAD.encode(header.to_string()) + "."
 }
 
 impl Drop for SigningKey {

@@ -8,6 +8,9 @@ use crate::domain::audience::Addresses;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{ADMIN_SCOPES, PARTNER_SCOPES, RESOURCE_SERVER_SCOPES};
 
+/// How clients authenticate, at every endpoint alike.
+const AUTH_METHODS: [&str; 2] = ["client_secret_basic", "client_secret_post"];
+
 /// Authorization server metadata (RFC 8414 §2). Says only what is served.
 #[derive(Serialize, ToSchema)]
 pub struct ServerMetadata {
@@ -19,6 +22,13 @@ pub struct ServerMetadata {
     response_types_supported: [&'static str; 1],
     grant_types_supported: [&'static str; 1],
     token_endpoint_auth_methods_supported: [&'static str; 2],
+    revocation_endpoint: String,
+    revocation_endpoint_auth_methods_supported: [&'static str; 2],
+    /// Resource servers ask about tokens here (RFC 7662); operators' realm has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    introspection_endpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    introspection_endpoint_auth_methods_supported: Option<[&'static str; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     protected_resources: Option<[String; 1]>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -46,7 +56,15 @@ pub fn server(addresses: &Addresses, realm: Realm) -> ServerMetadata {
         scopes_supported: scopes,
         response_types_supported: ["none"],
         grant_types_supported: ["client_credentials"],
-        token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
+        token_endpoint_auth_methods_supported: AUTH_METHODS,
+        revocation_endpoint: addresses.revocation_endpoint(realm),
+        revocation_endpoint_auth_methods_supported: AUTH_METHODS,
+        introspection_endpoint: realm
+            .is_environment()
+            .then(|| addresses.introspection_endpoint(realm)),
+        introspection_endpoint_auth_methods_supported: realm
+            .is_environment()
+            .then_some(AUTH_METHODS),
         protected_resources: realm
             .is_environment()
             .then(|| [addresses.api(realm).to_string()]),

@@ -23,6 +23,8 @@ pub struct TokenRequest {
     pub scope: Option<String>,
     /// The resources asked for, in order.
     pub resources: Vec<String>,
+    /// A token that is handed in, at endpoints that take one.
+    pub token: Option<Zeroizing<String>>,
 }
 
 impl std::fmt::Debug for TokenRequest {
@@ -40,6 +42,7 @@ struct Form {
     client_secret: Option<Zeroizing<String>>,
     client_assertion: bool,
     resources: Vec<String>,
+    token: Option<Zeroizing<String>>,
 }
 
 impl TokenRequest {
@@ -66,6 +69,7 @@ impl TokenRequest {
             grant_type: form.grant_type,
             scope: form.scope,
             resources: form.resources,
+            token: form.token,
         })
     }
 }
@@ -156,6 +160,7 @@ impl Form {
                     let secret = Zeroizing::new(value);
                     form.client_secret.replace(secret).is_none()
                 }
+                "token" => form.token.replace(Zeroizing::new(value)).is_none(),
                 other => {
                     let is_assertion =
                         matches!(other, "client_assertion" | "client_assertion_type");

@@ -11,6 +11,7 @@ use super::revocations::{self, Numbered};
 /// How often a waiting tail looks: at SQLite's tables, or at PostgreSQL's socket.
 const LOOK: Duration = Duration::from_millis(10);
 /// How often it asks PostgreSQL although nothing was told: a notification can be lost with its connection.
+#[cfg(feature = "postgres")]
 const ASK: Duration = Duration::from_millis(250);
 
 /// A reader of changes. Blocks; lives on a thread of its own.

@@ -66,6 +66,11 @@ async fn an_issuer_describes_itself_wherever_verifiers_look() {
           "grant_types_supported": [
             "client_credentials"
           ],
+          "introspection_endpoint": "BASE/live/oauth2/introspect",
+          "introspection_endpoint_auth_methods_supported": [
+            "client_secret_basic",
+            "client_secret_post"
+          ],
           "issuer": "BASE/live",
           "jwks_uri": "BASE/live/oauth2/jwks",
           "protected_resources": [
@@ -73,6 +78,11 @@ async fn an_issuer_describes_itself_wherever_verifiers_look() {
           ],
           "response_types_supported": [
             "none"
+          ],
+          "revocation_endpoint": "BASE/live/oauth2/revoke",
+          "revocation_endpoint_auth_methods_supported": [
+            "client_secret_basic",
+            "client_secret_post"
           ],
           "scopes_supported": [
             "catalogue:read",
@@ -101,6 +111,11 @@ async fn an_issuer_describes_itself_wherever_verifiers_look() {
           "jwks_uri": "BASE/admin/oauth2/jwks",
           "response_types_supported": [
             "none"
+          ],
+          "revocation_endpoint": "BASE/admin/oauth2/revoke",
+          "revocation_endpoint_auth_methods_supported": [
+            "client_secret_basic",
+            "client_secret_post"
           ],
           "scopes_supported": [
             "audit:read",

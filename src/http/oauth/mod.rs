@@ -1,7 +1,10 @@
 //! The OAuth endpoints of every realm.
 
 pub mod discovery;
+mod handed_in;
+pub mod introspect;
 pub mod revocations;
+pub mod revoke;
 pub mod rotate;
 pub mod token;
 pub mod verify;

@@ -33,6 +33,8 @@ use crate::http::{deliveries, leaks, oauth, v1};
         oauth::token::exchange,
         oauth::rotate::rotate,
         leaks::report,
+        oauth::revoke::revoke,
+        oauth::introspect::introspect,
         oauth::revocations::poll,
         oauth::revocations::stream,
         oauth::verify::verify,

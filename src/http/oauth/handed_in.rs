@@ -1,0 +1,54 @@
+//! What OAuth endpoints have in common at which a client hands a token in.
+
+use actix_web::{HttpRequest, web};
+
+use super::token::{Denial, asked, is_form};
+use crate::app::App;
+use crate::domain::instant::Instant;
+use crate::domain::realm::Realm;
+use crate::http::{body, source};
+use crate::oauth::authenticate::{Authenticated, authenticate};
+use crate::oauth::refusal::Refusal;
+
+/// A client that proved who it is, and the token that it hands in.
+pub(super) struct HandedIn {
+    pub(super) who: Authenticated,
+    pub(super) token: zeroize::Zeroizing<String>,
+    /// From where, for the record.
+    pub(super) from: Option<String>,
+    pub(super) now: Instant,
+}
+
+/// Authenticates a client as the token endpoint does, and takes its `token` parameter.
+pub(super) async fn read(
+    request: &HttpRequest,
+    payload: web::Payload,
+    app: &App,
+    realm: Realm,
+) -> Result<HandedIn, Denial> {
+    if !is_form(request) {
+        return Err(Denial::UnsupportedMediaType);
+    }
+    let form = body::bytes(payload).await.map_err(Denial::Body)?;
+    let asked = asked(request, &form)?;
+    let now = app.clock.now();
+    let from = source::address(request, &app.settings.trusted_proxies);
+    let who = authenticate(
+        &app.directory,
+        &app.master,
+        realm,
+        &asked.client_id,
+        asked.secret.as_bytes(),
+        from,
+        now,
+    );
+    let who = who.await?;
+    app.uses.note(&who.marks, now, from);
+    let missing = || Refusal::invalid_request("token is missing: send the token in the form");
+    Ok(HandedIn {
+        who,
+        token: asked.token.ok_or_else(missing)?,
+        from: from.map(|ip| ip.to_string()),
+        now,
+    })
+}
