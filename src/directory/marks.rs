@@ -2,7 +2,7 @@
 //!
 //! Noting a use costs the token path a lock of the credential's own and no allocation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,8 +73,8 @@ impl Marks {
 /// The uses of a process that are to be written down.
 #[derive(Debug, Default)]
 pub struct Tallies {
-    /// Credentials that were used since the last look, each once.
-    touched: Mutex<Vec<Arc<Marks>>>,
+    /// Credentials whose uses are not written down, each once, the longest waiting first.
+    touched: Mutex<VecDeque<Arc<Marks>>>,
     /// What could not be written the last time.
     unwritten: Mutex<BTreeMap<CredentialId, Uses>>,
     writing: tokio::sync::Mutex<()>,
@@ -92,7 +92,7 @@ impl Tallies {
         });
         drop(tally);
         if before.is_none() {
-            lock(&self.touched).push(Arc::clone(marks));
+            lock(&self.touched).push_back(Arc::clone(marks));
         }
     }
 
@@ -101,10 +101,15 @@ impl Tallies {
         self.writing.lock().await
     }
 
-    /// Takes out what is to be written.
-    pub fn take(&self) -> BTreeMap<CredentialId, Uses> {
+    /// Takes out what is to be written: of so many credentials, those that have waited longest.
+    pub fn take(&self, most: usize) -> BTreeMap<CredentialId, Uses> {
         let mut uses = std::mem::take(&mut *lock(&self.unwritten));
-        for marks in std::mem::take(&mut *lock(&self.touched)) {
+        let touched: Vec<_> = {
+            let mut touched = lock(&self.touched);
+            let count = most.saturating_sub(uses.len()).min(touched.len());
+            touched.drain(..count).collect()
+        };
+        for marks in touched {
             let Some(tally) = lock(&marks.tally).take() else {
                 continue;
             };
@@ -180,14 +185,14 @@ mod tests {
         usage.note(&two, at(3), Some(ip(3)));
         usage.note(&one, at(1), Some(ip(1)));
         usage.note(&one, at(2), None);
-        let taken = usage.take();
+        let taken = usage.take(100);
         let expected = Uses {
             count: 3,
             last_at: at(3),
             last_ip: Some("192.0.2.3".to_owned()),
         };
         assert_eq!(taken, BTreeMap::from([(id, expected)]));
-        assert!(usage.take().is_empty());
+        assert!(usage.take(100).is_empty());
     }
 
     #[test]
@@ -195,9 +200,9 @@ mod tests {
         let (usage, id) = (Tallies::default(), CredentialId::generate(at(0)));
         let held = marks(&id);
         usage.note(&held, at(1), Some(ip(1)));
-        usage.give_back(usage.take());
+        usage.give_back(usage.take(100));
         usage.note(&held, at(2), Some(ip(2)));
-        let taken = usage.take();
+        let taken = usage.take(100);
         assert_eq!(taken.values().map(|u| u.count).sum::<i64>(), 2);
         assert_eq!(taken[&id].last_ip.as_deref(), Some("192.0.2.2"));
     }
@@ -212,9 +217,9 @@ mod tests {
                 .collect();
             let mut total = 0;
             while !writers.iter().all(|writer| writer.is_finished()) {
-                total += usage.take().values().map(|u| u.count).sum::<i64>();
+                total += usage.take(100).values().map(|u| u.count).sum::<i64>();
             }
-            total + usage.take().values().map(|u| u.count).sum::<i64>()
+            total + usage.take(100).values().map(|u| u.count).sum::<i64>()
         });
         assert_eq!(total, 40_000);
     }

@@ -1,6 +1,6 @@
 //! How often a client was given a scope and used it, by the day.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::day::Day;
@@ -11,11 +11,18 @@ use crate::store::scope_usage::{Count, Counted};
 
 /// Counts since they were last taken.
 ///
-/// One lock for all: it is held for a few look-ups, and for a move when the counts are taken.
+/// One lock for all: it is held for a few look-ups, or while some are taken.
 #[derive(Debug, Default)]
-pub(super) struct ScopeCounts(Mutex<BTreeMap<Day, Clients>>);
+pub(super) struct ScopeCounts(Mutex<Waiting>);
 
-type Clients = HashMap<ClientId, Scopes>;
+/// What waits to be written.
+#[derive(Debug, Default)]
+struct Waiting {
+    counts: HashMap<(Day, ClientId), Scopes>,
+    /// In the order of their first count: the longest waiting is taken first.
+    order: VecDeque<(Day, ClientId)>,
+}
+
 type Scopes = BTreeMap<Scope, Count>;
 
 impl ScopeCounts {
@@ -45,32 +52,38 @@ impl ScopeCounts {
 
     /// Counts something of a client. Nothing is copied unless it is its first since the last taking.
     fn count(&self, client: &ClientId, now: Instant, work: impl FnOnce(&mut Scopes)) {
-        let mut days = self.lock();
-        let clients = days.entry(Day::of(now)).or_default();
-        match clients.get_mut(client) {
+        // An id is shared, not copied.
+        let key = (Day::of(now), client.clone());
+        let mut waiting = self.lock();
+        match waiting.counts.get_mut(&key) {
             Some(scopes) => work(scopes),
             None => {
                 let mut scopes = Scopes::new();
                 work(&mut scopes);
-                clients.insert(client.clone(), scopes);
+                waiting.order.push_back(key.clone());
+                waiting.counts.insert(key, scopes);
             }
         }
     }
 
-    /// Takes all counts, in the order of their keys.
-    pub(super) fn take(&self) -> Vec<Counted> {
-        let days = std::mem::take(&mut *self.lock());
+    /// Takes the counts that have waited longest, about `most` of them, in the order of their keys.
+    pub(super) fn take(&self, most: usize) -> Vec<Counted> {
+        let mut waiting = self.lock();
         let mut taken = Vec::new();
-        for (day, clients) in days {
-            for (client_id, scopes) in clients {
-                taken.extend(scopes.into_iter().map(|(scope, count)| Counted {
-                    client_id: client_id.clone(),
-                    day,
-                    scope,
-                    count,
-                }));
-            }
+        while taken.len() < most {
+            let Some(key) = waiting.order.pop_front() else {
+                break;
+            };
+            let scopes = waiting.counts.remove(&key).unwrap_or_default();
+            let (day, client_id) = key;
+            taken.extend(scopes.into_iter().map(|(scope, count)| Counted {
+                client_id: client_id.clone(),
+                day,
+                scope,
+                count,
+            }));
         }
+        drop(waiting);
         // Two nodes that write the same rows take them in the same order, and do not deadlock.
         taken.sort_by(|a, b| (&a.client_id, a.day, &a.scope).cmp(&(&b.client_id, b.day, &b.scope)));
         taken
@@ -78,15 +91,18 @@ impl ScopeCounts {
 
     /// Takes counts back that could not be written.
     pub(super) fn put_back(&self, counted: Vec<Counted>) {
-        let mut days = self.lock();
+        let mut waiting = self.lock();
         for one in counted {
-            let clients = days.entry(one.day).or_default();
-            let scopes = clients.entry(one.client_id).or_default();
+            let key = (one.day, one.client_id);
+            if !waiting.counts.contains_key(&key) {
+                waiting.order.push_back(key.clone());
+            }
+            let scopes = waiting.counts.entry(key).or_default();
             *scopes.entry(one.scope).or_default() += one.count;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Day, Clients>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -116,14 +132,14 @@ mod tests {
         counts.used(&client, "orders:read", at(0));
         // The next day begins.
         counts.used(&client, "orders:read", at(1));
-        let taken = counts.take();
+        let taken = counts.take(100);
         let expected = [
             "2027-01-14 orders:create 1/0",
             "2027-01-14 orders:read 1/2",
             "2027-01-15 orders:read 0/1",
         ];
         assert_eq!(lines(&taken), expected);
-        assert!(counts.take().is_empty());
+        assert!(counts.take(100).is_empty());
     }
 
     #[test]
@@ -131,9 +147,9 @@ mod tests {
         let counts = ScopeCounts::default();
         let client = ClientId::generate(Realm::Sandbox, at(0));
         counts.used(&client, "orders:read", at(0));
-        let taken = counts.take();
+        let taken = counts.take(100);
         counts.used(&client, "orders:read", at(0));
         counts.put_back(taken);
-        assert_eq!(lines(&counts.take()), ["2027-01-14 orders:read 0/2"]);
+        assert_eq!(lines(&counts.take(100)), ["2027-01-14 orders:read 0/2"]);
     }
 }

@@ -1,4 +1,4 @@
-//! The one writer: takes what was counted, a second's worth at a time.
+//! The one writer: takes what was counted, a little every second.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,8 +10,10 @@ use crate::store::{Store, StoreError, scope_usage};
 
 /// How often counts are written down.
 const ROUND: Duration = Duration::from_secs(1);
-/// The most rows in one transaction: others wait for their turn at the database meanwhile.
-const BATCH: usize = 500;
+/// The most rows of one round and one transaction, about: others wait for their turn at the
+/// database meanwhile. Where more clients are at work, each has its turn, and its counts are added
+/// up meanwhile.
+const BATCH: usize = 1000;
 
 /// A thread that writes counts down until it is told to end.
 pub(super) struct Writer(Mutex<Option<Running>>);
@@ -64,7 +66,13 @@ fn run(store: &Store, counts: &Counts, stopped: &Receiver<()>) {
     let mut is_failing = false;
     loop {
         let is_over = stopped.recv_timeout(ROUND) != Err(RecvTimeoutError::Timeout);
-        let written = runtime.block_on(write_down(store, counts));
+        let written = runtime.block_on(async {
+            let mut count = write_some(store, counts).await?;
+            while is_over && count > 0 {
+                count = write_some(store, counts).await?;
+            }
+            Ok::<(), StoreError>(())
+        });
         // Said once, not by the second.
         match &written {
             Err(error) if is_over => log::warn!("the last counts of usage are lost: {error}"),
@@ -81,17 +89,18 @@ fn run(store: &Store, counts: &Counts, stopped: &Receiver<()>) {
     }
 }
 
-/// Writes all counts; what could not be written is taken back.
-async fn write_down(store: &Store, counts: &Counts) -> Result<(), StoreError> {
-    let mut rest = counts.scopes.take();
-    while !rest.is_empty() {
-        let batch = rest.get(..BATCH).unwrap_or(&rest);
-        let written = store.write_in_place(|db| scope_usage::add(db, batch)).await;
-        if let Err(error) = written {
-            counts.scopes.put_back(rest);
-            return Err(error);
-        }
-        rest.drain(..BATCH.min(rest.len()));
+/// Writes a batch of counts, and answers how many rows it was; what could not be written is taken back.
+async fn write_some(store: &Store, counts: &Counts) -> Result<usize, StoreError> {
+    let batch = counts.scopes.take(BATCH);
+    if batch.is_empty() {
+        return Ok(0);
     }
-    Ok(())
+    let written = store
+        .write_in_place(|db| scope_usage::add(db, &batch))
+        .await;
+    if let Err(error) = written {
+        counts.scopes.put_back(batch);
+        return Err(error);
+    }
+    Ok(batch.len())
 }

@@ -1,6 +1,5 @@
 //! Writes down how often credentials were used: off the requests' path, about every second.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,39 +8,40 @@ use crate::store::{StoreError, credential_uses};
 
 const ROUND: Duration = Duration::from_secs(1);
 
-/// The most credentials of one transaction: tokens wait for it.
+/// The most credentials of one round and one transaction: tokens wait for it. Where more are in
+/// use, each has its turn, and its uses are added up meanwhile.
 const BATCH: usize = 1000;
 
 pub(super) async fn follow(app: Arc<App>) {
     loop {
         tokio::time::sleep(ROUND).await;
-        if let Err(error) = record(&app).await {
+        if let Err(error) = record_some(&app).await {
             log::warn!("uses of credentials could not be written, and will be: {error}");
         }
     }
 }
 
-/// Writes down what was used until now. What fails is kept for the next time.
+/// Writes down all that was used until now. What fails is kept.
 pub(super) async fn record(app: &App) -> Result<(), StoreError> {
-    let _turn = app.uses.turn().await;
-    let mut uses = app.uses.take();
-    while !uses.is_empty() {
-        let rest = match uses.keys().nth(BATCH).cloned() {
-            Some(next) => uses.split_off(&next),
-            None => BTreeMap::new(),
-        };
-        let batch = Arc::new(uses);
-        let written = Arc::clone(&batch);
-        let done = app
-            .store
-            .write(move |db| credential_uses::add(db, &written))
-            .await;
-        if let Err(error) = done {
-            app.uses.give_back(rest);
-            app.uses.give_back((*batch).clone());
-            return Err(error);
-        }
-        uses = rest;
-    }
+    while record_some(app).await? > 0 {}
     Ok(())
+}
+
+/// Writes down the uses of a batch of credentials; answers of how many.
+async fn record_some(app: &App) -> Result<usize, StoreError> {
+    let _turn = app.uses.turn().await;
+    let batch = Arc::new(app.uses.take(BATCH));
+    if batch.is_empty() {
+        return Ok(0);
+    }
+    let written = Arc::clone(&batch);
+    let done = app
+        .store
+        .write(move |db| credential_uses::add(db, &written))
+        .await;
+    if let Err(error) = done {
+        app.uses.give_back((*batch).clone());
+        return Err(error);
+    }
+    Ok(batch.len())
 }
