@@ -163,6 +163,22 @@ pub fn revoke(
     Ok(credential)
 }
 
+/// Revokes what a client put in the place of a compromised credential that is revoked already.
+pub(super) fn revoke_heirs(
+    db: &mut Change<'_>,
+    act: &Act,
+    compromised: &Credential,
+) -> Result<(), AdminError> {
+    let client = clients::get(db, &compromised.client_id)?;
+    let revocation = Revocation {
+        at: act.now,
+        by: act.actor.to_string(),
+        reason: RevocationReason::Compromised,
+        note: None,
+    };
+    revoke_offspring(db, act, &client, compromised, &revocation)
+}
+
 /// Revokes what a client put in a credential's place by itself, and in the place of that.
 fn revoke_offspring(
     db: &mut Change<'_>,

@@ -258,7 +258,9 @@ fn end_within_the_hour(
 pub fn end_grace(db: &mut Change<'_>, act: &Act, id: &CredentialId) -> Result<(), AdminError> {
     let credential = credential_rows::find(db, id)?.ok_or(AdminError::NotFound)?;
     let action = if credential.state == CredentialState::Revoked {
-        // Somebody was quicker.
+        // Somebody was quicker, and perhaps for another reason: what a thief put in its place
+        // by itself must go all the same.
+        credentials::revoke_heirs(db, act, &credential)?;
         LeakAction::Revoked
     } else {
         let note = Some("the hour after it was reported as leaked is over".to_owned());

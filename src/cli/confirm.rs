@@ -17,14 +17,6 @@ pub(super) fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
     ask(question)
 }
 
-/// Asks before what is felt at once and can be undone: on a terminal alone.
-pub(super) fn reconsider(question: &str, yes: bool) -> Result<(), Failure> {
-    if yes || !std::io::stdin().is_terminal() {
-        return Ok(());
-    }
-    ask(question)
-}
-
 fn ask(question: &str) -> Result<(), Failure> {
     eprint!("{question} [y/N] ");
     std::io::stderr().flush()?;

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::admin_client::AdminClient;
-use super::confirm::{confirm, reconsider};
+use super::confirm::confirm;
 use super::output::Output;
 use super::{Done, Failure, paging::Paging};
 
@@ -158,7 +158,7 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             )
         }
         Verb::Suspend { id, reason, yes } => {
-            reconsider(&format!("Suspend {id}? Its tokens die at once."), yes)?;
+            confirm(&format!("Suspend {id}? Its tokens die at once."), yes)?;
             decide(admin, output, &id, "suspend", Some(reason)).await
         }
         Verb::Resume { id, reason } => decide(admin, output, &id, "resume", Some(reason)).await,

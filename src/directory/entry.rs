@@ -215,17 +215,12 @@ pub(super) fn load(db: &mut Db, id: &ClientId, now: Instant) -> Result<Option<En
         .as_ref()
         .and_then(|client| client.partner_id.as_ref())
         .unwrap_or(&stand_in);
-    let (partner_approved, grants) = if of_partner {
-        let approved = partners::state(db, partner_id)? == Some(PartnerState::Approved);
-        (
-            approved,
-            grants::terms_in_force(db, partner_id, id.realm(), now)?,
-        )
-    } else {
-        (true, Vec::new())
-    };
+    // Asked also for who has no partner: then nobody's answers are not looked at.
+    let approved = partners::state(db, partner_id)? == Some(PartnerState::Approved);
+    let grants = grants::terms_in_force(db, partner_id, id.realm(), now)?;
+    let partner_approved = approved || !of_partner;
     // The id names its realm, so whether this is asked says nothing of whether it is known.
-    let contracts = if of_partner && id.realm() == Realm::Live {
+    let contracts = if id.realm() == Realm::Live {
         agreements::contract_terms(db, partner_id)?
     } else {
         Vec::new()

@@ -27,7 +27,7 @@ pub use entry::{Audience, Entry, Holdings};
 pub use marks::{Held, Marks, Tallies};
 
 use cache::Cache;
-use tail::Follower;
+use tail::{Follower, OnRecord};
 
 /// How many unknown ids and audiences are remembered: enough that guessing does not reach
 /// the database, few enough that it does not fill the memory.
@@ -81,7 +81,7 @@ impl Directory {
             heard: AtomicU64::new(0),
         });
         let mut tail = Tail::connect(&store)?;
-        tail::read_revocations(&mut tail, &*revocations)?;
+        OnRecord::read(&mut tail)?.tell(&*revocations);
         let follower = Follower::start(store.clone(), tail, &shared, revocations)
             .map_err(|error| OpenError::Connect(error.to_string()))?;
         Ok(Self {

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Hears, Shared};
+use crate::store::revocations::Numbered;
 use crate::store::tail::Tail;
 use crate::store::{Store, StoreError};
 
@@ -72,20 +73,19 @@ fn follow(
             }
             Err(error) => {
                 log::warn!("the directory hears nothing from the database: {error}");
-                let Some(fresh) = reconnect(store, stop) else {
+                let Some((fresh, on_record)) = reconnect(store, stop) else {
                     return;
                 };
-                if fresh.is_before(&tail) {
+                let begins_anew = fresh.is_before(&tail);
+                tail = fresh;
+                // What happened in between was not heard: everything is looked at again, after
+                // the revocations were read and before they are counted in, so that nothing here
+                // is older than what is counted in. Only then does silence count as over.
+                shared.forget_all();
+                if begins_anew {
                     revocations.begin_anew();
                 }
-                tail = fresh;
-                // What happened in between was not heard: everything is looked at again. Only
-                // then does silence count as over.
-                shared.forget_all();
-                if let Err(error) = read_revocations(&mut tail, revocations) {
-                    log::warn!("revocations could not be read: {error}");
-                    continue;
-                }
+                on_record.tell(revocations);
                 shared.heard_at(tail.asked());
                 log::info!("the directory hears the database again");
             }
@@ -93,21 +93,39 @@ fn follow(
     }
 }
 
-/// Hands over every revocation on record.
-pub(super) fn read_revocations(tail: &mut Tail, revocations: &dyn Hears) -> Result<(), StoreError> {
-    let purged = tail.revocations(|page| {
-        let upto = page.last().map_or(0, |last| last.seq);
-        revocations.hear(page, upto, 0);
-    })?;
-    revocations.hear(Vec::new(), tail.revoked(), purged);
-    Ok(())
+/// Every revocation on record at a moment.
+pub(super) struct OnRecord {
+    revoked: Vec<Numbered>,
+    upto: i64,
+    purged: i64,
 }
 
-/// A new tail, however long it takes. `None`: told to stop.
-fn reconnect(store: &Store, stop: &AtomicBool) -> Option<Tail> {
+impl OnRecord {
+    pub(super) fn read(tail: &mut Tail) -> Result<Self, StoreError> {
+        let mut revoked = Vec::new();
+        let purged = tail.revocations(|mut page| revoked.append(&mut page))?;
+        Ok(Self {
+            revoked,
+            upto: tail.revoked(),
+            purged,
+        })
+    }
+
+    pub(super) fn tell(self, revocations: &dyn Hears) {
+        revocations.hear(self.revoked, self.upto, self.purged);
+    }
+}
+
+/// A new tail with the revocations on record, however long it takes. `None`: told to stop.
+fn reconnect(store: &Store, stop: &AtomicBool) -> Option<(Tail, OnRecord)> {
     while !stop.load(Ordering::Relaxed) {
-        match Tail::connect(store) {
-            Ok(tail) => return Some(tail),
+        let connected = Tail::connect(store).map_err(|error| error.to_string());
+        let read = connected.and_then(|mut tail| {
+            let on_record = OnRecord::read(&mut tail).map_err(|error| error.to_string())?;
+            Ok((tail, on_record))
+        });
+        match read {
+            Ok(both) => return Some(both),
             Err(error) => log::debug!("not yet: {error}"),
         }
         std::thread::sleep(RETRY);

@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
@@ -107,11 +108,18 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Whether the token is good still.
+    /// Whether the token is good still; without the seconds that clocks may differ by, since it is
+    /// this server's own.
     pub fn may_go_on(&self, now: Instant) -> bool {
-        self.verifier
-            .verify_at(&self.token, now.epoch_seconds())
-            .is_ok()
+        let verified = self.verifier.verify_at(&self.token, now.epoch_seconds());
+        verified.is_ok_and(|caller| now.epoch_seconds() < caller.expires_at())
+    }
+
+    /// How long the token lives on.
+    pub fn lives_for(&self, now: Instant) -> Duration {
+        let verified = self.verifier.verify_at(&self.token, now.epoch_seconds());
+        let left = verified.map_or(0, |caller| caller.expires_at() - now.epoch_seconds());
+        Duration::from_secs(u64::try_from(left).unwrap_or(0))
     }
 }
 
@@ -211,6 +219,36 @@ fn actor(request: &HttpRequest, app: &App, client: &ClientId, credential: Option
     )
 }
 
+/// Whether a token's client may call from where a request comes from: a list of addresses binds
+/// calls as it binds token requests. The client is looked up in memory.
+///
+/// Behind a gateway the address is the gateway's, unless it is among the trusted proxies.
+pub(super) async fn check_address(
+    request: &HttpRequest,
+    app: &App,
+    realm: Realm,
+    caller: &Caller,
+) -> Result<(), Problem> {
+    let malformed = || {
+        let rejection = Rejection::InvalidToken(TokenFault::Malformed);
+        Problem::refused(&rejection, realm.as_str(), None)
+    };
+    let id: ClientId = caller.client_id().parse().map_err(|_| malformed())?;
+    let found = app.directory.client(realm, id, app.clock.now()).await?;
+    let entry = found.ok_or_else(malformed)?;
+    let from = source::address(request, &app.settings.trusted_proxies);
+    if entry.may_call_from(from) {
+        return Ok(());
+    }
+    log::info!("{} called from where it may not", entry.client.id);
+    // The token is good: this helps its owner, and tells a thief only that it is of no use here.
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        "address_not_allowed",
+        "this client may not call from this address: its ip_allowlist says from where",
+    ))
+}
+
 /// The realm whose tokens open this part of the server, and the application.
 struct Gate {
     app: web::Data<App>,
@@ -248,34 +286,13 @@ impl Gate {
         self.app.directory.check_news()?;
         let verified = onyx_verifier::actix::authorize(request, verifier).await;
         let caller = verified.map_err(|rejection| self.refuse(&rejection))?;
-        self.check_address(request, &caller).await?;
+        check_address(request, &self.app, self.realm, &caller).await?;
         if let Some(scope) = scope {
             caller
                 .require_scope(scope)
                 .map_err(|rejection| self.refuse(&rejection))?;
         }
         Ok(caller)
-    }
-
-    /// Whether the client may call from where this request comes from: a list of addresses binds
-    /// calls as it binds token requests. The client is looked up in memory.
-    async fn check_address(&self, request: &HttpRequest, caller: &Caller) -> Result<(), Problem> {
-        let malformed = || self.refuse(&Rejection::InvalidToken(TokenFault::Malformed));
-        let id: ClientId = caller.client_id().parse().map_err(|_| malformed())?;
-        let now = self.app.clock.now();
-        let found = self.app.directory.client(self.realm, id, now).await?;
-        let entry = found.ok_or_else(malformed)?;
-        let from = source::address(request, &self.app.settings.trusted_proxies);
-        if entry.may_call_from(from) {
-            return Ok(());
-        }
-        log::info!("{} called from where it may not", entry.client.id);
-        // The token is good: this helps its owner, and tells a thief only that it is of no use here.
-        Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "address_not_allowed",
-            "this client may not call from this address: its ip_allowlist says from where",
-        ))
     }
 
     /// Counts that the caller needed what this route demands.

@@ -12,13 +12,30 @@ static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 ///
 /// The chain is walked from the end, since only its end was written by a proxy that
 /// is trusted; whoever stands before the first untrusted address wrote it himself.
+///
+/// A proxy writes one of the two headers and passes the other on as its caller sent it. Where
+/// both are there and disagree, one is forged: then the peer's own address is all that is known.
 pub fn address(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
     if !is_trusted(peer, trusted) {
         return Some(peer);
     }
+    let forwarded = hops(request, &FORWARDED, forwarded_for);
+    let x_forwarded_for = hops(request, &X_FORWARDED_FOR, parse);
+    match (forwarded, x_forwarded_for) {
+        (None, None) => Some(peer),
+        (Some(hops), None) | (None, Some(hops)) => Some(first_untrusted(peer, hops, trusted)),
+        (Some(one), Some(other)) => {
+            let callers = [one, other].map(|hops| first_untrusted(peer, hops, trusted));
+            let [one, other] = callers;
+            Some(if one == other { one } else { peer })
+        }
+    }
+}
+
+fn first_untrusted(peer: IpAddr, hops: Vec<Option<IpAddr>>, trusted: &[IpNet]) -> IpAddr {
     let mut caller = peer;
-    for hop in chain(request).into_iter().rev() {
+    for hop in hops.into_iter().rev() {
         // A name or nonsense: the last address that made sense is as far as can be seen.
         let Some(hop) = hop else { break };
         caller = hop;
@@ -26,36 +43,26 @@ pub fn address(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr> {
             break;
         }
     }
-    Some(caller)
+    caller
 }
 
 fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&address))
 }
 
-/// The addresses of `Forwarded` (RFC 7239), or else of `X-Forwarded-For`, first hop first.
-fn chain(request: &HttpRequest) -> Vec<Option<IpAddr>> {
-    let texts = |name: &HeaderName| -> Vec<String> {
-        let values = request
-            .headers()
-            .get_all(name)
-            .filter_map(|value| value.to_str().ok());
-        values
-            .flat_map(|value| value.split(','))
-            .map(|hop| hop.trim().to_owned())
-            .collect()
-    };
-    let forwarded = texts(&FORWARDED);
-    if forwarded.is_empty() {
-        return texts(&X_FORWARDED_FOR)
-            .iter()
-            .map(|hop| parse(hop))
-            .collect();
-    }
-    forwarded
-        .iter()
-        .map(|element| forwarded_for(element))
-        .collect()
+/// The addresses that a header lists, first hop first. `None`: it was not sent.
+fn hops(
+    request: &HttpRequest,
+    name: &HeaderName,
+    read: fn(&str) -> Option<IpAddr>,
+) -> Option<Vec<Option<IpAddr>>> {
+    let values = request.headers().get_all(name);
+    let hops: Vec<_> = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|hop| read(hop.trim()))
+        .collect();
+    (!hops.is_empty()).then_some(hops)
 }
 
 fn forwarded_for(element: &str) -> Option<IpAddr> {
@@ -125,10 +132,11 @@ mod tests {
         assert_eq!(
             seen(
                 "[::1]:1",
-                &[("forwarded", header), ("x-forwarded-for", "1.1.1.1")]
+                &[("forwarded", header), ("x-forwarded-for", "2001:db8::7")]
             ),
             "2001:db8::7"
         );
+        assert_eq!(seen("[::1]:1", &[("forwarded", header)]), "2001:db8::7");
         assert_eq!(
             seen("10.0.0.1:1", &[("forwarded", "for=\"203.0.113.9:80\"")]),
             "203.0.113.9"
@@ -137,5 +145,14 @@ mod tests {
             seen("10.0.0.1:1", &[("forwarded", "for=_hidden")]),
             "10.0.0.1"
         );
+    }
+
+    #[test]
+    fn a_header_that_the_proxy_did_not_write_forges_nothing() {
+        let forged = [
+            ("forwarded", "for=192.0.2.1"),
+            ("x-forwarded-for", "192.0.2.1, 203.0.113.9"),
+        ];
+        assert_eq!(seen("10.0.0.1:1", &forged), "10.0.0.1");
     }
 }

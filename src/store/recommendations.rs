@@ -147,6 +147,12 @@ pub fn unused(
                 .or(credentials::expires_at.gt(now)),
         )
         .filter(credentials::created_at.le(since))
+        // The first use is on record at once, the last within moments.
+        .filter(
+            credentials::first_used_at
+                .is_null()
+                .or(credentials::first_used_at.le(since)),
+        )
         .filter(
             credentials::last_used_at
                 .is_null()

@@ -136,6 +136,9 @@ fn check(
     check_default(after.default_scopes.as_ref(), &after.scopes)?;
     if before.expires_at != after.expires_at {
         check_end(after.expires_at, act.now)?;
+        if after.expires_at.is_some() {
+            operators::leave_one(db, before, act.now)?;
+        }
     }
     if after.self_rotation.is_some() && after.kind != ClientKind::Partner {
         return Err(AdminError::invalid(

@@ -1,7 +1,7 @@
 //! A client narrowed: a scope that it does not need is taken away.
 
 use super::get;
-use crate::admin::{Act, AdminError};
+use crate::admin::{Act, AdminError, operators};
 use crate::audit::{Action, Deed};
 use crate::domain::revocation::Revoked;
 use crate::domain::scope::{Scope, ScopeSet};
@@ -22,6 +22,9 @@ pub fn narrow(
         kept.cloned().collect()
     };
     let scopes = without(&client.scopes);
+    if scope.as_str() == "operators:write" {
+        operators::leave_one(db, client, act.now)?;
+    }
     // Never none: that would widen it to all that is held.
     let default_scopes = client.default_scopes.as_ref().map(without);
     if !clients::replace_scopes(db, client, &scopes, default_scopes.as_ref(), act.now)? {

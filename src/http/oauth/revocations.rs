@@ -202,9 +202,10 @@ impl Listener {
                 self.heartbeat = Moment::now() + HEARTBEAT;
                 return heartbeat_event(cursor, self.app.as_of());
             }
+            let end = Moment::now() + self.who.lives_for(self.app.clock.now());
             tokio::select! {
                 changed = self.news.changed() => changed.ok()?,
-                () = tokio::time::sleep_until(self.heartbeat) => {}
+                () = tokio::time::sleep_until(self.heartbeat.min(end)) => {}
                 () = self.app.feed.closed() => return None,
             }
         }

@@ -8,6 +8,7 @@ use onyx_verifier::{Caller, Rejection};
 
 use crate::app::App;
 use crate::domain::realm::Realm;
+use crate::http::extract::check_address;
 use crate::http::list::Parameters;
 use crate::http::problem::{Problem, ProblemView};
 
@@ -26,7 +27,7 @@ use crate::http::problem::{Problem, ProblemView};
     responses(
         (status = 200, description = "The request may pass"),
         (status = 401, description = "No token, or one that is not good (`token_missing`, `invalid_token`)", body = ProblemView, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks a scope (`insufficient_scope`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks a scope (`insufficient_scope`), or the client may not call from this address (`address_not_allowed`)", body = ProblemView, content_type = "application/problem+json"),
         (status = 503, description = "This node has had no news from its database for too long (`unavailable`)", body = ProblemView, content_type = "application/problem+json"),
     )
 )]
@@ -36,48 +37,56 @@ pub async fn verify(
     app: web::Data<App>,
     realm: web::ThinData<Realm>,
 ) -> Result<HttpResponse, Problem> {
-    let realm = realm.0;
     let audience = query.take::<String>("aud")?;
     let scope = query.take::<String>("scope")?.unwrap_or_default();
+    check(&request, &app, realm.0, audience, scope).await
+}
+
+async fn check(
+    request: &HttpRequest,
+    app: &App,
+    realm: Realm,
+    audience: Option<String>,
+    scope: String,
+) -> Result<HttpResponse, Problem> {
     app.directory.check_news()?;
     let audience = audience.as_deref().unwrap_or(app.addresses.api(realm));
     let verifier = app
         .verifier_for(realm, audience)
         .ok_or_else(Problem::not_found)?;
     let refuse = |rejection: Rejection| Problem::refused(&rejection, realm.as_str(), None);
-    let caller = onyx_verifier::actix::authorize(&request, &verifier)
+    let caller = onyx_verifier::actix::authorize(request, &verifier)
         .await
         .map_err(refuse)?;
     let mut wanted = scope.split(' ').filter(|scope| !scope.is_empty());
     if wanted.any(|scope| !caller.has_scope(scope)) {
         return Err(refuse(Rejection::InsufficientScope { required: scope }));
     }
+    check_address(request, app, realm, &caller).await?;
     Ok(passed(&caller))
 }
 
-/// Tells the same below any path, for gateways that append the one that was asked for.
+/// Tells the same below any path, for gateways that append the one that was asked for (Envoy).
+///
+/// The query is the caller's own there, so neither audience nor scopes are taken from it: the token
+/// must be meant for the realm's API.
 #[utoipa::path(
     get, path = "/{realm}/oauth2/verify/{path}", operation_id = "verify_below", tag = "revocations",
-    params(
-        ("path" = String, Path, description = "Whatever was asked for; it is not looked at."),
-        ("aud" = Option<String>, Query, description = "For whom the token must be meant; the realm's API unless said otherwise."),
-        ("scope" = Option<String>, Query, description = "Scopes that the token must all have, separated by spaces."),
-    ),
+    params(("path" = String, Path, description = "Whatever was asked for; it is not looked at.")),
     security(("sandbox" = []), ("live" = [])),
     responses(
         (status = 200, description = "The request may pass"),
         (status = 401, description = "No token, or one that is not good (`token_missing`, `invalid_token`)", body = ProblemView, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks a scope (`insufficient_scope`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 403, description = "The client may not call from this address (`address_not_allowed`)", body = ProblemView, content_type = "application/problem+json"),
         (status = 503, description = "This node has had no news from its database for too long (`unavailable`)", body = ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub async fn verify_below(
     request: HttpRequest,
-    query: Parameters,
     app: web::Data<App>,
     realm: web::ThinData<Realm>,
 ) -> Result<HttpResponse, Problem> {
-    verify(request, query, app, realm).await
+    check(&request, &app, realm.0, None, String::new()).await
 }
 
 /// Who calls, for the service behind the gateway. What a token does not say is an empty header, so

@@ -56,6 +56,11 @@ struct CredentialPart {
     hint: String,
     created_at: Instant,
     expires_at: Option<Instant>,
+    /// Of one that was superseded: until when it is accepted.
+    accepts_until: Option<Instant>,
+    first_used_at: Option<Instant>,
+    /// As of about a second ago.
+    last_used_at: Option<Instant>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -137,6 +142,9 @@ pub async fn show(
             hint: credential.hint,
             created_at: credential.created_at,
             expires_at: credential.expires_at,
+            accepts_until: credential.accepts_until,
+            first_used_at: credential.first_used_at,
+            last_used_at: credential.last_used_at.or(credential.first_used_at),
         },
         scopes: ScopesPart {
             granted,

@@ -237,7 +237,7 @@ async fn the_command_line_leads_a_partner_to_live_and_out_again() {
         onyx-auth: name what is to change
         ");
         for (arguments, state) in [
-            (vec!["suspend"], "suspended"),
+            (vec!["suspend", "--yes"], "suspended"),
             (vec!["resume"], "approved"),
             (vec!["suspend", "--yes"], "suspended"),
         ] {

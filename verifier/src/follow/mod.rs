@@ -152,10 +152,7 @@ impl Task {
                 self.listen().await
             };
             match done {
-                Ok(()) => {
-                    failures = 0;
-                    continue;
-                }
+                Ok(()) => failures = 0,
                 Err(FeedError::CursorGone) => {
                     // What is held stays in force until what is true now has been read.
                     if let Err(error) = self.begin_anew().await {
@@ -179,13 +176,20 @@ impl Task {
     async fn listen(&mut self) -> Result<(), FeedError> {
         let mut stream = self.feed.stream(self.cursor).await?;
         let mut reader = sse::Reader::default();
+        let mut is_a_feed = false;
         while let Some(bytes) = stream.chunk().await? {
             for event in reader.feed(&bytes).map_err(|_| FeedError::Nonsense)? {
+                is_a_feed |= event.kind == "heartbeat";
                 self.take(&event)?;
             }
             self.tidy();
         }
-        Ok(())
+        // What ends without a heartbeat is no feed, whatever answers there with 200.
+        if is_a_feed {
+            Ok(())
+        } else {
+            Err(FeedError::Nonsense)
+        }
     }
 
     fn take(&mut self, event: &sse::Event) -> Result<(), FeedError> {
