@@ -52,9 +52,11 @@ pub fn create(
     if new.realm == Realm::Live {
         readiness::demand(db, partner, now)?;
     }
-    check_granted(db, partner, new.realm, &new.scopes, now)?;
-    check_default(new.default_scopes.as_ref(), &new.scopes)?;
-    check_end(new.expires_at, now)?;
+    AdminError::all([
+        check_granted(db, partner, new.realm, &new.scopes, now),
+        check_default(new.default_scopes.as_ref(), &new.scopes),
+        check_end(new.expires_at, now),
+    ])?;
     let client = Client {
         id: ClientId::generate(new.realm, now),
         realm: new.realm,

@@ -23,6 +23,18 @@ pub enum AdminError {
         /// The states that can follow.
         allowed: Vec<String>,
     },
+    /// The state allows this, and something else stands in its way.
+    #[error("{detail}")]
+    Barred {
+        /// A stable code.
+        code: &'static str,
+        /// What to do.
+        detail: String,
+        /// The record's state.
+        state: String,
+        /// The states that can follow as things stand.
+        allowed: Vec<String>,
+    },
     /// The record stands in the way of this, whatever its state.
     #[error("{detail}")]
     Conflict {
@@ -40,14 +52,9 @@ pub enum AdminError {
     /// Who asked may not decide.
     #[error("{0}")]
     FourEyes(&'static str),
-    /// A member of the request does not fit what the database holds.
-    #[error("{detail}")]
-    Invalid {
-        /// Where (RFC 6901).
-        pointer: &'static str,
-        /// What to write instead.
-        detail: String,
-    },
+    /// Members of the request do not fit what the database holds; all of them.
+    #[error("{}", .0.first().map_or("", |(_, detail)| detail))]
+    Invalid(Vec<(&'static str, String)>),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -79,6 +86,21 @@ impl AdminError {
         }
     }
 
+    /// A step that the drawing allows, and something else bars; `allowed` is what can follow still.
+    pub(super) fn barred<S: std::fmt::Display>(
+        code: &'static str,
+        detail: impl Into<String>,
+        state: S,
+        allowed: &[S],
+    ) -> Self {
+        Self::Barred {
+            code,
+            detail: detail.into(),
+            state: state.to_string(),
+            allowed: allowed.iter().map(ToString::to_string).collect(),
+        }
+    }
+
     pub(super) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::Conflict {
             code,
@@ -86,10 +108,28 @@ impl AdminError {
         }
     }
 
+    /// A member, by where it is (RFC 6901), and what to write instead.
     pub(super) fn invalid(pointer: &'static str, detail: impl Into<String>) -> Self {
-        Self::Invalid {
-            pointer,
-            detail: detail.into(),
+        Self::Invalid(vec![(pointer, detail.into())])
+    }
+
+    /// What several looks at a request found, so that whoever sent it mends all at once. Another
+    /// kind of refusal comes before.
+    pub(super) fn all(
+        looks: impl IntoIterator<Item = Result<(), AdminError>>,
+    ) -> Result<(), AdminError> {
+        let mut found = Vec::new();
+        for look in looks {
+            match look {
+                Ok(()) => {}
+                Err(Self::Invalid(faults)) => found.extend(faults),
+                Err(other) => return Err(other),
+            }
+        }
+        if found.is_empty() {
+            Ok(())
+        } else {
+            Err(Self::Invalid(found))
         }
     }
 }

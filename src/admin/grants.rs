@@ -48,13 +48,13 @@ pub fn request(
             "must be one of sandbox, live",
         ));
     }
+    let (mut resource_server_id, mut looks) = (None, Vec::new());
     if new.expires_at <= now || new.expires_at > now.plus(LONGEST) {
-        return Err(AdminError::invalid(
-            "/expires_at",
-            "must lie in the future, at most 366 days ahead",
-        ));
+        let detail = "must lie in the future, at most 366 days ahead";
+        looks.push(Err(AdminError::invalid("/expires_at", detail)));
     }
-    let resource_server_id = audience(db, &new)?;
+    looks.push(audience(db, &new).map(|id| resource_server_id = id));
+    AdminError::all(looks)?;
     let at_once = act.policy.sandbox_auto_approve && new.realm == Realm::Sandbox;
     let grant = Grant {
         id: GrantId::generate(now),

@@ -155,7 +155,12 @@ pub fn undo(db: &mut Change<'_>, act: &Act, id: &CredentialId) -> Result<Credent
         return Err(if old.state == CredentialState::Rotated {
             let detail =
                 "the overlap is over: the old secret is not accepted any more; issue a new one";
-            AdminError::conflict("overlap_ended", detail)
+            AdminError::barred(
+                "overlap_ended",
+                detail,
+                old.state,
+                &[CredentialState::Revoked],
+            )
         } else {
             AdminError::illegal::<CredentialStep>("the credential", old.state)
         });
@@ -169,7 +174,12 @@ pub fn undo(db: &mut Change<'_>, act: &Act, id: &CredentialId) -> Result<Credent
         } else if credentials::get(db, successor)?.first_used_at.is_some() {
             // An error takes the first step back too.
             let detail = "the new secret has been used already: whoever uses it would be locked out; finish the rotation instead";
-            return Err(AdminError::conflict("successor_used", detail));
+            return Err(AdminError::barred(
+                "successor_used",
+                detail,
+                CredentialState::Rotated,
+                &[CredentialState::Revoked],
+            ));
         }
     }
     db.touch(Subject::Client(client.id.clone()));

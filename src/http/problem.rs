@@ -253,6 +253,14 @@ impl From<AdminError> for Problem {
                     .with("state", state)
                     .with("allowed", allowed)
             }
+            AdminError::Barred {
+                code,
+                state,
+                allowed,
+                ..
+            } => Self::new(StatusCode::CONFLICT, code, detail)
+                .with("state", state)
+                .with("allowed", allowed),
             AdminError::Conflict { code, .. } => Self::new(StatusCode::CONFLICT, code, detail),
             AdminError::NotReadyForLive(missing) => {
                 let missing: Vec<&str> = missing.iter().map(|one| one.as_str()).collect();
@@ -260,11 +268,14 @@ impl From<AdminError> for Problem {
                     .with("missing", missing)
             }
             AdminError::FourEyes(_) => Self::new(StatusCode::FORBIDDEN, "four_eyes", detail),
-            AdminError::Invalid { pointer, .. } => Self::invalid(vec![FieldFault {
-                pointer: pointer.to_owned(),
-                code: "invalid",
-                detail,
-            }]),
+            AdminError::Invalid(faults) => {
+                let fault = |(pointer, detail): (&str, String)| FieldFault {
+                    pointer: pointer.to_owned(),
+                    code: "invalid",
+                    detail,
+                };
+                Self::invalid(faults.into_iter().map(fault).collect())
+            }
             AdminError::Store(error) => error.into(),
             AdminError::Randomness(error) => Self::internal(&error),
             AdminError::Key(error) => Self::internal(&error),

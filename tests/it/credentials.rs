@@ -268,7 +268,10 @@ async fn a_rotation_is_taken_back_only_while_its_secret_is_unused() {
         let used = rotate(&operator, &who, json!({})).await;
         world.token("sandbox", &used, &[]).await;
         let refused = verb(&operator, &who.credential_id, "undo-rotation", json!({})).await;
-        assert_snapshot!(refused.problem(), @"409 successor_used: the new secret has been used already: whoever uses it would be locked out; finish the rotation instead");
+        assert_snapshot!(refused.problem(), @r#"
+        409 successor_used: the new secret has been used already: whoever uses it would be locked out; finish the rotation instead
+          state "rotated", allowed ["revoked"]
+        "#);
         assert_eq!(
             (status(&world, &who).await, status(&world, &used).await),
             (200, 200)

@@ -70,7 +70,11 @@ async fn race(nodes: &[Arc<App>; 2], racers: Vec<Racer>, about: &str) -> Vec<boo
             let run = node.carry_out(operator(), move |db, act| racer(db, act, &app, &about));
             match run.await {
                 Ok(()) => true,
-                Err(AdminError::Illegal { .. } | AdminError::Conflict { .. }) => false,
+                Err(
+                    AdminError::Illegal { .. }
+                    | AdminError::Barred { .. }
+                    | AdminError::Conflict { .. },
+                ) => false,
                 Err(other) => panic!("{other:?}"),
             }
         }

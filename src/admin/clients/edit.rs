@@ -130,23 +130,23 @@ fn check(
     before: &Client,
     after: &Client,
 ) -> Result<(), AdminError> {
+    let mut looks = Vec::new();
     if before.scopes != after.scopes {
-        check_scopes(db, act, before, after)?;
+        looks.push(check_scopes(db, act, before, after));
     }
-    check_default(after.default_scopes.as_ref(), &after.scopes)?;
+    looks.push(check_default(after.default_scopes.as_ref(), &after.scopes));
     if before.expires_at != after.expires_at {
-        check_end(after.expires_at, act.now)?;
+        looks.push(check_end(after.expires_at, act.now));
         if after.expires_at.is_some() {
-            operators::leave_one(db, before, act.now)?;
+            looks.push(operators::leave_one(db, before, act.now));
         }
     }
     if after.self_rotation.is_some() && after.kind != ClientKind::Partner {
-        return Err(AdminError::invalid(
-            "/self_rotation",
-            "is for partners' clients only",
-        ));
+        let detail = "is for partners' clients only";
+        looks.push(Err(AdminError::invalid("/self_rotation", detail)));
     }
-    check_own_address(act, after)
+    looks.push(check_own_address(act, after));
+    AdminError::all(looks)
 }
 
 /// Which scopes a client may have follows from its kind; a partner's from its grants.

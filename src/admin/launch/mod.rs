@@ -122,7 +122,12 @@ pub fn settle(
             let detail = format!(
                 "{name} is computed from what the partner does in the sandbox; by hand it can only be waived"
             );
-            return Err(AdminError::conflict("check_is_computed", detail));
+            return Err(AdminError::barred(
+                "check_is_computed",
+                detail,
+                CheckState::Pending,
+                &[CheckState::Waived],
+            ));
         }
         if waived {
             if settled.reason.is_none() {
@@ -171,7 +176,12 @@ pub fn decide(
                 "failed: {}; reject this review, and ask for another once that is mended",
                 failed.join(", ")
             );
-            return Err(AdminError::conflict("check_failed", detail));
+            return Err(AdminError::barred(
+                "check_failed",
+                detail,
+                ReviewState::Submitted,
+                &[ReviewState::Rejected],
+            ));
         }
     }
     let (step, by) = (decision.step(), act.actor.as_str());

@@ -182,7 +182,10 @@ async fn what_the_sandbox_must_show_cannot_be_passed_by_hand() {
             }
         }
         let refused = second.check(&partner, "sandbox_order", passed()).await;
-        assert_snapshot!(refused.problem(), @"409 check_is_computed: sandbox_order is computed from what the partner does in the sandbox; by hand it can only be waived");
+        assert_snapshot!(refused.problem(), @r#"
+        409 check_is_computed: sandbox_order is computed from what the partner does in the sandbox; by hand it can only be waived
+          state "pending", allowed ["waived"]
+        "#);
         let after = review(&operator, &partner).await;
         assert!(
             checks(&after)
@@ -258,7 +261,10 @@ async fn a_review_with_a_failed_check_can_only_be_rejected_and_another_follows()
         assert_eq!(failed["state"], "submitted", "nothing is pending any more");
 
         let refused = second.decide_launch(&partner, "approve").await;
-        assert_snapshot!(refused.problem(), @"409 check_failed: failed: privacy_review; reject this review, and ask for another once that is mended");
+        assert_snapshot!(refused.problem(), @r#"
+        409 check_failed: failed: privacy_review; reject this review, and ask for another once that is mended
+          state "submitted", allowed ["rejected"]
+        "#);
         let rejected = second.decide_launch(&partner, "reject").await.expect(200);
         assert_eq!(rejected["state"], "rejected");
         assert_eq!(
