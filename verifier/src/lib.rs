@@ -42,6 +42,7 @@
 //!    since it was issued, as far as the given [`Revocations`] know ([`Builder::revocations`]).
 
 mod bearer;
+mod builder;
 mod caller;
 mod claims;
 mod error;
@@ -59,10 +60,11 @@ mod warm;
 #[cfg(feature = "actix")]
 pub mod actix;
 
+pub use builder::Builder;
 pub use caller::Caller;
 pub use claims::{Audience, Claims, StatusClaim, StatusListRef};
 pub use error::{ConnectError, Rejection, TokenFault};
 pub use follow::{FeedError, Staleness};
 pub use jwks::{Algorithm, Jwk, JwkKey, JwkSet, UnknownAlgorithm};
 pub use revocations::{Revocation, RevocationKind, Revocations};
-pub use verifier::{Builder, Verifier};
+pub use verifier::Verifier;
