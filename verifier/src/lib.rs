@@ -48,6 +48,8 @@ mod claims;
 mod error;
 mod fetch;
 mod follow;
+#[cfg(any(feature = "actix", feature = "tower"))]
+mod gate;
 mod json;
 mod jwks;
 mod keys;
@@ -59,6 +61,10 @@ mod warm;
 
 #[cfg(feature = "actix")]
 pub mod actix;
+#[cfg(feature = "axum")]
+pub mod axum;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 pub use builder::Builder;
 pub use caller::Caller;
