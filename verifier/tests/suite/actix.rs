@@ -110,7 +110,8 @@ async fn a_bad_token_is_named_as_such() {
 
 #[actix_web::test]
 async fn a_missing_scope_is_forbidden() {
-    let (status, challenge, body) = answer(get_with("/invoices", &current_token()), verifier()).await;
+    let (status, challenge, body) =
+        answer(get_with("/invoices", &current_token()), verifier()).await;
     assert_eq!(status, 403);
     assert_eq!(
         challenge,

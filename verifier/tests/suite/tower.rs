@@ -132,12 +132,21 @@ async fn a_missing_scope_is_forbidden_and_all_that_are_needed_are_named() {
 
 #[tokio::test]
 async fn grpc_callers_are_refused_in_their_own_words() {
-    for kind in ["application/grpc", "application/grpc+proto", "application/grpc;x=y"] {
+    for kind in [
+        "application/grpc",
+        "application/grpc+proto",
+        "application/grpc;x=y",
+    ] {
         let bad = request().header(AUTHORIZATION, "Bearer a.b.c");
         for (request, layer, status, message) in [
             (request(), layer(), "16", "An access token is required."),
             (bad, layer(), "16", "The access token is not valid."),
-            (good(), layer().scope("x"), "7", "The access token lacks a scope."),
+            (
+                good(),
+                layer().scope("x"),
+                "7",
+                "The access token lacks a scope.",
+            ),
         ] {
             let request = request.header("content-type", kind);
             let (refused, headers, body) = answer(layer, request).await;
