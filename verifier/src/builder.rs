@@ -74,7 +74,8 @@ impl Builder {
 
     /// How long a connected verifier goes on with keys that it cannot refresh; 24 hours unless said
     /// otherwise. After that every token is
-    /// [`Rejection::Unavailable`](crate::Rejection::Unavailable), so that whoever cuts a service off from its issuer does not keep a withdrawn key alive for ever.
+    /// [`Rejection::Unavailable`](crate::Rejection::Unavailable), so that whoever cuts a service
+    /// off from its issuer does not keep a withdrawn key alive for ever.
     ///
     /// ```
     /// use std::time::Duration;
