@@ -47,6 +47,7 @@ words!(
         ResourceServerRegistered = "resource_server.registered",
         ResourceServerChanged = "resource_server.changed",
         KeyRotated = "key.rotated",
+        KeyRevoked = "key.revoked",
         RecommendationApplied = "recommendation.applied",
         LeakReported = "leak.reported",
         ReviewOpened = "review.opened",

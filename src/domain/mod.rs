@@ -15,6 +15,7 @@ pub mod event;
 pub mod grant;
 pub mod id;
 pub mod instant;
+pub mod key;
 pub mod launch;
 pub mod leak;
 pub mod lifecycle;
