@@ -63,7 +63,10 @@ impl News {
     }
 
     fn change_ring<T>(&self, change: impl FnOnce(&KeyRing) -> T) -> T {
-        let _one_at_a_time = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self
+            .following
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let before = self.ring.epoch();
         let done = change(&self.ring);
         if self.ring.epoch() != before {

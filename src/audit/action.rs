@@ -48,6 +48,7 @@ words!(
         ResourceServerChanged = "resource_server.changed",
         KeyRotated = "key.rotated",
         KeyRevoked = "key.revoked",
+        DatabaseRestored = "database.restored",
         RecommendationApplied = "recommendation.applied",
         LeakReported = "leak.reported",
         ReviewOpened = "review.opened",

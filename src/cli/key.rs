@@ -39,7 +39,15 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             let list = admin.get("/keys").await?;
             output.list(
                 &list,
-                &["kid", "realm", "alg", "origin", "state", "signs_from", "signs_until"],
+                &[
+                    "kid",
+                    "realm",
+                    "alg",
+                    "origin",
+                    "state",
+                    "signs_from",
+                    "signs_until",
+                ],
             )
         }
         Verb::Rotate { realm, alg } => output.record(

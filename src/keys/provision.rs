@@ -181,3 +181,6 @@ fn can_sign(db: &mut Db, realm: Realm, alg: Algorithm, now: Instant) -> Result<b
     };
     Ok(signing_keys::published(db, now)?.iter().any(can))
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,6 +162,7 @@ fn listen(db: &mut Db) -> Result<(), StoreError> {
         #[cfg(feature = "postgres")]
         Db::Postgres(conn) => {
             use diesel::RunQueryDsl;
+            super::in_use::share(conn)?;
             diesel::sql_query(format!("LISTEN {}", changes::CHANNEL)).execute(conn)?;
         }
     }

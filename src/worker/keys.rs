@@ -9,8 +9,8 @@ use crate::audit::Actor;
 use crate::domain::Algorithm;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
-use crate::keys::error::KeyError;
 use crate::keys::provision;
+use crate::store::StoreError;
 use crate::store::signing_keys::StoredKey;
 
 /// How often old keys are looked for.
@@ -37,7 +37,12 @@ async fn round(app: &Arc<App>, age: Duration) -> Result<(), AdminError> {
             })
             .await?;
         if let Some(key) = rotated {
-            log::info!("{} key {} signs from {}", key.realm, key.kid, key.signs_from);
+            log::info!(
+                "{} key {} signs from {}",
+                key.realm,
+                key.kid,
+                key.signs_from
+            );
         }
     }
     Ok(())
@@ -53,6 +58,6 @@ async fn fresh(
     let app = Arc::clone(app);
     let made = tokio::task::spawn_blocking(move || provision::fresh(&app.master, realm, alg, now));
     // A task that panicked or was aborted: the next round makes another.
-    let made = made.await.map_err(|_| crate::store::StoreError::Interrupted)?;
-    Ok(made.map_err(|error: KeyError| error)?)
+    let made = made.await.map_err(|_| StoreError::Interrupted)?;
+    Ok(made?)
 }

@@ -12,6 +12,7 @@ mod support;
 
 mod admin_api;
 mod audiences;
+mod backup;
 mod clients;
 mod command_line;
 mod credentials;
@@ -39,6 +40,7 @@ mod revocations;
 mod schema;
 mod scope_usage;
 mod secrecy;
+mod signing_keys;
 mod startup;
 mod token_endpoint;
 mod torture;

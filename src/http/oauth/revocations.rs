@@ -42,8 +42,8 @@ pub struct Poll<'a> {
     entries: Vec<&'a RawValue>,
 }
 
-/// A revocation. A token of its subject is dead if its `rsn` is below `seq`. Times are in seconds
-/// since 1970.
+/// A revocation. A token of its subject is dead if its `rsn` is below `seq`; one that a revoked key
+/// signed, in any case. Times are in seconds since 1970.
 #[derive(Debug, ToSchema)]
 #[schema(as = Revocation)]
 pub struct RevocationView {
