@@ -111,6 +111,14 @@ pub(super) fn attach(
 
 /// Puts the attached database's rows in the place of all there are.
 pub(super) fn load(conn: &mut SqliteConnection) -> Result<(), BackupError> {
+    // Some forbid that rows go; a restore is not bound by that, and everything after it is.
+    let triggers = "FROM main.sqlite_schema WHERE type = 'trigger'";
+    let make = format!("SELECT sql AS line {triggers}");
+    let make = diesel::sql_query(make).load::<Line>(conn)?;
+    let names = format!("SELECT name AS line {triggers}");
+    for trigger in diesel::sql_query(names).load::<Line>(conn)? {
+        conn.batch_execute(&format!("DROP TRIGGER main.\"{}\"", trigger.line))?;
+    }
     let tables = "SELECT name AS line FROM main.sqlite_schema WHERE type = 'table' \
                   AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_\\_%' ESCAPE '\\'";
     for table in diesel::sql_query(tables).load::<Line>(conn)? {
@@ -124,6 +132,9 @@ pub(super) fn load(conn: &mut SqliteConnection) -> Result<(), BackupError> {
             "DELETE FROM main.\"{table}\"; \
              INSERT INTO main.\"{table}\" ({columns}) SELECT {columns} FROM backup.\"{table}\";"
         ))?;
+    }
+    for trigger in make {
+        conn.batch_execute(&trigger.line)?;
     }
     Ok(())
 }
