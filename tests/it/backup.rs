@@ -65,6 +65,13 @@ async fn what_was_revoked_after_the_backup_stays_revoked() {
         ];
         let key = header(&operator.token)["kid"].as_str().unwrap().to_owned();
 
+        // Rows that the database lets nobody delete go back too.
+        world.execute(&format!(
+            "INSERT INTO ledger_entries (partner_id, realm, id, kind, debit_account, credit_account, amount, currency, \
+             reference, actor, created_at) VALUES ('{}', 'sandbox', 'led_1', 'order', 'partner', 'sales', 100, 'EUR', \
+             'order:1', 'nobody', '2026-01-01 00:00:00')",
+            kept.partner_id
+        ));
         let label = backup(&world, "onyx.backup");
         assert_eq!(label["feed_head"], 1);
         let file = world.path().join("onyx.backup");
@@ -102,9 +109,15 @@ async fn what_was_revoked_after_the_backup_stays_revoked() {
         let unsure = world.run(&["restore", "onyx.backup"]);
         assert_eq!(unsure.status.code(), Some(2));
         let done = restore(&world, &["onyx.backup"]);
-        assert_eq!(done["kept_ended"], 5, "{done}");
+        // A partner, two clients, two credentials, a key.
+        assert_eq!(done["kept_ended"], 6, "{done}");
         world.start().await;
 
+        assert_eq!(
+            world.lines("SELECT id AS line FROM ledger_entries"),
+            ["led_1"]
+        );
+        world.try_execute("DELETE FROM ledger_entries").unwrap_err();
         // What came after the backup is gone; what had ended has ended still.
         let operator = world.operator().await;
         assert_ne!(header(&operator.token)["kid"], json!(key));

@@ -224,11 +224,7 @@ fn replace(
             return Err(BackupError::NothingKnown);
         }
         let head = carry::remember(db)?;
-        match db {
-            Db::Sqlite(conn) => sqlite::load(conn)?,
-            #[cfg(feature = "postgres")]
-            Db::Postgres(_) => postgres::load(db, path, &label)?,
-        }
+        let loaded = load(db, path, &label)?;
         if before.is_some() && before != fingerprint(db)? {
             return Err(BackupError::OtherInstallation);
         }
@@ -240,13 +236,39 @@ fn replace(
             kept_revocations: kept.revocations,
         };
         record(db, &restored)?;
-        match db {
-            Db::Sqlite(conn) => sqlite::check(conn)?,
-            #[cfg(feature = "postgres")]
-            Db::Postgres(_) => {}
-        }
+        check(db, loaded)?;
         Ok(restored)
     })
+}
+
+/// What must be looked at when all rows are in.
+enum Loaded {
+    Sqlite,
+    #[cfg(feature = "postgres")]
+    Postgres(postgres::Constraints),
+}
+
+fn load(db: &mut Db, path: &Path, label: &Label) -> Result<Loaded, BackupError> {
+    match db {
+        Db::Sqlite(conn) => {
+            // Attached already, from this very file.
+            let _ = (path, label);
+            sqlite::load(conn)?;
+            Ok(Loaded::Sqlite)
+        }
+        #[cfg(feature = "postgres")]
+        Db::Postgres(_) => Ok(Loaded::Postgres(postgres::load(db, path, label)?)),
+    }
+}
+
+fn check(db: &mut Db, loaded: Loaded) -> Result<(), BackupError> {
+    match (db, loaded) {
+        (Db::Sqlite(conn), _) => sqlite::check(conn),
+        #[cfg(feature = "postgres")]
+        (db, Loaded::Postgres(constraints)) => postgres::check(db, constraints),
+        #[cfg(feature = "postgres")]
+        (Db::Postgres(_), Loaded::Sqlite) => Ok(()),
+    }
 }
 
 fn read_label(target: &Target, path: &Path) -> Result<Label, BackupError> {

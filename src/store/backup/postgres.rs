@@ -86,15 +86,19 @@ pub(super) fn hold(conn: &mut PgConnection) -> Result<(), BackupError> {
     }
 }
 
-/// Puts the file's rows in the place of all there are.
-pub(super) fn load(db: &mut Db, path: &Path, label: &Label) -> Result<(), BackupError> {
+/// What makes the constraints again that a load has dropped.
+pub(super) struct Constraints(Vec<String>);
+
+/// Puts the file's rows in the place of all there are. Until [`check`] no row need point at one that
+/// is there.
+pub(super) fn load(db: &mut Db, path: &Path, label: &Label) -> Result<Constraints, BackupError> {
     if label.migrations != migrations(db)? {
         return Err(BackupError::OtherTables {
             path: path.to_owned(),
             version: label.version.clone(),
         });
     }
-    // Tables point at one another in circles; what points at what is checked when all is in.
+    // Tables point at one another in circles.
     let constraints =
         "FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace";
     let add = lines(
@@ -128,7 +132,13 @@ pub(super) fn load(db: &mut Db, path: &Path, label: &Label) -> Result<(), Backup
     for table in &tables {
         run(db, &format!("ALTER TABLE \"{table}\" ENABLE TRIGGER USER"))?;
     }
-    for statement in add {
+    Ok(Constraints(add))
+}
+
+/// Whether every row points at one that is there; and so it must from here on.
+pub(super) fn check(db: &mut Db, constraints: Constraints) -> Result<(), BackupError> {
+    for statement in constraints.0 {
+        // As it was when it was dropped: the engine looks at every row.
         let added = run(db, &statement);
         added.map_err(|error| BackupError::Broken(error.to_string()))?;
     }
