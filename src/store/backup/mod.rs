@@ -188,11 +188,15 @@ pub fn restore(
 ) -> Result<Restored, BackupError> {
     // Looked at before anything is made or changed.
     let label = read_label(target, path)?;
-    if let Target::Sqlite(database) = target {
-        if since == Since::Kept && !Path::new(database).exists() {
-            return Err(BackupError::NothingKnown);
+    match target {
+        Target::Sqlite(database) => {
+            if since == Since::Kept && !Path::new(database).exists() {
+                return Err(BackupError::NothingKnown);
+            }
+            super::prepare_file(database)?;
         }
-        super::prepare_file(database)?;
+        #[cfg(feature = "postgres")]
+        Target::Postgres(_) => {}
     }
     let mut db = Manager(target.clone()).open()?;
     match &mut db {

@@ -27,15 +27,12 @@ pub(super) fn take(
         .execute(conn)?;
     let mut copy = open(path)?;
     copy.batch_execute("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL;")?;
-    let mut copy = Db::Sqlite(copy);
-    let label = label(&mut copy)?;
+    let label = label(&mut Db::Sqlite(copy))?;
     let json =
         serde_json::to_string(&label).map_err(|error| BackupError::Broken(error.to_string()))?;
-    if let Db::Sqlite(conn) = &mut copy {
-        diesel::sql_query("INSERT INTO instance (name, value) VALUES ('backup', ?)")
-            .bind::<Text, _>(json)
-            .execute(conn)?;
-    }
+    diesel::sql_query("INSERT INTO instance (name, value) VALUES ('backup', ?)")
+        .bind::<Text, _>(json)
+        .execute(&mut open(path)?)?;
     Ok(label)
 }
 
