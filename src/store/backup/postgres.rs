@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
@@ -16,6 +17,9 @@ use crate::store::{Db, in_use};
 
 /// How many rows are fetched, or put back, at a time.
 const BATCH: usize = 1000;
+/// How often, and how soon again, it is tried to be alone.
+const TRIES: usize = 20;
+const PAUSE: Duration = Duration::from_millis(100);
 
 const TABLES: &str = "SELECT tablename AS line FROM pg_tables WHERE schemaname = current_schema() \
                       AND tablename NOT LIKE '\\_\\_%' ORDER BY tablename";
@@ -79,11 +83,14 @@ pub(super) fn hold(conn: &mut PgConnection) -> Result<(), BackupError> {
     conn.batch_execute(
         "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0",
     )?;
-    if in_use::try_alone(conn)? {
-        Ok(())
-    } else {
-        Err(BackupError::InUse)
+    // A server that has just ended may take a moment to be missed.
+    for _ in 0..TRIES {
+        if in_use::try_alone(conn)? {
+            return Ok(());
+        }
+        std::thread::sleep(PAUSE);
     }
+    Err(BackupError::InUse)
 }
 
 /// What makes the constraints again that a load has dropped.
