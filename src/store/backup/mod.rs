@@ -207,6 +207,7 @@ pub fn restore(
     migrate::run(&mut db)?;
     let source = match (&mut db, target) {
         (Db::Sqlite(conn), Target::Sqlite(database)) => Some(sqlite::attach(conn, path, database)?),
+        #[cfg(feature = "postgres")]
         _ => None,
     };
     let restored = replace(&mut db, path, label, since, now, record);
