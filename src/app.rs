@@ -10,7 +10,7 @@ use crate::admin::{Act, Policy, leaks};
 use crate::audit::Actor;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::directory::{Directory, Hears, Tallies};
+use crate::directory::{Directory, Tallies};
 use crate::domain::audience::Addresses;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
@@ -20,6 +20,7 @@ use crate::keys::error::KeyError;
 use crate::keys::provision;
 use crate::keys::ring::RingError;
 use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
+use crate::news::News;
 use crate::oauth::record::TokenRecord;
 use crate::revocation::feed::Feed;
 use crate::store::changes::Change;
@@ -35,9 +36,9 @@ pub struct App {
     /// The database.
     pub store: Store,
     /// What secrets and private keys are kept under.
-    pub master: MasterKey,
+    pub master: Arc<MasterKey>,
     /// The signing keys.
-    pub ring: KeyRing,
+    pub ring: Arc<KeyRing>,
     /// Who clients are.
     pub directory: Directory,
     /// Where issued tokens are recorded.
@@ -52,7 +53,7 @@ pub struct App {
     pub addresses: Addresses,
     /// What was revoked.
     pub feed: Arc<Feed>,
-    verifiers: BTreeMap<Realm, Verifier>,
+    news: Arc<News>,
 }
 
 /// How long a change waits for this node to hear of its own revocation. It hears within
@@ -103,14 +104,26 @@ impl App {
             }
             Ok::<_, StartError>((master, signing_keys::published(db, now)?))
         })?;
-        let ring = KeyRing::default();
+        let (master, ring) = (Arc::new(master), Arc::new(KeyRing::default()));
         ring.load(&master, keys)?;
         let addresses = settings.addresses();
         let feed = Arc::new(Feed::new(settings.feed_listeners));
         let verifiers = verifiers(&addresses, &ring, &feed, now)?;
         let staleness = Duration::from_secs(settings.max_staleness.into());
-        let hears = Arc::clone(&feed) as Arc<dyn Hears>;
-        let directory = Directory::open(store.clone(), settings.client_cache, staleness, hears)?;
+        let news = Arc::new(News::new(
+            Arc::clone(&master),
+            Arc::clone(&ring),
+            Arc::clone(&feed),
+            verifiers,
+            clock.clone(),
+        ));
+        let directory = Directory::open(
+            store.clone(),
+            settings.client_cache,
+            staleness,
+            Arc::clone(&news) as _,
+            clock.clone(),
+        )?;
         let tokens = Journal::open(store.clone()).map_err(StartError::Thread)?;
         let usage = Usage::open(store.clone()).map_err(StartError::Thread)?;
         Ok(Arc::new(Self {
@@ -126,13 +139,13 @@ impl App {
             leaks: leaks::Intake::default(),
             addresses,
             feed,
-            verifiers,
+            news,
         }))
     }
 
     /// What verifies tokens for a realm's own API.
     pub fn verifier(&self, realm: Realm) -> Option<&Verifier> {
-        self.verifiers.get(&realm)
+        self.news.verifier(realm)
     }
 
     /// When the database was last heard, in seconds since 1970.
@@ -143,7 +156,7 @@ impl App {
 
     /// What verifies tokens of a realm for any audience.
     pub fn verifier_for(&self, realm: Realm, audience: &str) -> Option<Verifier> {
-        let verifier = self.verifiers.get(&realm)?;
+        let verifier = self.news.verifier(realm)?;
         Some(verifier.for_audience(audience))
     }
 
@@ -197,17 +210,16 @@ impl App {
 
     /// Takes over keys that this or another process has stored, or that have come to their time.
     pub async fn refresh_keys(&self) -> Result<(), StartError> {
-        let now = self.clock.now();
-        let keys = self
-            .store
-            .read(move |db| signing_keys::published(db, now))
-            .await?;
-        if self.ring.load(&self.master, keys)? {
-            for (realm, verifier) in &self.verifiers {
-                verifier.replace_jwks(self.ring.jwks(*realm, now))?;
+        loop {
+            let (epoch, now) = (self.ring.epoch(), self.clock.now());
+            let keys = self
+                .store
+                .read(move |db| signing_keys::published(db, now))
+                .await?;
+            if self.news.offer_keys(epoch, keys)? {
+                return Ok(());
             }
         }
-        Ok(())
     }
 }
 

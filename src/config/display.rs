@@ -40,7 +40,8 @@ impl Display for Settings {
         writeln!(f, "sandbox_auto_approve = {}", self.sandbox_auto_approve)?;
         writeln!(f, "sandbox_secret_days = {}", self.sandbox_secret_days)?;
         writeln!(f, "live_secret_days = {}", self.live_secret_days)?;
-        writeln!(f, "unused_days = {}", self.unused_days)
+        writeln!(f, "unused_days = {}", self.unused_days)?;
+        writeln!(f, "key_rotation_days = {}", self.key_rotation_days)
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Settings {
     pub live_secret_days: u32,
     /// Days without use after which the end of a scope or a credential is recommended.
     pub unused_days: u32,
+    /// Days after which a signing key gets a successor; 0: never by itself.
+    pub key_rotation_days: u32,
     /// Proxies whose word on the caller's address counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Keys that are set, checked, and of no effect in this version.
@@ -118,6 +120,7 @@ impl Settings {
             sandbox_secret_days: read.number("sandbox_secret_days", 1..=3650),
             live_secret_days: read.number("live_secret_days", 1..=3650),
             unused_days: read.number("unused_days", 1..=365),
+            key_rotation_days: read.number("key_rotation_days", 0..=3650),
             trusted_proxies: read.list("trusted_proxies", "a list of networks like 10.0.0.0/8"),
             idle: read.idle(&base_url),
             base_url,

@@ -121,6 +121,11 @@ pub const SETTINGS: &[Setting] = &[
         "days without use after which the end of a scope or credential is recommended",
     ),
     setting(
+        "key_rotation_days",
+        Some("90"),
+        "days after which a signing key gets a successor; 0: never by itself",
+    ),
+    setting(
         "trusted_proxies",
         None,
         "networks whose Forwarded or X-Forwarded-For counts",

@@ -16,6 +16,7 @@ pub mod grant;
 pub mod id;
 pub mod instant;
 pub mod invoice;
+pub mod key;
 pub mod launch;
 pub mod leak;
 pub mod ledger;

@@ -336,6 +336,7 @@ fn admin_api() -> Part {
         .service(at("/tokens/revoke").post(tokens::revoke).done())
         .service(at("/keys").get(keys::list).done())
         .service(at("/keys/rotate").post(keys::rotate).done())
+        .service(at("/keys/{kid}/revoke").post(keys::revoke).done())
 }
 
 async fn not_found() -> Result<HttpResponse, Problem> {

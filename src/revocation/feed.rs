@@ -11,7 +11,6 @@ use onyx_verifier::{Revocation, Revocations};
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::directory::Hears;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::revocation::RevocationKind;
@@ -189,10 +188,10 @@ impl Feed {
             Err(error) => log::error!("revocation {} cannot be told: {error}", numbered.seq),
         }
     }
-}
 
-impl Hears for Feed {
-    fn hear(&self, revoked: Vec<Numbered>, upto: i64, purged: i64) {
+    /// Takes revocations in, in order, up to where they are complete, and up to where older ones were
+    /// forgotten; see [`Hears`](crate::directory::Hears).
+    pub fn hear(&self, revoked: Vec<Numbered>, upto: i64, purged: i64) {
         let mut last: BTreeMap<Realm, i64> = BTreeMap::new();
         for numbered in revoked {
             last.insert(numbered.realm, numbered.seq);
@@ -212,7 +211,8 @@ impl Hears for Feed {
         }
     }
 
-    fn begin_anew(&self) {
+    /// Forgets everything: the database was put back to an earlier state.
+    pub fn begin_anew(&self) {
         for feed in self.realms.values() {
             feed.entries
                 .write()

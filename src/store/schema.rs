@@ -115,6 +115,7 @@ diesel::table! {
         signs_from -> Timestamp,
         signs_until -> Nullable<Timestamp>,
         published_until -> Nullable<Timestamp>,
+        revoked_at -> Nullable<Timestamp>,
     }
 }
 

@@ -3,6 +3,7 @@
 mod agreements;
 mod deliveries;
 mod grants;
+mod keys;
 mod leaks;
 mod uses;
 mod warn;
@@ -61,6 +62,11 @@ pub fn start(app: &Arc<App>) -> Loops {
         loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));
         loops.push(tokio::spawn(grants::expire(Arc::clone(app))));
         loops.push(tokio::spawn(deliveries::settle(Arc::clone(app))));
+        let days = u64::from(app.settings.key_rotation_days);
+        if days > 0 {
+            let age = Duration::from_secs(days * 24 * 3600);
+            loops.push(tokio::spawn(keys::rotate(Arc::clone(app), age)));
+        }
     }
     Loops(loops)
 }

@@ -12,6 +12,7 @@ mod support;
 
 mod admin_api;
 mod audiences;
+mod backup;
 mod clients;
 mod command_line;
 mod credentials;
@@ -41,6 +42,7 @@ mod schema;
 mod scope_usage;
 mod secrecy;
 mod services;
+mod signing_keys;
 mod startup;
 mod token_endpoint;
 mod torture;

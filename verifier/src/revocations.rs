@@ -29,7 +29,8 @@ pub enum RevocationKind {
     Client,
     /// All tokens of a partner's clients.
     Partner,
-    /// All tokens that a key signed, by its `kid`.
+    /// All tokens that a key signed, by its `kid`, whatever number they carry: who has stolen a key
+    /// writes what he likes.
     Key,
     /// All tokens of a partner's clients that carry a scope.
     Grant,
@@ -219,6 +220,8 @@ impl Revocations {
 
     /// Forgets revocations that expired before a moment, in seconds since the Unix epoch.
     ///
+    /// Not those of keys: a verifier that cannot refresh its keys may hold a revoked one for longer.
+    ///
     /// ```
     /// use onyx_verifier::{Revocation, RevocationKind, Revocations};
     ///
@@ -237,7 +240,15 @@ impl Revocations {
     /// assert!(revocations.is_empty());
     /// ```
     pub fn forget_before(&self, moment: i64) {
-        for marks in self.held.load().all() {
+        let held = self.held.load();
+        let others = [
+            &held.tokens,
+            &held.credentials,
+            &held.clients,
+            &held.partners,
+            &held.grants,
+        ];
+        for marks in others {
             marks.pin().retain(|_, mark| mark.expires_at >= moment);
         }
     }
@@ -283,9 +294,12 @@ impl Held {
         let killed = |marks: &Marks, id: &str| {
             !marks.is_empty() && marks.pin().get(id).is_some_and(|mark| mark.kills(claims))
         };
+        // What a revoked key signed is dead whatever it says of itself: no node of the issuer signs
+        // with a key whose revocation it has counted in, so a higher number is forged.
+        let by_revoked_key = || !self.keys.is_empty() && self.keys.pin().contains_key(kid);
         if killed(&self.tokens, &claims.jti)
             || killed(&self.clients, &claims.client_id)
-            || killed(&self.keys, kid)
+            || by_revoked_key()
         {
             return true;
         }
@@ -364,7 +378,6 @@ mod tests {
             (RevocationKind::Credential, "k"),
             (RevocationKind::Client, "c"),
             (RevocationKind::Partner, "p"),
-            (RevocationKind::Key, "kid"),
             (RevocationKind::Grant, "p"),
         ] {
             let revocations = Revocations::default();
@@ -376,6 +389,21 @@ mod tests {
             revocations.apply(&other);
             assert!(!revocations.is_revoked(&claims(Some(0)), "kid"), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_revoked_key_kills_what_it_signed_whatever_that_says_and_is_not_forgotten() {
+        let revocations = Revocations::default();
+        revocations.apply(&entry(5, RevocationKind::Key, "kid"));
+        revocations.forget_before(i64::MAX);
+        let mut forged = claims(None);
+        forged.iat = i64::MAX;
+        for claims in [claims(Some(4)), claims(Some(u64::MAX)), forged] {
+            assert!(revocations.is_revoked(&claims, "kid"));
+            assert!(!revocations.is_revoked(&claims, "another"));
+        }
+        revocations.replace(&[]);
+        assert!(!revocations.is_revoked(&claims(None), "kid"));
     }
 
     #[test]

@@ -42,8 +42,8 @@ pub struct Poll<'a> {
     entries: Vec<&'a RawValue>,
 }
 
-/// A revocation. A token of its subject is dead if its `rsn` is below `seq`. Times are in seconds
-/// since 1970.
+/// A revocation. A token of its subject is dead if its `rsn` is below `seq`; one that a revoked key
+/// signed, in any case. Times are in seconds since 1970.
 #[derive(Debug, ToSchema)]
 #[schema(as = Revocation)]
 pub struct RevocationView {
@@ -158,6 +158,7 @@ pub async fn stream(
         cursor,
         // At once: whoever connects wants to know how fresh the news is.
         heartbeat: Moment::now(),
+        ended: false,
         _place: place,
     };
     let events = stream::unfold(listener, |mut listener| async {
@@ -179,6 +180,8 @@ struct Listener {
     cursor: i64,
     /// When the next heartbeat is due.
     heartbeat: Moment,
+    /// Whether its token is good no more.
+    ended: bool,
     _place: OwnedSemaphorePermit,
 }
 
@@ -186,17 +189,20 @@ impl Listener {
     /// The next bytes to be sent. `None`: the stream ends.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            // A revoked or expired token ends its stream, and so does a feed that began anew:
-            // whoever comes back is told.
-            if !self.who.may_go_on(self.app.clock.now())
-                || self.app.feed.check(self.cursor).is_err()
-            {
+            // A feed that began anew ends its streams: whoever comes back is told.
+            if self.ended || self.app.feed.check(self.cursor).is_err() {
                 return None;
             }
+            // A revoked or expired token ends its stream, once it has told what was revoked until
+            // then: with a signing key, all followers are cut off at once, and must know why.
+            self.ended = !self.who.may_go_on(self.app.clock.now());
             let (told, cursor) = self.app.feed.after(self.who.realm, self.cursor, PAGE);
             self.cursor = cursor;
             if !told.is_empty() {
                 return Some(revocation_events(&told));
+            }
+            if self.ended {
+                return None;
             }
             if Moment::now() >= self.heartbeat {
                 self.heartbeat = Moment::now() + HEARTBEAT;
