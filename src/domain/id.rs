@@ -145,6 +145,10 @@ id_type!(
     AuditEventId, "aud_"
 );
 id_type!(
+    /// A Token Status List.
+    StatusListId, "stl_"
+);
+id_type!(
     /// One HTTP request, as the log and the caller see it.
     RequestId, "req_"
 );

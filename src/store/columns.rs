@@ -17,6 +17,7 @@ use crate::domain::grant::GrantState;
 use crate::domain::id::{
     AgreementId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId,
     LaunchReviewId, LeakReportId, PartnerId, PrivacyNoticeId, ResourceServerId, ReviewId,
+    StatusListId,
 };
 use crate::domain::instant::Instant;
 use crate::domain::launch::{CheckName, CheckState, ReviewState};
@@ -66,6 +67,7 @@ text_column!(
     LaunchReviewId,
     ReviewId,
     LeakReportId,
+    StatusListId,
     EventId,
     AuditEventId,
     AgreementKind,

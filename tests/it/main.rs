@@ -40,5 +40,6 @@ mod schema;
 mod scope_usage;
 mod secrecy;
 mod startup;
+mod status_lists;
 mod token_endpoint;
 mod torture;
