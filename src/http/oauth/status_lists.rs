@@ -14,7 +14,7 @@ use crate::http::list::Parameters;
 use crate::http::problem::{Problem, ProblemView};
 use crate::revocation::status_list::{Missing, Signed, TTL};
 
-/// The media type (§14.7); its form as CWT is not served.
+/// The media type; the form as a CWT is not served.
 const JWT: &str = "application/statuslist+jwt";
 
 /// Says which of the tokens that name this list are invalid, in a signed Token Status List.

@@ -136,6 +136,21 @@ mod tests {
     }
 
     #[test]
+    fn a_list_is_signed_anew_by_another_key_and_long_before_its_end() {
+        let signed = Signed {
+            jwt: "a.b.c".into(),
+            kid: "one".into(),
+            iat: 1_800_000_000,
+        };
+        let good =
+            |kid, after| signed.is_good(kid, Instant::from_epoch_seconds(signed.iat + after));
+        assert!(good("one", 0) && good("one", 299));
+        assert!(!good("one", 300) && !good("two", 0));
+        // A clock that was set back: nobody would take a list from the future.
+        assert!(!good("one", -1));
+    }
+
+    #[test]
     fn a_list_of_which_little_is_revoked_is_small() {
         let mut bits = Bits::new(1 << 20);
         (0..1000).for_each(|nth| {

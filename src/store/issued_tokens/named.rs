@@ -182,3 +182,89 @@ fn page(
     }
     Ok(query.load(db)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::domain::id::{ClientId, CredentialId};
+    use crate::domain::scope::ScopeSet;
+    use crate::store::Store;
+    use crate::store::issued_tokens::{IssuedToken, insert_all};
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_epoch_seconds(1_800_000_000).plus(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn windows_leave_no_gap_from_the_oldest_living_token_on() {
+        let windows = Window::of_living(at(0));
+        assert_eq!(windows[0].from, at(0).minus(LIVES_AT_MOST));
+        for (one, next) in windows.iter().zip(&windows[1..]) {
+            assert_eq!(one.to, Some(next.from));
+        }
+        let last = windows.last().unwrap();
+        assert!(last.to.is_none() && last.from <= at(0));
+    }
+
+    #[actix_web::test]
+    async fn every_token_of_a_name_is_found_once_however_many_there_are_at_one_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&format!("sqlite://{}/onyx.db", folder.path().display())).unwrap();
+        store.migrate().unwrap();
+        let (who, other) = (
+            ClientId::generate(Realm::Live, at(0)),
+            ClientId::generate(Realm::Live, at(1)),
+        );
+        let tokens: Vec<IssuedToken> = (0..13_000)
+            .map(|nth| IssuedToken {
+                // Thousands within a microsecond, so that pages end within one.
+                issued_at: at(nth / 4_000),
+                jti: format!("{:05}", (nth * 7_919) % 13_000),
+                realm: Realm::Live,
+                client_id: if nth % 10 == 0 { &other } else { &who }.clone(),
+                partner_id: None,
+                credential_id: CredentialId::generate(at(0)),
+                scope: ScopeSet::of(&["orders:read"]),
+                aud: String::new(),
+                kid: "kid".to_owned(),
+                expires_at: at(300),
+                source_ip: None,
+                rsn: Some(if nth % 3 == 0 { 5 } else { 4 }),
+                status_list: Some(1),
+                status_index: i64::try_from(nth).ok(),
+            })
+            .collect();
+        let wanted: BTreeSet<i64> = (0..13_000).filter(|n| n % 10 != 0 && n % 3 != 0).collect();
+        let rows = tokens.clone();
+        let written = store.write(move |db| insert_all(db, &rows.iter().collect::<Vec<_>>()));
+        written.await.unwrap();
+        let found = async |names: Named| {
+            let found = store.read(move |db| {
+                let mut found = Vec::new();
+                let window = Window::since(at(0));
+                named(db, Realm::Live, &names, window, |token| found.push(token))?;
+                Ok::<_, StoreError>(found)
+            });
+            found.await.unwrap()
+        };
+        let mut names = Named::default();
+        names.add(5, RevocationKind::Client, who.as_str());
+        let by_name = found(names.clone()).await;
+        assert_eq!(by_name.len(), wanted.len());
+        let places: BTreeSet<i64> = by_name.iter().filter_map(|t| t.status_index).collect();
+        assert_eq!(places, wanted);
+        // So many names that none is looked for: whoever asks judges every token.
+        for nth in 0..NAMES {
+            names.add(5, RevocationKind::Token, &format!("nobody's {nth}"));
+        }
+        let all = found(names).await;
+        let mine = all.iter().filter(|token| token.client_id == who.as_str());
+        assert_eq!(
+            mine.filter_map(|t| t.status_index).collect::<BTreeSet<_>>(),
+            wanted
+        );
+        assert!(all.iter().all(|token| token.rsn == Some(4)));
+    }
+}
