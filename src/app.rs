@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::directory::{Directory, Tallies};
 use crate::domain::audience::Addresses;
+use crate::domain::id::StatusListId;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::revocation;
@@ -23,6 +24,8 @@ use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
 use crate::news::News;
 use crate::oauth::record::TokenRecord;
 use crate::revocation::feed::Feed;
+use crate::revocation::status_list::indices::Indices;
+use crate::revocation::status_list::{Missing, Signed, Sources, StatusLists};
 use crate::store::changes::Change;
 use crate::store::{OpenError, Store, StoreError, signing_keys};
 use crate::usage::Usage;
@@ -54,6 +57,9 @@ pub struct App {
     /// What was revoked.
     pub feed: Arc<Feed>,
     news: Arc<News>,
+    /// Indices of status lists for new tokens.
+    pub indices: Indices,
+    status_lists: StatusLists,
 }
 
 /// How long a change waits for this node to hear of its own revocation. It hears within
@@ -126,7 +132,10 @@ impl App {
         )?;
         let tokens = Journal::open(store.clone()).map_err(StartError::Thread)?;
         let usage = Usage::open(store.clone()).map_err(StartError::Thread)?;
+        let indices = Indices::new(store.clone(), addresses.clone());
         Ok(Arc::new(Self {
+            indices,
+            status_lists: StatusLists::new(staleness),
             settings,
             clock,
             store,
@@ -158,6 +167,32 @@ impl App {
     pub fn verifier_for(&self, realm: Realm, audience: &str) -> Option<Verifier> {
         let verifier = self.news.verifier(realm)?;
         Some(verifier.for_audience(audience))
+    }
+
+    /// A status list of a realm as it is now, signed.
+    ///
+    /// What was begun is finished, whether or not the caller waits for it: it serves others, too.
+    pub async fn status_list(
+        self: Arc<Self>,
+        realm: Realm,
+        id: StatusListId,
+    ) -> Result<Signed, Missing> {
+        let made = tokio::spawn(async move { self.make_status_list(realm, &id).await });
+        made.await
+            .unwrap_or_else(|_| Err(StoreError::Interrupted.into()))
+    }
+
+    async fn make_status_list(&self, realm: Realm, id: &StatusListId) -> Result<Signed, Missing> {
+        self.directory.check_news()?;
+        let sources = Sources {
+            store: &self.store,
+            feed: &self.feed,
+            ring: &self.ring,
+            addresses: &self.addresses,
+            alg: self.settings.signing_alg,
+            now: self.clock.now(),
+        };
+        self.status_lists.show(sources, realm, id).await
     }
 
     /// What somebody does now, under the rules in force.

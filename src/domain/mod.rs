@@ -33,6 +33,7 @@ pub mod review;
 pub mod revocation;
 pub mod scope;
 pub mod secret;
+pub mod status_list;
 pub mod tenant;
 
 pub use onyx_verifier::Algorithm;

@@ -133,6 +133,11 @@ fn of_realm(table: &mut Table, roles: &[Role], realm: Realm) {
                         .get(oauth::revocations::stream)
                         .done(),
                 )
+                .service(
+                    at("/status-lists/{id}")
+                        .get(oauth::status_lists::show)
+                        .done(),
+                )
                 // Any method: a gateway asks with the one that it was asked with.
                 .service(at("/verify").any(oauth::verify::verify))
                 .service(at("/verify/{path:.*}").any(oauth::verify::verify_below))

@@ -38,6 +38,7 @@ pub mod schema;
 pub mod scope_usage;
 pub mod secret_deliveries;
 pub mod signing_keys;
+pub mod status_lists;
 pub mod tail;
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@ mod agreements;
 mod deliveries;
 mod grants;
 mod keys;
+mod indices;
 mod leaks;
 mod uses;
 mod warn;
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::config::Role;
 use crate::domain::day::Day;
+use crate::store::status_lists;
 use crate::store::{StoreError, changes, expiry_warnings, issued_tokens, revocations, scope_usage};
 
 /// How often keys that other processes made are looked for.
@@ -53,6 +55,7 @@ pub fn start(app: &Arc<App>) -> Loops {
     ];
     if app.settings.has_role(Role::Auth) {
         loops.push(tokio::spawn(uses::follow(Arc::clone(app))));
+        loops.push(tokio::spawn(indices::lease_ahead(Arc::clone(app))));
     }
     if app.settings.has_role(Role::Worker) {
         loops.push(tokio::spawn(sweep(Arc::clone(app))));
@@ -104,6 +107,10 @@ async fn sweep(app: Arc<App>) {
             let rest = scope_usage::purge(db, days)? + expiry_warnings::purge(db, warned)?;
             if rest > 0 {
                 log::info!("forgot {rest} rows of old usage and of warnings given");
+            }
+            let retired = status_lists::retire(db, now)?;
+            if retired > 0 {
+                log::info!("retired {retired} status lists, all of whose tokens are dead");
             }
             Ok::<_, StoreError>((issued_tokens::purge(db, tokens)?, changes::purge(db, news)?))
         });

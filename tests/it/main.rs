@@ -44,6 +44,7 @@ mod secrecy;
 mod services;
 mod signing_keys;
 mod startup;
+mod status_lists;
 mod token_endpoint;
 mod torture;
 mod verify_guide;

@@ -12,6 +12,7 @@ use crate::domain::credential::{CredentialKind, CredentialState, RevocationReaso
 use crate::domain::day::Day;
 use crate::domain::delivery::{Channel, DeliveryState};
 use crate::domain::grant::GrantState;
+use crate::domain::id::StatusListId;
 use crate::domain::id::{AgreementId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId};
 use crate::domain::id::{ClientId, CredentialId, GrantId, PartnerId, RequestId, ResourceServerId};
 use crate::domain::instant::Instant;
@@ -94,6 +95,7 @@ ids!(
     ResourceServerId: "A resource server.",
     ReviewId: "A case that operators look into.",
     LeakReportId: "A report of leaked secrets.",
+    StatusListId: "A Token Status List.",
     RequestId: "A request, as in its log lines and in `Onyx-Request-Id`.",
 );
 
