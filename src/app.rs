@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use onyx_verifier::{ConnectError, Verifier};
@@ -52,6 +53,8 @@ pub struct App {
     pub addresses: Addresses,
     /// What was revoked.
     pub feed: Arc<Feed>,
+    /// Whether the process was told to stop.
+    pub stopping: AtomicBool,
     verifiers: BTreeMap<Realm, Verifier>,
 }
 
@@ -126,6 +129,7 @@ impl App {
             leaks: leaks::Intake::default(),
             addresses,
             feed,
+            stopping: AtomicBool::new(false),
             verifiers,
         }))
     }

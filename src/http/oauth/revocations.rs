@@ -7,6 +7,7 @@ use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
+use rand::RngExt;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -27,6 +28,12 @@ const PAGE: usize = 1000;
 const LONGEST_WAIT: u64 = 60;
 /// How often a stream says that it is alive, and how fresh its news is.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// When listeners are to come back from a process that stops, in milliseconds.
+const RETRIES: std::ops::Range<u32> = 50..1000;
+/// How soon the second heartbeat follows the first: only a clock that moves is news to whoever comes
+/// from another node.
+const SECOND_BEAT: Duration = Duration::from_secs(2);
 
 /// A poll's answer.
 #[derive(Serialize, ToSchema)]
@@ -158,6 +165,8 @@ pub async fn stream(
         cursor,
         // At once: whoever connects wants to know how fresh the news is.
         heartbeat: Moment::now(),
+        pause: SECOND_BEAT,
+        ended: false,
         _place: place,
     };
     let events = stream::unfold(listener, |mut listener| async {
@@ -177,8 +186,11 @@ struct Listener {
     app: web::Data<App>,
     news: watch::Receiver<i64>,
     cursor: i64,
-    /// When the next heartbeat is due.
+    /// When the next heartbeat is due, and how long after it the one that follows.
     heartbeat: Moment,
+    pause: Duration,
+    /// Whether it was told of the process's end.
+    ended: bool,
     _place: OwnedSemaphorePermit,
 }
 
@@ -188,6 +200,9 @@ impl Listener {
         loop {
             // A revoked or expired token ends its stream, and so does a feed that began anew:
             // whoever comes back is told.
+            if self.ended {
+                return None;
+            }
             if !self.who.may_go_on(self.app.clock.now())
                 || self.app.feed.check(self.cursor).is_err()
             {
@@ -199,14 +214,20 @@ impl Listener {
                 return Some(revocation_events(&told));
             }
             if Moment::now() >= self.heartbeat {
-                self.heartbeat = Moment::now() + HEARTBEAT;
+                self.heartbeat = Moment::now() + self.pause;
+                self.pause = HEARTBEAT;
                 return heartbeat_event(cursor, self.app.as_of());
             }
             let end = Moment::now() + self.who.lives_for(self.app.clock.now());
             tokio::select! {
                 changed = self.news.changed() => changed.ok()?,
                 () = tokio::time::sleep_until(self.heartbeat.min(end)) => {}
-                () = self.app.feed.closed() => return None,
+                () = self.app.feed.closed() => {
+                    // The end is the sign to come back, to another node; not all in one moment.
+                    self.ended = true;
+                    let pause = rand::rng().random_range(RETRIES);
+                    return Some(format!("retry: {pause}\n\n").into());
+                }
             }
         }
     }
