@@ -29,6 +29,8 @@ const LONGEST_WAIT: u64 = 60;
 /// How often a stream says that it is alive, and how fresh its news is.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
+/// How often a listener looks whether this node still hears its database.
+const GLANCE: Duration = Duration::from_secs(1);
 /// When listeners are to come back from a process that stops, in milliseconds.
 const RETRIES: std::ops::Range<u32> = 50..1000;
 /// How soon the second heartbeat follows the first: only a clock that moves is news to whoever comes
@@ -199,12 +201,13 @@ impl Listener {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             // A revoked or expired token ends its stream, and so does a feed that began anew:
-            // whoever comes back is told.
+            // whoever comes back is told. A node that hears nothing has no news to tell; another may.
             if self.ended {
                 return None;
             }
             if !self.who.may_go_on(self.app.clock.now())
                 || self.app.feed.check(self.cursor).is_err()
+                || self.app.directory.check_news().is_err()
             {
                 return None;
             }
@@ -219,9 +222,10 @@ impl Listener {
                 return heartbeat_event(cursor, self.app.as_of());
             }
             let end = Moment::now() + self.who.lives_for(self.app.clock.now());
+            let wake = self.heartbeat.min(end).min(Moment::now() + GLANCE);
             tokio::select! {
                 changed = self.news.changed() => changed.ok()?,
-                () = tokio::time::sleep_until(self.heartbeat.min(end)) => {}
+                () = tokio::time::sleep_until(wake) => {}
                 () = self.app.feed.closed() => {
                     // The end is the sign to come back, to another node; not all in one moment.
                     self.ended = true;
