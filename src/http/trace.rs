@@ -5,7 +5,7 @@ use std::time::Instant as Stopwatch;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::{ConnectionType, Method};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
@@ -36,8 +36,10 @@ pub async fn request<B: MessageBody>(
             log_line(&method, &answer, started);
         }
         let mut answer = answer?;
-        if app.stopping.load(Ordering::Relaxed) {
-            // The next request is for another process.
+        // The next request is for another process: this one stops, or hears nothing from its database.
+        let is_deaf =
+            answer.status() == StatusCode::SERVICE_UNAVAILABLE && !app.directory.is_fresh();
+        if is_deaf || app.stopping.load(Ordering::Relaxed) {
             let head = answer.response_mut().head_mut();
             head.set_connection_type(ConnectionType::Close);
         }

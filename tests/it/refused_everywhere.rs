@@ -248,7 +248,11 @@ impl Subject {
                     }
                 }
             }
-            Height::Partner => drop(post(format!("/partners/{partner}/offboard"), &reason).await),
+            Height::Partner => {
+                // For good, which only a suspended one can be.
+                post(format!("/partners/{partner}/suspend"), &reason).await;
+                post(format!("/partners/{partner}/offboard"), &reason).await;
+            }
             Height::SuspendedClient => {
                 drop(post(format!("/clients/{client}/suspend"), &reason).await);
             }

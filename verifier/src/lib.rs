@@ -47,6 +47,7 @@ mod caller;
 mod claims;
 mod error;
 mod fetch;
+mod filter;
 mod follow;
 mod json;
 mod jwks;
