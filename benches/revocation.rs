@@ -93,8 +93,7 @@ fn everywhere(options: &Options) {
         .database
         .clone()
         .unwrap_or_else(|| own.as_ref().unwrap().url.clone());
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();

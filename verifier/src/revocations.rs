@@ -23,7 +23,8 @@ pub enum RevocationKind {
     Client,
     /// All tokens of a partner's clients.
     Partner,
-    /// All tokens that a key signed, by its `kid`.
+    /// All tokens that a key signed, by its `kid`, whatever number they carry: who has stolen a key
+    /// writes what he likes.
     Key,
     /// All tokens of a partner's clients that carry a scope.
     Grant,
@@ -186,12 +187,17 @@ impl Revocations {
     }
 
     /// Forgets revocations that expired before a moment, in seconds since the Unix epoch.
+    ///
+    /// Not those of keys: a verifier that cannot refresh its keys may hold a revoked one for longer.
     pub fn forget_before(&self, moment: i64) {
         let _writing = self.lock();
         let held = self.held.load();
         let before = held.marks.len();
-        for marks in held.marks.each() {
-            marks.pin().retain(|_, mark| mark.expires_at >= moment);
+        for kind in KINDS {
+            if kind != RevocationKind::Key {
+                let marks = held.marks.of(kind).pin();
+                marks.retain(|_, mark| mark.expires_at >= moment);
+            }
         }
         if held.marks.len() < before {
             self.held.store(Arc::new(held.with_fresh_filter()));
@@ -259,20 +265,27 @@ impl Held {
             .of(kind)
             .pin()
             .update_or_insert(key.into_boxed_str(), |held| held.with(mark), mark);
-        let scope = if kind == RevocationKind::Grant {
-            scope
-        } else {
-            ""
-        };
-        self.filter.add(kind, &entry.id, scope);
+        match kind {
+            RevocationKind::Grant => self.filter.add(kind, &entry.id, scope),
+            _ => self.filter.add(kind, &entry.id, ""),
+        }
         // Last: who sees the number finds the entry.
         self.newest.fetch_max(entry.seq, Ordering::AcqRel);
     }
 
     fn is_revoked(&self, claims: &Claims, kid: &str) -> bool {
         let newest = self.newest.load(Ordering::Acquire);
-        // Nothing is held, or whoever gave the token out had heard of all of it.
-        if newest == 0 || claims.rsn.is_some_and(|rsn| rsn >= newest) {
+        if newest == 0 {
+            return false;
+        }
+        // What a revoked key signed is dead whatever it says of itself: no node of the issuer signs
+        // with a key whose revocation it has counted in, so a higher number is forged.
+        let keys = &self.marks.keys;
+        if !keys.is_empty() && keys.pin().contains_key(kid) {
+            return true;
+        }
+        // Whoever gave the token out had heard of all that is held.
+        if claims.rsn.is_some_and(|rsn| rsn >= newest) {
             return false;
         }
         let killed = |kind: RevocationKind, id: &str| {
@@ -280,7 +293,6 @@ impl Held {
         };
         if killed(RevocationKind::Token, &claims.jti)
             || killed(RevocationKind::Client, &claims.client_id)
-            || killed(RevocationKind::Key, kid)
         {
             return true;
         }
@@ -322,10 +334,6 @@ impl AllMarks {
         }
     }
 
-    fn each(&self) -> impl Iterator<Item = &Marks> {
-        KINDS.into_iter().map(|kind| self.of(kind))
-    }
-
     /// Every subject: its kind, its id, and its scope where it has one.
     fn each_name(&self, mut name: impl FnMut(RevocationKind, &str, &str)) {
         for kind in KINDS {
@@ -340,7 +348,7 @@ impl AllMarks {
     }
 
     fn len(&self) -> usize {
-        self.each().map(HashMap::len).sum()
+        KINDS.into_iter().map(|kind| self.of(kind).len()).sum()
     }
 }
 
@@ -380,7 +388,6 @@ mod tests {
             (RevocationKind::Credential, "k"),
             (RevocationKind::Client, "c"),
             (RevocationKind::Partner, "p"),
-            (RevocationKind::Key, "kid"),
             (RevocationKind::Grant, "p"),
         ] {
             let revocations = Revocations::default();
@@ -392,6 +399,21 @@ mod tests {
             revocations.apply(&other);
             assert!(!revocations.is_revoked(&claims(Some(0)), "kid"), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_revoked_key_kills_what_it_signed_whatever_that_says_and_is_not_forgotten() {
+        let revocations = Revocations::default();
+        revocations.apply(&entry(5, RevocationKind::Key, "kid"));
+        revocations.forget_before(i64::MAX);
+        let mut forged = claims(None);
+        forged.iat = i64::MAX;
+        for claims in [claims(Some(4)), claims(Some(u64::MAX)), forged] {
+            assert!(revocations.is_revoked(&claims, "kid"));
+            assert!(!revocations.is_revoked(&claims, "another"));
+        }
+        revocations.replace(&[]);
+        assert!(!revocations.is_revoked(&claims(None), "kid"));
     }
 
     #[test]

@@ -191,7 +191,7 @@ struct Listener {
     /// When the next heartbeat is due, and how long after it the one that follows.
     heartbeat: Moment,
     pause: Duration,
-    /// Whether it was told of the process's end.
+    /// Whether its token is good no more, or the process ends.
     ended: bool,
     _place: OwnedSemaphorePermit,
 }
@@ -200,21 +200,24 @@ impl Listener {
     /// The next bytes to be sent. `None`: the stream ends.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            // A revoked or expired token ends its stream, and so does a feed that began anew:
-            // whoever comes back is told. A node that hears nothing has no news to tell; another may.
-            if self.ended {
-                return None;
-            }
-            if !self.who.may_go_on(self.app.clock.now())
+            // A feed that began anew ends its streams: whoever comes back is told. So does a node that
+            // hears nothing: another may.
+            if self.ended
                 || self.app.feed.check(self.cursor).is_err()
                 || self.app.directory.check_news().is_err()
             {
                 return None;
             }
+            // A revoked or expired token ends its stream, once it has told what was revoked until
+            // then: with a signing key, all followers are cut off at once, and must know why.
+            self.ended = !self.who.may_go_on(self.app.clock.now());
             let (told, cursor) = self.app.feed.after(self.who.realm, self.cursor, PAGE);
             self.cursor = cursor;
             if !told.is_empty() {
                 return Some(revocation_events(&told));
+            }
+            if self.ended {
+                return None;
             }
             if Moment::now() >= self.heartbeat {
                 self.heartbeat = Moment::now() + self.pause;
