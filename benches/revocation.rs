@@ -119,7 +119,15 @@ fn everywhere(options: &Options) {
             .enumerate()
         {
             let secret = population.secret.as_str();
-            cut(&mesh, &operator, &cuts[nth * 10..][..10], secret, &verifiers, what).await;
+            cut(
+                &mesh,
+                &operator,
+                &cuts[nth * 10..][..10],
+                secret,
+                &verifiers,
+                what,
+            )
+            .await;
         }
         load.stop().await;
     });
@@ -189,7 +197,9 @@ async fn people(mesh: &Mesh, folder: &Path) -> (String, (String, String)) {
     let server = mesh.post(0, &token, "/resource-servers", &body).await;
     let client = text(&server, "client_id");
     let path = format!("/clients/{client}/credentials");
-    let issued = mesh.post(0, &token, &path, &json!({ "kind": "secret" })).await;
+    let issued = mesh
+        .post(0, &token, &path, &json!({ "kind": "secret" }))
+        .await;
     (token, (client, text(&issued, "secret")))
 }
 
@@ -299,7 +309,9 @@ async fn revoke(
     verifiers: &Arc<[Verifier]>,
 ) -> Duration {
     let nth = rand::rng().random_range(0..NODES);
-    let token = mesh.token((nth + 1) % NODES, "sandbox", victim, secret).await;
+    let token = mesh
+        .token((nth + 1) % NODES, "sandbox", victim, secret)
+        .await;
     for verifier in &**verifiers {
         verifier.verify(&token).await.expect("a good token");
     }
@@ -443,15 +455,18 @@ fn look() {
         let looks = nanos(tokens.len(), |nth| {
             assert!(!revocations.is_revoked(black_box(&tokens[nth]), &kid));
         });
-        let verifier = Verifier::builder("https://auth.example/live", "https://auth.example/live/v1")
-            .revocations(Arc::clone(&revocations))
-            .jwks(onyx_verifier::JwkSet {
-                keys: vec![key.jwk().clone()],
-            })
-            .unwrap();
+        let verifier =
+            Verifier::builder("https://auth.example/live", "https://auth.example/live/v1")
+                .revocations(Arc::clone(&revocations))
+                .jwks(onyx_verifier::JwkSet {
+                    keys: vec![key.jwk().clone()],
+                })
+                .unwrap();
         let token = key.sign_access_token(&body(1)).unwrap();
         let passed = nanos(1, |_| {
-            drop(black_box(verifier.verify_at(black_box(&token), NOW).unwrap()));
+            drop(black_box(
+                verifier.verify_at(black_box(&token), NOW).unwrap(),
+            ));
         });
         println!(
             "{size:>10} {looks:>12.0} {passed:>12.0} {:>14.1} {:>14.0}",

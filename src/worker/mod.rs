@@ -113,7 +113,10 @@ async fn sweep(app: Arc<App>) {
         }
         // A change, so that nodes hear up to where revocations were forgotten.
         let over = now.minus(WRONG_CLOCKS);
-        match app.change(now, move |db| revocations::purge(db, over)).await {
+        match app
+            .change(now, move |db| revocations::purge(db, over))
+            .await
+        {
             Ok(0) => {}
             Ok(count) => log::info!("forgot {count} revocations that concern no living token"),
             Err(error) => log::warn!("old revocations could not be swept away: {error}"),

@@ -280,7 +280,10 @@ async fn check(mesh: &Mesh, follower: &Verifier, model: &Model, real: &Real, ste
         let expected = if held.lives { Ok(()) } else { revoked() };
         for node in &mesh.nodes {
             for (place, said) in says(node, &mesh.service, token).await {
-                assert_eq!(said, held.lives, "{place} of token {nth}, {held:?}\n{steps:?}");
+                assert_eq!(
+                    said, held.lives,
+                    "{place} of token {nth}, {held:?}\n{steps:?}"
+                );
             }
         }
         until(follower, token, &expected).await;
@@ -292,7 +295,9 @@ async fn whatever_is_revoked_suspended_and_resumed_in_whatever_order_tokens_are_
  {
     let mut random = TestRunner::new(Config::default());
     for mesh in Mesh::each().await {
-        let follower = mesh.follower(&mesh.nodes[1], AUDIENCE, Staleness::Strict).await;
+        let follower = mesh
+            .follower(&mesh.nodes[1], AUDIENCE, Staleness::Strict)
+            .await;
         let token = mesh.nodes[0].token("sandbox", &mesh.service, &[]).await;
         let story = proptest::collection::vec((step(), 0..mesh.nodes.len()), 20..45);
         for _ in 0..SEQUENCES {

@@ -93,7 +93,10 @@ impl Front {
                     .form(&[("grant_type", "client_credentials")])
             });
             let Some(answer) = asked.await else { continue };
-            let token = answer.expect(200)["access_token"].as_str().unwrap().to_owned();
+            let token = answer.expect(200)["access_token"]
+                .as_str()
+                .unwrap()
+                .to_owned();
             let jti = claims(&token)["jti"].as_str().unwrap().to_owned();
             self.tokens.lock().unwrap().insert(jti);
             for path in ["v1/me", "oauth2/verify"] {
@@ -112,7 +115,11 @@ impl Front {
     /// Asks a node whether it is ready, again and again.
     async fn watch(&self, backend: &Backend) {
         while !self.is_over.load(Ordering::SeqCst) {
-            let asked = self.http.get(format!("{}/readyz", backend.ops)).send().await;
+            let asked = self
+                .http
+                .get(format!("{}/readyz", backend.ops))
+                .send()
+                .await;
             let is_ready = asked.is_ok_and(|answer| answer.status().is_success());
             backend.is_ready.store(is_ready, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -252,7 +259,9 @@ async fn a_server_that_is_told_to_stop_answers_what_is_under_way_and_sends_liste
         }
         let last = blocks.last().unwrap();
         assert!(last.starts_with("retry: "), "{blocks:?}");
-        let polled = Answer::of(waiting.await.unwrap().unwrap()).await.expect(200);
+        let polled = Answer::of(waiting.await.unwrap().unwrap())
+            .await
+            .expect(200);
         assert_eq!(polled["cursor"], 0);
         assert_eq!(ended(&mut world).await, Some(0), "{}", world.log());
 

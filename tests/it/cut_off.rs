@@ -103,7 +103,10 @@ async fn a_node_that_is_cut_off_from_its_database_refuses_and_whoever_followed_i
     loop {
         let good = far.get(&verify, Some(&pair.good)).await.status;
         let doomed = far.get(&verify, Some(&pair.doomed)).await.status;
-        assert_ne!(doomed, 200, "a node that comes back accepts what was revoked");
+        assert_ne!(
+            doomed, 200,
+            "a node that comes back accepts what was revoked"
+        );
         if (good, doomed) == (200, 401) {
             break;
         }
@@ -229,7 +232,11 @@ async fn a_broken_stream_is_opened_again_where_it_left_off_and_not_without_pause
             assert!(Instant::now() < deadline, "the stream is not opened again");
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
-        assert!(streams[1].contains("\r\nlast-event-id: 1\r\n"), "{}", streams[1]);
+        assert!(
+            streams[1].contains("\r\nlast-event-id: 1\r\n"),
+            "{}",
+            streams[1]
+        );
 
         // As long as nobody answers, it tries less and less often.
         let second = Pair::of(node, &second).await;

@@ -21,7 +21,13 @@ struct Session {
 impl Session {
     fn open(world: &World) -> Self {
         let mut psql = Command::new("psql")
-            .args(["-qAtX", "-v", "ON_ERROR_STOP=1", "-d", &world.database_url()])
+            .args([
+                "-qAtX",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-d",
+                &world.database_url(),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -128,7 +134,10 @@ async fn a_commit_that_is_held_back_holds_back_all_that_come_after_it_and_no_rea
         }
         told += count;
         if ends_with == "COMMIT" {
-            let first = format!("SELECT id AS line FROM revocations WHERE seq = {}", told - 6);
+            let first = format!(
+                "SELECT id AS line FROM revocations WHERE seq = {}",
+                told - 6
+            );
             assert!(mesh.nodes[0].lines(&first)[0].starts_with("cl_sbx_"));
         }
     }
@@ -174,7 +183,12 @@ async fn forgotten_entries_are_gone_for_newcomers_and_no_matter_to_who_had_seen_
         let mut tokens = Vec::new();
         for realm in ["sandbox", "live"] {
             let server = operator
-                .resource_server(realm, "https://stock.acme.example", &["stock:read"], "ES256")
+                .resource_server(
+                    realm,
+                    "https://stock.acme.example",
+                    &["stock:read"],
+                    "ES256",
+                )
                 .await;
             let service = operator.issue(server["client_id"].as_str().unwrap()).await;
             let token = world.token(realm, &service, &[]).await;
@@ -206,13 +220,19 @@ async fn forgotten_entries_are_gone_for_newcomers_and_no_matter_to_who_had_seen_
             let path = "/sandbox/oauth2/revocations";
             let status = async |query: &str| {
                 let answer = node.get(&format!("{path}{query}"), Some(&tokens[0])).await;
-                (answer.status, answer.json()["code"].as_str().map(str::to_owned))
+                (
+                    answer.status,
+                    answer.json()["code"].as_str().map(str::to_owned),
+                )
             };
             let gone = (410, Some("cursor_gone".to_owned()));
             let deadline = Instant::now() + Duration::from_secs(20);
             // The other node hears of it a moment later.
             while status("?after=2").await != gone {
-                assert!(Instant::now() < deadline, "a cursor before what is forgotten");
+                assert!(
+                    Instant::now() < deadline,
+                    "a cursor before what is forgotten"
+                );
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             assert_eq!(status("?after=5").await, gone, "beyond the head");
@@ -285,7 +305,11 @@ async fn a_thousand_listeners_are_each_told_once_in_order_and_cost_no_query_each
         (503, "5"),
         "{refused:?}"
     );
-    let reading = join_all(listeners.iter_mut().map(|one| one.revocations(doomed.len())));
+    let reading = join_all(
+        listeners
+            .iter_mut()
+            .map(|one| one.revocations(doomed.len())),
+    );
     let revoking = async {
         for credential in &doomed {
             operator.revoke(credential).await.expect(200);
@@ -310,7 +334,10 @@ async fn a_thousand_listeners_are_each_told_once_in_order_and_cost_no_query_each
     // Who leaves makes room.
     listeners.truncate(MANY - 10);
     let deadline = Instant::now() + Duration::from_secs(30);
-    while Listener::try_open(&node, "sandbox", &token, None).await.is_err() {
+    while Listener::try_open(&node, "sandbox", &token, None)
+        .await
+        .is_err()
+    {
         assert!(Instant::now() < deadline, "places are not given back");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -62,11 +62,7 @@ impl Followers {
         let of_live = operator.issue(server["client_id"].as_str().unwrap()).await;
         let (mut stock, mut live) = (Vec::new(), Vec::new());
         for (nth, node) in mesh.nodes.iter().enumerate() {
-            for policy in [
-                Staleness::Strict,
-                Staleness::Introspect,
-                Staleness::Lenient,
-            ] {
+            for policy in [Staleness::Strict, Staleness::Introspect, Staleness::Lenient] {
                 let verifier = mesh.follower(node, AUDIENCE, policy).await;
                 stock.push((format!("{policy:?} following node {nth}"), verifier));
             }
@@ -320,7 +316,10 @@ async fn what_is_revoked_at_any_height_on_any_node_is_refused_by_every_node_and_
                 // On the node that answered, at once; elsewhere as soon as it is heard.
                 for token in &doomed {
                     let said = accepts(node, &mesh.service, token).await;
-                    assert!(said.iter().all(|(_, accepted)| !accepted), "{case}: {said:?}");
+                    assert!(
+                        said.iter().all(|(_, accepted)| !accepted),
+                        "{case}: {said:?}"
+                    );
                 }
                 subject.asks_again(height, node).await;
                 for token in &doomed {

@@ -261,10 +261,11 @@ impl Held {
             RevocationKind::Grant => (RevocationKind::Grant, grant_key(&entry.id, scope)),
             kind => (kind, entry.id.clone()),
         };
-        self.marks
-            .of(kind)
-            .pin()
-            .update_or_insert(key.into_boxed_str(), |held| held.with(mark), mark);
+        self.marks.of(kind).pin().update_or_insert(
+            key.into_boxed_str(),
+            |held| held.with(mark),
+            mark,
+        );
         match kind {
             RevocationKind::Grant => self.filter.add(kind, &entry.id, scope),
             _ => self.filter.add(kind, &entry.id, ""),
