@@ -15,8 +15,9 @@ pub struct Postgres {
 impl Postgres {
     /// Starts the newest PostgreSQL of the system's packages, with its data in a folder.
     pub fn start(folder: &Path) -> Self {
-        let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
-            .expect("install postgresql, or name a database with --database")
+        let installed = std::fs::read_dir("/usr/lib/postgresql");
+        let mut versions: Vec<PathBuf> = installed
+            .unwrap_or_else(|_| panic!("install postgresql, or name a database with --database"))
             .map(|entry| entry.unwrap().path().join("bin"))
             .collect();
         versions.sort();
