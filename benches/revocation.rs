@@ -171,7 +171,12 @@ async fn start(folder: &Path, database: &str, options: &Options) -> (Mesh, Popul
         .output()
         .unwrap();
     assert!(made.status.success(), "{made:?}");
-    let nodes: Vec<Server> = environments.iter().map(|env| Server::start(env)).collect();
+    // Waiting for them must not hold up the line to the database.
+    let starting = tokio::task::spawn_blocking(move || {
+        let nodes = environments.iter().map(|env| Server::start(env));
+        nodes.collect::<Vec<Server>>()
+    });
+    let nodes = starting.await.unwrap();
     let targets: Vec<String> = nodes.iter().map(|node| node.address.clone()).collect();
     let door = Balancer::start(&address, &targets).await;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
