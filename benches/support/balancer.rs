@@ -1,14 +1,15 @@
 //! What stands before several nodes: a TCP proxy that can stop forwarding to one of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rand::RngExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Gives each connection to the next target.
+/// Gives each connection to some target.
 pub struct Balancer {
     pub address: String,
     targets: Arc<[Target]>,
@@ -30,10 +31,11 @@ impl Balancer {
                 is_held: AtomicBool::new(false),
             })
             .collect();
-        let (known, turn) = (Arc::clone(&targets), AtomicUsize::new(0));
+        let known = Arc::clone(&targets);
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                let nth = turn.fetch_add(1, Ordering::Relaxed) % known.len();
+                // By lot: in turns, all who make the same number of connections would meet at one.
+                let nth = rand::rng().random_range(0..known.len());
                 tokio::spawn(forward(near, Arc::clone(&known), nth));
             }
         });
