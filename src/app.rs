@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use onyx_verifier::{ConnectError, Verifier};
@@ -60,6 +61,8 @@ pub struct App {
     /// Indices of status lists for new tokens.
     pub indices: Indices,
     status_lists: StatusLists,
+    /// Whether the process was told to stop.
+    pub stopping: AtomicBool,
 }
 
 /// How long a change waits for this node to hear of its own revocation. It hears within
@@ -149,6 +152,7 @@ impl App {
             addresses,
             feed,
             news,
+            stopping: AtomicBool::new(false),
         }))
     }
 

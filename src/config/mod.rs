@@ -57,6 +57,9 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// How many may listen to the revocation feed at a time.
     pub feed_listeners: usize,
+    /// Seconds that a process that was told to stop still takes requests, unready, so that whoever sends them
+    /// can turn to others.
+    pub drain_delay: u64,
     /// Whether sandbox grants are approved at once.
     pub sandbox_auto_approve: bool,
     /// The longest that a secret may live in the sandbox, in days.
@@ -112,6 +115,7 @@ impl Settings {
             max_staleness: read.number("max_staleness", 1..=3600),
             client_cache: read.number("client_cache", 1..=10_000_000),
             feed_listeners: read.number("feed_listeners", 1..=1_000_000),
+            drain_delay: read.number("drain_delay", 0..=300),
             roles: read.nonempty_list("roles", "a list of auth, admin, api, worker"),
             log: read.log_filter(),
             log_format: read.value("log_format", "text or json"),

@@ -79,6 +79,11 @@ pub const SETTINGS: &[Setting] = &[
         "how many may listen to revocations at a time; about 20 KiB each",
     ),
     setting(
+        "drain_delay",
+        Some("1"),
+        "seconds between turning unready and taking no more requests, once told to stop",
+    ),
+    setting(
         "roles",
         Some("auth,admin,api,worker"),
         "what this process does",

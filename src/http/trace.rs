@@ -1,11 +1,12 @@
 //! Around every request: its id, its log line, and the headers that every answer carries.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant as Stopwatch;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
@@ -35,6 +36,13 @@ pub async fn request<B: MessageBody>(
             log_line(&method, &answer, started);
         }
         let mut answer = answer?;
+        // The next request is for another process: this one stops, or hears nothing from its database.
+        let is_deaf =
+            answer.status() == StatusCode::SERVICE_UNAVAILABLE && !app.directory.is_fresh();
+        if is_deaf || app.stopping.load(Ordering::Relaxed) {
+            let head = answer.response_mut().head_mut();
+            head.set_connection_type(ConnectionType::Close);
+        }
         let headers = answer.headers_mut();
         if let Ok(value) = HeaderValue::from_str(id.as_str()) {
             headers.insert(REQUEST_ID.clone(), value);

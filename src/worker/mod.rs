@@ -22,6 +22,9 @@ use crate::store::{StoreError, changes, expiry_warnings, issued_tokens, revocati
 
 /// How often keys that other processes made are looked for.
 const KEY_ROUND: Duration = Duration::from_secs(5);
+/// How long revocations are kept beyond their time: by how much clocks may be wrong, those of the nodes that
+/// revoke, that give tokens out and that forget together. Whatever is forgotten too soon lets a token live again.
+const WRONG_CLOCKS: Duration = Duration::from_secs(900);
 /// How often revocations that are over are dropped from memory.
 const FORGET_ROUND: Duration = Duration::from_secs(60);
 /// How often old rows are swept away.
@@ -94,7 +97,7 @@ async fn follow_keys(app: Arc<App>) {
 async fn forget_revocations(app: Arc<App>) {
     loop {
         tokio::time::sleep(FORGET_ROUND).await;
-        app.feed.forget_before(app.clock.now());
+        app.feed.forget_before(app.clock.now().minus(WRONG_CLOCKS));
     }
 }
 
@@ -122,7 +125,11 @@ async fn sweep(app: Arc<App>) {
             Err(error) => log::warn!("old rows could not be swept away: {error}"),
         }
         // A change, so that nodes hear up to where revocations were forgotten.
-        match app.change(now, move |db| revocations::purge(db, now)).await {
+        let over = now.minus(WRONG_CLOCKS);
+        match app
+            .change(now, move |db| revocations::purge(db, over))
+            .await
+        {
             Ok(0) => {}
             Ok(count) => log::info!("forgot {count} revocations that concern no living token"),
             Err(error) => log::warn!("old revocations could not be swept away: {error}"),
