@@ -9,14 +9,16 @@ use diesel::sqlite::Sqlite;
 
 use crate::domain::agreement::{AgreementKind, AgreementState};
 use crate::domain::allowlist::Allowlist;
+use crate::domain::call::Idempotency;
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::delivery::{DeliveryState, ProofHash};
 use crate::domain::event::EventKind;
 use crate::domain::grant::GrantState;
 use crate::domain::id::{
-    AgreementId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId,
-    LaunchReviewId, LeakReportId, PartnerId, PrivacyNoticeId, ResourceServerId, ReviewId,
+    AgreementId, AnyId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId,
+    LaunchReviewId, LeakReportId, PartnerId, PrivacyNoticeId, RequestId, ResourceServerId,
+    ReviewId,
 };
 use crate::domain::instant::Instant;
 use crate::domain::launch::{CheckName, CheckState, ReviewState};
@@ -82,6 +84,9 @@ text_column!(
     Allowlist,
     DeliveryId,
     DeliveryState,
+    AnyId,
+    RequestId,
+    Idempotency,
 );
 
 /// A hash that nothing but the database may print.

@@ -27,6 +27,7 @@ pub mod offboarding;
 pub mod partners;
 pub mod privacy_notices;
 pub mod recommendations;
+pub mod request_log;
 pub mod resource_servers;
 pub mod reviews;
 pub mod revocations;
@@ -36,6 +37,7 @@ pub mod scope_usage;
 pub mod secret_deliveries;
 pub mod signing_keys;
 pub mod tail;
+pub mod trespasses;
 
 use std::sync::Arc;
 use std::time::Duration;

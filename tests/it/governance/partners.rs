@@ -313,3 +313,68 @@ async fn what_is_said_of_a_partner_can_be_edited_member_by_member() {
         assert_eq!(renamed.await.expect(200)["name"], "Acme & Sons");
     }
 }
+
+#[actix_web::test]
+async fn offboarding_takes_out_what_the_books_do_not_need_and_says_what_it_keeps() {
+    for mut world in worlds().await {
+        let live = world.live_client(&["orders:read"]).await;
+        let partner = live.partner_id.clone();
+        world.token("live", &live, &[]).await;
+        // Uses are written down at the end.
+        assert_eq!(world.terminate(), Some(0));
+        world.start().await;
+        let operator = world.operator().await;
+        let path = format!("/clients/{}/credentials", live.client_id);
+        let held = operator.get(&path).await.expect(200);
+        assert_eq!(held["data"][0]["last_used_ip"], "127.0.0.1");
+
+        let step = async |verb: &str| {
+            let path = format!("/partners/{partner}/{verb}");
+            operator
+                .post(&path, json!({ "reason": REASON }))
+                .await
+                .expect(200)
+        };
+        step("suspend").await;
+        let before = operator
+            .get(&format!("/partners/{partner}"))
+            .await
+            .expect(200);
+        let gone = step("offboard").await;
+        assert_eq!(
+            (&gone["state"], &gone["legal_name"]),
+            (&json!("offboarded"), &before["legal_name"])
+        );
+        assert_eq!(gone["security_contact"], "removed");
+        let told = |name: &str, value: &str| {
+            let rows = gone[name].as_array().unwrap().iter();
+            let rows = rows.map(|row| format!("{}: {}", text(row, "what"), row[value]));
+            rows.collect::<Vec<_>>().join("\n")
+        };
+        assert_snapshot!(told("anonymised", "records"), @"");
+        assert_snapshot!(told("kept", "why"), @"");
+
+        // Nothing of it is left but in the audit trail, which says so.
+        let client = operator
+            .get(&format!("/clients/{}", live.client_id))
+            .await
+            .expect(200);
+        assert_eq!(client["name"], "removed");
+        let held = operator.get(&path).await.expect(200);
+        assert!(held["data"][0]["last_used_ip"].is_null());
+        let notice = operator
+            .get(&format!("/partners/{partner}/privacy-notice"))
+            .await;
+        assert_eq!(notice.expect(200)["support_contact"], "removed");
+        let agreements = operator
+            .get(&format!("/partners/{partner}/agreements"))
+            .await
+            .expect(200);
+        assert_ne!(agreements["data"][0]["reference"], "removed");
+        let last = trail(&world, &partner).pop().unwrap();
+        assert!(
+            last.starts_with("partner.anonymised") && last.contains("legal name"),
+            "{last}"
+        );
+    }
+}
