@@ -133,6 +133,12 @@ fn kept(act: &Act) -> Vec<Kept> {
             "they prove what was agreed, and on which basis data was handed over".to_owned(),
         ),
         kept(
+            "orders, ledger and invoices",
+            "they are the books; what the partner wrote into orders as metadata is taken out \
+             within the hour"
+                .to_owned(),
+        ),
+        kept(
             "privacy notices, launch reviews and scope grants",
             "they prove which access was given, for which purpose and by whom".to_owned(),
         ),
@@ -155,7 +161,7 @@ fn kept(act: &Act) -> Vec<Kept> {
         kept(
             "records of issued tokens, with addresses",
             format!(
-                "investigations need them; each goes {} days after its token's end",
+                "investigations need them; how many days past its token's end each goes: {}",
                 days.tokens
             ),
         ),

@@ -45,6 +45,7 @@ impl Display for Settings {
         writeln!(f, "request_log_days = {}", self.kept.requests)?;
         writeln!(f, "token_record_days = {}", self.kept.tokens)?;
         writeln!(f, "events_days = {}", self.kept.events)?;
+        writeln!(f, "idempotency_days = {}", self.kept.idempotency)?;
         writeln!(f, "personal_days = {}", self.kept.personal)
     }
 }

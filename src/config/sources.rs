@@ -137,6 +137,11 @@ pub const SETTINGS: &[Setting] = &[
         "days that what partners were told is kept",
     ),
     setting(
+        "idempotency_days",
+        Some("1"),
+        "days for which an idempotency key is remembered",
+    ),
+    setting(
         "personal_days",
         Some("30"),
         "days after which addresses are taken out of records that are kept longer",

@@ -9,6 +9,8 @@ pub struct Kept {
     pub tokens: u32,
     /// What partners were told.
     pub events: u32,
+    /// Stored answers to requests with an idempotency key.
+    pub idempotency: u32,
     /// Addresses, in records that are kept longer.
     pub personal: u32,
 }

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use actix_web::{HttpMessage, HttpRequest};
 
 use crate::domain::call::Idempotency;
-use crate::domain::id::{AnyId, ClientId, CredentialId};
+use crate::domain::id::{AnyId, ClientId, CredentialId, OrderId};
 use crate::domain::tenant::Tenant;
 
 /// What is known about a request beside its route, status and code.
@@ -25,7 +25,7 @@ pub struct Remarks {
     /// A partner's verified token at the partner API.
     pub(super) caller: Option<(Tenant, CredentialId)>,
     pub(super) idempotency: Option<Idempotency>,
-    pub(super) order_id: Option<AnyId>,
+    pub(super) order_id: Option<OrderId>,
     pub(super) subject: Option<AnyId>,
 }
 
@@ -37,8 +37,8 @@ impl Remarks {
     }
 
     /// The order that the request made or was about, by its public id.
-    pub fn order(&mut self, id: &impl Display) -> &mut Self {
-        self.order_id = id.to_string().parse().ok();
+    pub fn order(&mut self, id: &OrderId) -> &mut Self {
+        self.order_id = Some(id.clone());
         self
     }
 

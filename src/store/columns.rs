@@ -17,12 +17,17 @@ use crate::domain::event::EventKind;
 use crate::domain::grant::GrantState;
 use crate::domain::id::{
     AgreementId, AnyId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId,
-    LaunchReviewId, LeakReportId, PartnerId, PrivacyNoticeId, RequestId, ResourceServerId,
-    ReviewId,
+    InvoiceId, LaunchReviewId, LeakReportId, LedgerEntryId, OrderId, PackageId, PartnerId,
+    PrivacyNoticeId, RequestId, ResourceServerId, ReviewId, UsageRecordId,
 };
 use crate::domain::instant::Instant;
+use crate::domain::invoice::InvoiceState;
 use crate::domain::launch::{CheckName, CheckState, ReviewState};
 use crate::domain::leak::{LeakAction, LeakReportState};
+use crate::domain::ledger::{Account, EntryKind};
+use crate::domain::money::Currency;
+use crate::domain::order::OrderState;
+use crate::domain::package::PackageState;
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
 use crate::domain::review::{CaseState, ReviewKind};
@@ -87,6 +92,17 @@ text_column!(
     AnyId,
     RequestId,
     Idempotency,
+    PackageId,
+    OrderId,
+    UsageRecordId,
+    LedgerEntryId,
+    InvoiceId,
+    Currency,
+    PackageState,
+    OrderState,
+    Account,
+    EntryKind,
+    InvoiceState,
 );
 
 /// A hash that nothing but the database may print.

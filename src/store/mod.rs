@@ -18,6 +18,7 @@ pub mod error;
 pub mod events;
 pub mod expiry_warnings;
 pub mod grants;
+pub mod idempotency;
 pub mod instance;
 pub mod issued_tokens;
 pub mod launch_reviews;

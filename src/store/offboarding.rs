@@ -7,14 +7,15 @@ use super::db::Db;
 use super::error::StoreError;
 use super::grants::Grant;
 use super::schema::{
-    clients, credentials, partners, privacy_notices, scope_grants, secret_deliveries,
+    clients, credentials, orders, partners, privacy_notices, scope_grants, secret_deliveries,
 };
 use crate::domain::allowlist::Allowlist;
 use crate::domain::client::ClientStep;
 use crate::domain::grant::GrantStep;
-use crate::domain::id::PartnerId;
+use crate::domain::id::{OrderId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::lifecycle::Step;
+use crate::domain::partner::PartnerState;
 
 /// Revokes every client of a partner, in both environments; answers those that were not revoked before.
 pub fn revoke_clients(
@@ -122,4 +123,22 @@ pub fn anonymise(db: &mut Db, partner: &PartnerId, now: Instant) -> Result<Anony
             .set(secret_deliveries::opened_ip.eq(None::<String>))
             .execute(db)?,
     })
+}
+
+/// Takes what partners wrote into orders out of those of partners that were let go, at most so many
+/// at a time; answers of how many.
+pub fn forget_metadata_of_the_gone(db: &mut Db, most: i64) -> Result<usize, StoreError> {
+    let gone = partners::table
+        .filter(partners::state.eq(PartnerState::Offboarded))
+        .select(partners::id);
+    let ids: Vec<OrderId> = orders::table
+        .filter(orders::partner_id.eq_any(gone))
+        .filter(orders::metadata.is_not_null())
+        .select(orders::id)
+        .limit(most)
+        .load(db)?;
+    let those = orders::table.filter(orders::id.eq_any(&ids));
+    Ok(diesel::update(those)
+        .set(orders::metadata.eq(None::<String>))
+        .execute(db)?)
 }

@@ -6,7 +6,7 @@ use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::{clients, credentials, request_log};
 use crate::domain::call::{Idempotency, StatusRange};
-use crate::domain::id::{AnyId, ClientId, CredentialId, PartnerId, RequestId};
+use crate::domain::id::{AnyId, ClientId, CredentialId, OrderId, PartnerId, RequestId};
 use crate::domain::instant::Instant;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::realm::Realm;
@@ -32,7 +32,7 @@ pub struct Call {
     /// From its coming to its answer.
     pub micros: i64,
     pub idempotency: Idempotency,
-    pub order_id: Option<AnyId>,
+    pub order_id: Option<OrderId>,
     /// Of a 404, the id that was asked for, if it has the form of one.
     pub subject: Option<AnyId>,
 }
@@ -45,7 +45,7 @@ pub struct Filter {
     pub client_id: Option<ClientId>,
     pub credential_id: Option<CredentialId>,
     pub request_id: Option<RequestId>,
-    pub order_id: Option<AnyId>,
+    pub order_id: Option<OrderId>,
     pub route: Option<String>,
     pub status: Option<StatusRange>,
     pub code: Option<String>,

@@ -7,7 +7,8 @@ use diesel::prelude::*;
 use super::db::Db;
 use super::error::StoreError;
 use super::schema::{
-    audit_events, clients, credentials, events, request_log, scope_grants, trespasses,
+    audit_events, clients, credentials, events, invoices, ledger_entries, orders, request_log,
+    scope_grants, trespasses,
 };
 use crate::domain::day::Day;
 use crate::domain::id::{AnyId, PartnerId, ReviewId};
@@ -49,6 +50,9 @@ const KINDS: &[(&str, Look)] = &[
     ("crd_", of_credentials),
     ("evt_", rows!(events, id)),
     ("grt_", rows!(scope_grants, id)),
+    ("inv_", rows!(invoices, id)),
+    ("led_", rows!(ledger_entries, id)),
+    ("ord_", rows!(orders, id)),
     ("req_", rows!(request_log, request_id)),
 ];
 

@@ -13,8 +13,8 @@ use crate::domain::day::Day;
 use crate::domain::instant::Instant;
 use crate::domain::retention::Kept;
 use crate::store::{
-    Db, StoreError, changes, credential_uses, events, expiry_warnings, issued_tokens, leaks,
-    request_log, revocations, scope_usage, secret_deliveries, trespasses,
+    Db, StoreError, changes, credential_uses, events, expiry_warnings, idempotency, issued_tokens,
+    leaks, offboarding, request_log, revocations, scope_usage, secret_deliveries, trespasses,
 };
 
 /// How often old records are looked for.
@@ -62,6 +62,11 @@ fn rules(kept: Kept, now: Instant) -> Vec<Rule> {
         rule("request_log", days(kept.requests), request_log::purge),
         rule("trespasses", days(kept.requests), trespasses::purge),
         rule("events", days(kept.events), events::purge),
+        rule(
+            "idempotency_keys",
+            days(kept.idempotency),
+            idempotency::purge,
+        ),
         rule("leak_reports", LEAK_REPORTS, leaks::purge),
         rule("expiry_warnings", WARNINGS, |db, before, _| {
             expiry_warnings::purge(db, before)
@@ -83,6 +88,11 @@ fn rules(kept: Kept, now: Instant) -> Vec<Rule> {
             "addresses_in_credentials_of_offboarded_partners",
             Duration::ZERO,
             |db, _, most| credential_uses::forget_addresses_of_the_gone(db, most),
+        ),
+        rule(
+            "metadata_in_orders_of_offboarded_partners",
+            Duration::ZERO,
+            |db, _, most| offboarding::forget_metadata_of_the_gone(db, most),
         ),
         rule(
             "addresses_in_secret_deliveries",

@@ -248,7 +248,25 @@ async fn every_refusal_that_concerns_security_is_on_record_with_whose_it_is() {
             (bound.client_id.as_str(), "the bound client"),
             (own.client_id.as_str(), "the operator"),
         ];
-        assert_snapshot!(told(&world, &names), @"");
+        assert_snapshot!(told(&world, &names), @"
+        access.refused address_not_allowed by the bound client at partner_api in sandbox from 198.51.100.5: refused 1
+        access.refused address_not_allowed by the bound client at token in sandbox from 198.51.100.5: refused 1
+        access.refused four_eyes by the operator at admin_api in admin from 127.0.0.1: refused 1
+        access.refused insufficient_scope by the client at verify in sandbox from 198.51.100.5: refused 1
+        access.refused insufficient_scope by the operator at admin_api in admin from 198.51.100.5: refused 1
+        authentication.refused client_of_another_realm by the client at token in live from 198.51.100.5: refused 1
+        authentication.refused invalid_client by the client at token in sandbox from 198.51.100.5: refused 1
+        authentication.refused invalid_client by unknown at token in sandbox from 198.51.100.5: refused 1
+        leak_report.received - by unknown at leaks in - from 127.0.0.1: done 1
+        request_log.read - by the operator at admin_api in admin from 127.0.0.1: done 3
+        scope.refused invalid_scope by the client at token in sandbox from 198.51.100.5: refused 1
+        scope.refused invalid_target by the client at token in sandbox from 198.51.100.5: refused 1
+        token.refused not_ours by unknown at partner_api in sandbox from 198.51.100.5: refused 1
+        token.refused revoked by the client at partner_api in sandbox from 198.51.100.5: refused 1
+        token.refused token_of_another_realm by the client at admin_api in admin from 198.51.100.5: refused 1
+        token.refused token_of_another_realm by the client at partner_api in live from 198.51.100.5: refused 1
+        token.refused wrong_audience by the client at oauth in sandbox from 198.51.100.5: refused 1
+        ");
     }
 }
 

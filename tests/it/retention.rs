@@ -83,8 +83,17 @@ async fn old_records_go_and_young_ones_stay() {
             &format!("'{client}', '2001-01-01', 'scope' || i, 1, 1"),
             2500,
         );
+        old_rows(
+            &world,
+            "idempotency_keys",
+            "partner_id, realm, operation, key_hash, fingerprint, status, headers, body, resource, created_at",
+            &format!("'{partner}', 'sandbox', 'orders', 'k' || i, 'f', 201, '[]', '[]', NULL, AT"),
+            1500,
+        );
         world.start().await;
         let all = gone(&world, |all| all["scope_usage"] == 2500).await;
+        assert_eq!(all["idempotency_keys"], 1500);
+        assert_eq!(count(&world, "idempotency_keys"), 0);
         assert_eq!(
             (&all["issued_tokens"], &all["request_log"]),
             (&2500.into(), &2500.into())
@@ -132,8 +141,10 @@ async fn a_partner_s_events_go_and_its_numbers_go_on() {
     for mut world in worlds().await {
         let who = world.sandbox_client(&["orders:read"]).await;
         let operator = world.operator().await;
-        let next = operator.issue(&who.client_id).await;
-        operator.revoke(&next.credential_id).await.expect(200);
+        for _ in 0..3 {
+            let next = operator.issue(&who.client_id).await;
+            operator.revoke(&next.credential_id).await.expect(200);
+        }
         let numbers = |world: &World| {
             world.lines(&format!(
                 "SELECT CAST(seq AS TEXT) AS line FROM events WHERE partner_id = '{}' ORDER BY seq",
@@ -141,7 +152,7 @@ async fn a_partner_s_events_go_and_its_numbers_go_on() {
             ))
         };
         let before = numbers(&world);
-        assert!(before.len() >= 2, "{before:?}");
+        assert!(before.len() > 2, "{before:?}");
         world.kill();
         world.execute("UPDATE events SET created_at = '2025-01-01 00:00:00' WHERE seq <= 2");
         world.start().await;
@@ -188,7 +199,7 @@ async fn addresses_go_before_the_rows_that_they_stand_in() {
         ));
         world.execute(&format!(
             "INSERT INTO leak_reports (id, state, received_at, done_at, candidates, matches, source_ip) \
-             VALUES ('lkr_old', 'done', {long_ago}, {long_ago}, 1, 1, '192.0.2.1')"
+             VALUES ('lkr_01J00000000000000000000000', 'done', {long_ago}, {long_ago}, 1, 1, '192.0.2.1')"
         ));
         world.start().await;
         gone(&world, |all| {

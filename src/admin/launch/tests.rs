@@ -60,6 +60,7 @@ fn act(now: Instant) -> Act {
                 requests: 90,
                 tokens: 1,
                 events: 30,
+                idempotency: 1,
                 personal: 30,
             },
         },

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::domain::call::Idempotency;
-use crate::domain::id::{AnyId, ClientId, CredentialId, PartnerId, RequestId};
+use crate::domain::id::{AnyId, ClientId, CredentialId, OrderId, PartnerId, RequestId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::http::extract::{Operator, RequestsRead};
@@ -37,7 +37,7 @@ pub struct LoggedRequestView {
     /// What became of its idempotency key.
     idempotency: Idempotency,
     /// The order that it made or was about.
-    order_id: Option<AnyId>,
+    order_id: Option<OrderId>,
     /// The id that was asked for and not found, if it has the form of one.
     not_found: Option<AnyId>,
 }
@@ -75,7 +75,7 @@ impl From<Call> for LoggedRequestView {
         ("id" = Option<RequestId>, Query, description = "Only this one."),
         ("client_id" = Option<ClientId>, Query, description = "Only calls of this client."),
         ("credential_id" = Option<CredentialId>, Query, description = "Only calls with tokens of this credential."),
-        ("order_id" = Option<AnyId>, Query, description = "Only calls that made this order or were about it."),
+        ("order_id" = Option<OrderId>, Query, description = "Only calls that made this order or were about it."),
         ("route" = Option<String>, Query, description = "Only calls of this route, by its template such as `/{env}/v1/me`."),
         ("status" = Option<String>, Query, description = "Only calls with this status, such as `404`, or of this class, such as `4xx`."),
         ("code" = Option<String>, Query, description = "Only refusals with this `code`."),

@@ -16,7 +16,9 @@ use crate::domain::grant::GrantState;
 use crate::domain::id::{
     AgreementId, AnyId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId,
 };
-use crate::domain::id::{ClientId, CredentialId, GrantId, PartnerId, RequestId, ResourceServerId};
+use crate::domain::id::{
+    ClientId, CredentialId, GrantId, OrderId, PartnerId, RequestId, ResourceServerId,
+};
 use crate::domain::instant::Instant;
 use crate::domain::launch::{CheckName, CheckState, Decision, Finding, Requirement, ReviewState};
 use crate::domain::leak::{LeakAction, LeakReportState};
@@ -96,6 +98,7 @@ ids!(
     ResourceServerId: "A resource server.",
     ReviewId: "A case that operators look into.",
     LeakReportId: "A report of leaked secrets.",
+    OrderId: "An order.",
     RequestId: "A request, as in its log lines and in `Onyx-Request-Id`.",
 );
 

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::domain::call::{Idempotency, Term};
-use crate::domain::id::{AnyId, ClientId, CredentialId, RequestId};
+use crate::domain::id::{ClientId, CredentialId, OrderId, RequestId};
 use crate::domain::instant::Instant;
 use crate::http::extract::{AnyScope, Granted};
 use crate::http::list::{ListQuery, ListView};
@@ -33,7 +33,7 @@ pub struct RequestView {
     /// What became of its idempotency key.
     idempotency: Idempotency,
     /// The order that it made or was about.
-    order_id: Option<AnyId>,
+    order_id: Option<OrderId>,
 }
 
 impl From<Call> for RequestView {
@@ -86,12 +86,12 @@ pub(crate) fn filters(query: &mut ListQuery) -> Result<Filter, Problem> {
 /// A call shows up about a second after its answer, and is kept for 90 days unless the operators say
 /// otherwise. Calls without a valid token are nobody's and are not here.
 #[utoipa::path(
-    get, path = "/{env}/v1/requests", operation_id = "list_requests", tag = "requests",
+    get, path = "/{env}/v1/requests", operation_id = "list_own_requests", tag = "requests",
     params(
         ("id" = Option<RequestId>, Query, description = "Only this one."),
         ("client_id" = Option<ClientId>, Query, description = "Only calls of this client."),
         ("credential_id" = Option<CredentialId>, Query, description = "Only calls with tokens of this credential."),
-        ("order_id" = Option<AnyId>, Query, description = "Only calls that made this order or were about it."),
+        ("order_id" = Option<OrderId>, Query, description = "Only calls that made this order or were about it."),
         ("route" = Option<String>, Query, description = "Only calls of this route, by its template such as `/{env}/v1/me`."),
         ("status" = Option<String>, Query, description = "Only calls with this status, such as `404`, or of this class, such as `4xx`."),
         ("code" = Option<String>, Query, description = "Only refusals with this `code`."),
