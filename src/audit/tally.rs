@@ -19,6 +19,8 @@ use crate::store::{Db, StoreError, clients};
 const MOST_KINDS: usize = 4096;
 /// How many of them have a row of their own a minute: those that happened most.
 const MOST_ROWS: usize = 100;
+/// How many refused tokens a second are looked at closer, which costs a signature's check each.
+const CLOSER_LOOKS: u32 = 100;
 /// How many clients are looked up at a time.
 const LOOK_UP: usize = 500;
 
@@ -136,7 +138,11 @@ type Outline = (What, Option<Realm>, Place);
 
 /// Counts since they were last taken.
 #[derive(Debug, Default)]
-pub struct Tally(Mutex<Counts>);
+pub struct Tally {
+    counts: Mutex<Counts>,
+    /// A second, and the closer looks that were taken in it.
+    looks: Mutex<(i64, u32)>,
+}
 
 /// What was counted.
 #[derive(Clone, Debug, Default)]
@@ -149,6 +155,18 @@ impl Tally {
     /// Counts something.
     pub fn note(&self, sighting: Sighting, now: Instant) {
         self.lock().add(sighting, Count::once(now));
+    }
+
+    /// Whether there is time to look at a refused token closer. Who floods the server with them gets
+    /// his own counted, not worked on.
+    pub fn may_look_closer(&self, now: Instant) -> bool {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let second = now.epoch_seconds();
+        if looks.0 != second {
+            *looks = (second, 0);
+        }
+        looks.1 = looks.1.saturating_add(1);
+        looks.1 <= CLOSER_LOOKS
     }
 
     /// Takes what was counted.
@@ -168,7 +186,7 @@ impl Tally {
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -316,6 +334,17 @@ mod tests {
             }
         );
         assert_eq!(all(&counts), 1050 - 51 - 99);
+    }
+
+    #[test]
+    fn a_flood_of_tokens_is_looked_at_a_hundred_times_a_second() {
+        let tally = Tally::default();
+        let looks = |second| {
+            (0..1000)
+                .filter(|_| tally.may_look_closer(at(second)))
+                .count()
+        };
+        assert_eq!((looks(0), looks(1)), (100, 100));
     }
 
     #[test]

@@ -106,7 +106,8 @@ pub(super) fn note<B>(
         realm,
         place,
     };
-    if client.is_none() && matches!(what, What::Refused(_)) {
+    let is_token = client.is_none() && matches!(what, What::Refused(_));
+    if is_token && app.tally.may_look_closer(now) {
         look_closer(app, request, &mut sighting, now);
     }
     app.tally.note(sighting, now);
