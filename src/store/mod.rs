@@ -19,6 +19,7 @@ pub mod error;
 pub mod events;
 pub mod expiry_warnings;
 pub mod grants;
+pub mod idempotency;
 #[cfg(feature = "postgres")]
 mod in_use;
 pub mod instance;
@@ -30,6 +31,7 @@ pub mod offboarding;
 pub mod partners;
 pub mod privacy_notices;
 pub mod recommendations;
+pub mod request_log;
 pub mod resource_servers;
 pub mod reviews;
 pub mod revocations;
@@ -40,6 +42,7 @@ pub mod secret_deliveries;
 pub mod signing_keys;
 pub mod status_lists;
 pub mod tail;
+pub mod trespasses;
 
 use std::sync::Arc;
 use std::time::Duration;
