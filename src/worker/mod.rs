@@ -1,9 +1,11 @@
 //! What runs beside the server: loops, each of which can miss a turn without harm.
 
 mod agreements;
+mod audit_retention;
 mod deliveries;
 mod grants;
 mod leaks;
+mod sequencer;
 mod uses;
 mod warn;
 
@@ -55,6 +57,8 @@ pub fn start(app: &Arc<App>) -> Loops {
     }
     if app.settings.has_role(Role::Worker) {
         loops.push(tokio::spawn(sweep(Arc::clone(app))));
+        loops.push(tokio::spawn(sequencer::follow(Arc::clone(app))));
+        loops.push(tokio::spawn(audit_retention::follow(Arc::clone(app))));
         loops.push(tokio::spawn(warn::run(Arc::clone(app))));
         loops.push(tokio::spawn(leaks::follow(Arc::clone(app))));
         loops.push(tokio::spawn(leaks::sweep(Arc::clone(app))));

@@ -12,7 +12,9 @@ use crate::domain::credential::{CredentialKind, CredentialState, RevocationReaso
 use crate::domain::day::Day;
 use crate::domain::delivery::{Channel, DeliveryState};
 use crate::domain::grant::GrantState;
-use crate::domain::id::{AgreementId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId};
+use crate::domain::id::{
+    AgreementId, AuditEventId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId,
+};
 use crate::domain::id::{ClientId, CredentialId, GrantId, PartnerId, RequestId, ResourceServerId};
 use crate::domain::instant::Instant;
 use crate::domain::launch::{CheckName, CheckState, Decision, Finding, Requirement, ReviewState};
@@ -86,6 +88,7 @@ ids!(
     PartnerId: "A partner.",
     AgreementId: "An agreement.",
     PrivacyNoticeId: "A privacy notice.",
+    AuditEventId: "An event of the audit trail.",
     LaunchReviewId: "A launch review.",
     CredentialId: "A credential.",
     GrantId: "A scope grant.",

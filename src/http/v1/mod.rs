@@ -1,3 +1,4 @@
 //! The partner API, one file a noun.
 
+pub mod audit;
 pub mod me;

@@ -1,0 +1,83 @@
+//! What is kept no longer: addresses first, then whole events; the tree stays as it is.
+
+use super::verify::kept_from;
+use super::{Action, Actor, Deed, leaf};
+use crate::domain::instant::Instant;
+use crate::keys::AuditKeys;
+use crate::store::audit_events::{self, AuditEvent};
+use crate::store::{Db, StoreError};
+
+/// What a deletion's record is about.
+const TARGET: &str = "audit_log";
+
+/// What a step of deletion came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// So many events were deleted; there may be more.
+    Deleted(usize),
+    /// The next deletion is on record; it is carried out once that record has its place in the tree.
+    Announced,
+    /// There is nothing to delete, or not yet.
+    Nothing,
+}
+
+/// Drops addresses with their salts from events of before a moment, some at a time; answers of how
+/// many. The leaves still verify: they hold commitments.
+pub fn drop_addresses(db: &mut Db, before: Instant, limit: i64) -> Result<usize, StoreError> {
+    audit_events::drop_addresses(db, before, limit)
+}
+
+/// Puts a run that dropped addresses on record.
+pub fn record_dropped_addresses(
+    db: &mut Db,
+    keys: &AuditKeys,
+    dropped: usize,
+    before: Instant,
+    now: Instant,
+) -> Result<(), StoreError> {
+    let deed = Deed::new(Action::AuditAddressesDropped, TARGET)
+        .detail("events", dropped)
+        .detail("before", before.to_string());
+    super::record(db, keys, &Actor::policy(), deed, now)
+}
+
+/// One step of deleting events of before a moment.
+///
+/// First a record that names the range; once that is a leaf of the tree, the rows: a verification accepts
+/// exactly the gaps that such records name.
+pub fn delete_events(
+    db: &mut Db,
+    keys: &AuditKeys,
+    before: Instant,
+    limit: i64,
+    now: Instant,
+) -> Result<Step, StoreError> {
+    let announced = audit_events::newest_of(db, Action::AuditEventsDeleted.as_str(), 10)?
+        .into_iter()
+        .find(|event| is_genuine(keys, event));
+    if let Some(event) = announced {
+        if event.leaf_index.is_none() {
+            return Ok(Step::Nothing);
+        }
+        let place = kept_from(&event.details).and_then(|place| i64::try_from(place).ok());
+        let deleted = audit_events::delete_below(db, place.unwrap_or(0), limit)?;
+        if deleted > 0 {
+            return Ok(Step::Deleted(deleted));
+        }
+    }
+    let Some((first, until)) = audit_events::old_until(db, before, limit)? else {
+        return Ok(Step::Nothing);
+    };
+    let deed = Deed::new(Action::AuditEventsDeleted, TARGET)
+        .detail("first_leaf", first)
+        .detail("last_leaf", until - 1)
+        .detail("kept_from", until)
+        .detail("before", before.to_string());
+    super::record(db, keys, &Actor::policy(), deed, now)?;
+    Ok(Step::Announced)
+}
+
+fn is_genuine(keys: &AuditKeys, event: &AuditEvent) -> bool {
+    let mac = event.mac.as_deref();
+    mac.is_some_and(|mac| keys.is_mac(&leaf::of(event), mac))
+}
