@@ -54,13 +54,16 @@ pub fn delete_events(
 ) -> Result<Step, StoreError> {
     let announced = audit_events::newest_of(db, Action::AuditEventsDeleted.as_str(), 10)?
         .into_iter()
-        .find(|event| is_genuine(keys, event));
-    if let Some(event) = announced {
-        if event.leaf_index.is_none() {
+        .filter(|event| is_genuine(keys, event))
+        .filter_map(|event| Some((kept_from(&event.details)?, event.leaf_index)))
+        // Ids of one moment are in no order.
+        .max();
+    if let Some((place, leaf_index)) = announced {
+        if leaf_index.is_none() {
             return Ok(Step::Nothing);
         }
-        let place = kept_from(&event.details).and_then(|place| i64::try_from(place).ok());
-        let deleted = audit_events::delete_below(db, place.unwrap_or(0), limit)?;
+        let place = i64::try_from(place).unwrap_or(0);
+        let deleted = audit_events::delete_below(db, place, limit)?;
         if deleted > 0 {
             return Ok(Step::Deleted(deleted));
         }

@@ -112,6 +112,11 @@ impl Tree {
         }
     }
 
+    /// How many leaves it has.
+    pub fn size(&self) -> u64 {
+        self.edge.size()
+    }
+
     /// The same, read again. It must have grown from what was known: an earlier state of the
     /// database is not gone on from while somebody remembers a later one.
     pub fn read_again(&self, db: &mut Db, keys: &AuditKeys) -> Result<Self, TreeError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::audit::sequence::{self, Batch, Tree, TreeError};
+use crate::store::StoreError;
 use crate::store::audit_events::pending;
 
 /// How often events without a place are looked for.
@@ -24,7 +25,7 @@ pub(super) async fn follow(app: Arc<App>) {
             Ok(Done::Full) => {}
             Ok(Done::Some) => tokio::time::sleep(ROUND).await,
             // The database was away for a moment: the next round sees.
-            Err(TreeError::Store(error)) => {
+            Err(TreeError::Store(error)) if !matches!(error, StoreError::Duplicate(_)) => {
                 log::warn!("audit events could not be given their places, and will be: {error}");
                 tokio::time::sleep(ROUND * 5).await;
             }

@@ -14,7 +14,8 @@ use crate::support::world::World;
 
 /// Waits until every event has its place.
 pub async fn settled(world: &World) {
-    let waiting = "SELECT id AS line FROM audit_events WHERE leaf_index IS NULL AND set_aside IS NULL";
+    let waiting =
+        "SELECT id AS line FROM audit_events WHERE leaf_index IS NULL AND set_aside IS NULL";
     until("events wait for their places for ever", || {
         world.lines(waiting).is_empty()
     })
@@ -62,5 +63,7 @@ pub fn exported(world: &World, name: &str) -> (PathBuf, String) {
 
 /// The ids of events with a place, in its order.
 pub fn sequenced(world: &World) -> Vec<String> {
-    world.lines("SELECT id AS line FROM audit_events WHERE leaf_index IS NOT NULL ORDER BY leaf_index")
+    world.lines(
+        "SELECT id AS line FROM audit_events WHERE leaf_index IS NOT NULL ORDER BY leaf_index",
+    )
 }

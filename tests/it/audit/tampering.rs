@@ -9,44 +9,18 @@ use tlog_tiles::{Hash, HashReader, record_hash, stored_hashes_for_record_hash};
 use super::{complaint, exported, passes, sequenced, settled, until};
 use crate::support::world::{Engine, World, worlds};
 
-/// Takes down what guards the tables: triggers, and what keeps places apart.
-fn take_down_the_fence(world: &World) {
-    let (on_events, on_hashes, on_checkpoints): (&[&str], &[&str], &[&str]) = match world.engine {
-        Engine::Sqlite => (
-            &["audit_events_stay_as_they_are", "audit_events_stay"],
-            &["audit_hashes_only_grow", "audit_hashes_stay"],
-            &["audit_checkpoints_stay_as_they_are", "audit_checkpoints_stay"],
-        ),
-        Engine::Postgres => (
-            &["audit_events_stay"],
-            &["audit_hashes_only_grow", "audit_hashes_stay"],
-            &["audit_checkpoints_stay"],
-        ),
-    };
-    for (table, triggers) in [
-        ("audit_events", on_events),
-        ("audit_hashes", on_hashes),
-        ("audit_checkpoints", on_checkpoints),
-    ] {
-        for trigger in triggers {
-            match world.engine {
-                Engine::Sqlite => world.execute(&format!("DROP TRIGGER {trigger}")),
-                Engine::Postgres => world.execute(&format!("DROP TRIGGER {trigger} ON {table}")),
-            }
-        }
-    }
-    world.execute("DROP INDEX audit_events_by_leaf");
-}
-
 /// Worlds with a trail of some length, a copy of it in `trail_before`, and no fence.
 async fn attacked() -> Vec<World> {
     let worlds = worlds().await;
     for world in &worlds {
         world.sandbox_client(&["orders:read"]).await;
         settled(world).await;
-        take_down_the_fence(world);
-        world.execute("CREATE TABLE trail_before AS SELECT * FROM audit_events");
+        world.take_down_the_audit_fence();
+        // And what keeps two events from one place.
+        world.execute("DROP INDEX audit_events_by_leaf");
         passes(world, &[]);
+        settled(world).await;
+        world.execute("CREATE TABLE trail_before AS SELECT * FROM audit_events");
     }
     worlds
 }
@@ -76,7 +50,10 @@ async fn the_fence_lets_nobody_edit_or_delete_by_mistake() {
             "DELETE FROM audit_checkpoints",
         ] {
             let refused = world.try_execute(statement).unwrap_err();
-            assert!(refused.contains("stay") || refused.contains("grow"), "{statement}: {refused}");
+            assert!(
+                refused.contains("stay") || refused.contains("grow"),
+                "{statement}: {refused}"
+            );
         }
         // What retention does is let through.
         world.execute("UPDATE audit_events SET source_ip = NULL, source_ip_salt = NULL");
@@ -119,15 +96,22 @@ async fn an_edit_of_any_column_is_found_and_its_event_named() {
             ("leaf_mac", "'00'"),
         ];
         for (column, value) in edits {
-            world.execute(&format!("UPDATE audit_events SET {column} = {value} WHERE id = '{id}'"));
+            world.execute(&format!(
+                "UPDATE audit_events SET {column} = {value} WHERE id = '{id}'"
+            ));
             let told = complaint(&world, &[]);
-            assert!(told.contains(&format!("was changed: {id} (leaf ")), "{column} = {value}: {told}");
+            assert!(
+                told.contains(&format!("was changed: {id} (leaf ")),
+                "{column} = {value}: {told}"
+            );
             put_back(&world, id, column);
         }
         passes(&world, &[]);
         // Another name for the event.
         let other = format!("aud_{}", "0".repeat(26));
-        world.execute(&format!("UPDATE audit_events SET id = '{other}' WHERE id = '{id}'"));
+        world.execute(&format!(
+            "UPDATE audit_events SET id = '{other}' WHERE id = '{id}'"
+        ));
         assert!(complaint(&world, &[]).contains(&format!("was changed: {other} (leaf ")));
     }
 }
@@ -136,12 +120,17 @@ async fn an_edit_of_any_column_is_found_and_its_event_named() {
 async fn a_deleted_event_is_missed_and_the_newest_too() {
     for world in attacked().await {
         let ids = sequenced(&world);
-        for place in [0, 3, ids.len() - 1] {
+        for place in [ids.len() - 1, 0, 3] {
             let id = &ids[place];
             world.execute(&format!("DELETE FROM audit_events WHERE id = '{id}'"));
             let told = complaint(&world, &[]);
-            assert!(told.contains(&format!("the event of leaf {place} is missing")), "{told}");
-            world.execute(&format!("INSERT INTO audit_events SELECT * FROM trail_before WHERE id = '{id}'"));
+            assert!(
+                told.contains(&format!("the event of leaf {place} is missing")),
+                "{told}"
+            );
+            world.execute(&format!(
+                "INSERT INTO audit_events SELECT * FROM trail_before WHERE id = '{id}'"
+            ));
         }
         passes(&world, &[]);
     }
@@ -169,14 +158,26 @@ async fn events_that_change_places_are_found() {
         for columns in [&["leaf_index"][..], &["leaf_index", "leaf_mac"]] {
             exchange(columns);
             let told = complaint(&world, &[]);
-            assert!(told.contains(&format!("was changed: {} (leaf 2)", ids[4])), "{told}");
+            assert!(
+                told.contains(&format!("was changed: {} (leaf 2)", ids[4])),
+                "{told}"
+            );
             assert!(told.contains(&format!("{} (leaf 4)", ids[2])), "{told}");
             back();
         }
         // Two events at one place.
-        world.execute(&format!("UPDATE audit_events SET leaf_index = 2 WHERE id = '{}'", ids[4]));
+        world.execute(&format!(
+            "UPDATE audit_events SET leaf_index = 2 WHERE id = '{}'",
+            ids[4]
+        ));
         let told = complaint(&world, &[]);
-        assert!(told.contains(&format!("{} claims leaf 2", ids[4].clone().max(ids[2].clone()))), "{told}");
+        assert!(
+            told.contains(&format!(
+                "{} claims leaf 2",
+                ids[4].clone().max(ids[2].clone())
+            )),
+            "{told}"
+        );
         back();
         passes(&world, &[]);
     }
@@ -193,14 +194,30 @@ async fn a_forged_event_never_gets_a_place_and_is_named() {
                  SELECT '{forged}', at, 'host', action, target, outcome, details, {mac} FROM trail_before WHERE id = '{}'",
                 ids[1]
             ));
-            let aside = format!("SELECT set_aside AS line FROM audit_events WHERE id = '{forged}' AND set_aside IS NOT NULL");
-            until("the forged event is not set aside", || !world.lines(&aside).is_empty()).await;
+            let aside = format!(
+                "SELECT set_aside AS line FROM audit_events WHERE id = '{forged}' AND set_aside IS NOT NULL"
+            );
+            until("the forged event is not set aside", || {
+                !world.lines(&aside).is_empty()
+            })
+            .await;
             let told = complaint(&world, &[]);
-            assert!(told.contains(&format!("was changed: {forged} is set aside")), "{told}");
-            assert!(world.log().contains(&format!("the audit event {forged} was not written by this server")));
-            let recorded = format!("SELECT actor AS line FROM audit_events WHERE action = 'audit.event_set_aside' AND target = '{forged}'");
+            assert!(
+                told.contains(&format!("was changed: {forged} is set aside")),
+                "{told}"
+            );
+            assert!(world.log().contains(&format!(
+                "the audit event {forged} was not written by this server"
+            )));
+            let recorded = format!(
+                "SELECT actor AS line FROM audit_events WHERE action = 'audit.event_set_aside' AND target = '{forged}'"
+            );
             assert_eq!(world.lines(&recorded), ["policy"]);
-            let answer = world.operator().await.get(&format!("/audit/events/{forged}/proof")).await;
+            let answer = world
+                .operator()
+                .await
+                .get(&format!("/audit/events/{forged}/proof"))
+                .await;
             assert_eq!(answer.expect(409)["code"], "set_aside");
             world.execute(&format!("DELETE FROM audit_events WHERE id = '{forged}'"));
         }
@@ -222,7 +239,12 @@ async fn a_complete_row_with_a_place_of_its_own_is_found() {
             ids[1]
         ));
         let told = complaint(&world, &[]);
-        assert!(told.contains(&format!("{forged} claims leaf {place}, which is in no signed tree")), "{told}");
+        assert!(
+            told.contains(&format!(
+                "{forged} claims leaf {place}, which is in no signed tree"
+            )),
+            "{told}"
+        );
     }
 }
 
@@ -236,7 +258,10 @@ async fn a_replaced_checkpoint_is_found() {
         let larger = note.replacen(&format!("\n{size}\n"), "\n1\n", 1);
         let garbled = note.replacen('\u{2014}', "-", 1);
         for other in [&larger, &garbled, "nothing"] {
-            let (was, is) = (Value::from(note).to_string(), Value::from(other).to_string());
+            let (was, is) = (
+                Value::from(note).to_string(),
+                Value::from(other).to_string(),
+            );
             std::fs::write(&path, text.replace(&was, &is)).unwrap();
             let told = complaint(&world, &["--export", "before.ndjson"]);
             assert!(told.contains("the newest checkpoint, over"), "{told}");
@@ -267,8 +292,18 @@ impl HashReader for Stored {
 fn leaf(event: &Value) -> Vec<u8> {
     let mut bytes = b"onyx-auth audit event v1\0".to_vec();
     for name in [
-        "id", "at", "actor", "credential_id", "action", "target", "partner_id", "realm", "outcome",
-        "request_id", "source_ip_commitment", "details",
+        "id",
+        "at",
+        "actor",
+        "credential_id",
+        "action",
+        "target",
+        "partner_id",
+        "realm",
+        "outcome",
+        "request_id",
+        "source_ip_commitment",
+        "details",
     ] {
         let text = match &event[name] {
             Value::Null => {
@@ -315,17 +350,29 @@ async fn whoever_edits_an_event_and_the_whole_tree_with_it_is_found() {
             .flat_map(|hash| hash.0)
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        let (literal, length) = match world.engine {
-            Engine::Sqlite => (format!("x'{hex}'"), hex.len() / 2),
-            Engine::Postgres => (format!("'\\x{hex}'::bytea"), hex.len() / 2),
+        let read = match world.engine {
+            Engine::Sqlite => "SELECT lower(hex(hashes)) AS line FROM audit_hashes WHERE chunk = 0",
+            Engine::Postgres => {
+                "SELECT encode(hashes, 'hex') AS line FROM audit_hashes WHERE chunk = 0"
+            }
+        };
+        // What was added since the export stays.
+        let written = hex.clone() + &world.lines(read)[0][hex.len()..];
+        let literal = match world.engine {
+            Engine::Sqlite => format!("x'{written}'"),
+            Engine::Postgres => format!("'\\x{written}'::bytea"),
         };
         world.execute(&format!(
-            "UPDATE audit_hashes SET hashes = {literal} || substr(hashes, {} + 1) WHERE chunk = 0",
-            length
+            "UPDATE audit_hashes SET hashes = {literal} WHERE chunk = 0"
         ));
-        world.execute(&format!("UPDATE audit_events SET actor = 'host' WHERE id = '{id}'"));
+        world.execute(&format!(
+            "UPDATE audit_events SET actor = 'host' WHERE id = '{id}'"
+        ));
         let told = complaint(&world, &[]);
-        assert!(told.contains(&format!("{id} (leaf 4) does not carry the server's MACs")), "{told}");
+        assert!(
+            told.contains(&format!("{id} (leaf 4) does not carry the server's MACs")),
+            "{told}"
+        );
         assert!(told.contains("are not those that were signed"), "{told}");
         // Put back by hand, with the tree as it was.
         put_back(&world, id, "actor");
@@ -337,7 +384,9 @@ async fn a_tree_that_was_put_back_did_not_grow_from_the_checkpoint_that_was_kept
     for mut world in attacked().await {
         settled(&world).await;
         for table in ["audit_events", "audit_hashes", "audit_checkpoints"] {
-            world.execute(&format!("CREATE TABLE old_{table} AS SELECT * FROM {table}"));
+            world.execute(&format!(
+                "CREATE TABLE old_{table} AS SELECT * FROM {table}"
+            ));
         }
         world.sandbox_client(&["orders:read"]).await;
         settled(&world).await;
@@ -353,15 +402,19 @@ async fn a_tree_that_was_put_back_did_not_grow_from_the_checkpoint_that_was_kept
         put_back(&world);
         // Who remembers a later head signs no other.
         world.sandbox_client(&["orders:read"]).await;
-        until("a running server goes on from a tree that was put back", || {
-            world.log().contains("the tree went back from")
-        })
+        until(
+            "a running server goes on from a tree that was put back",
+            || world.log().contains("the tree went back from"),
+        )
         .await;
         put_back(&world);
         world.terminate();
         world.start().await;
         let told = complaint(&world, &["--checkpoint", "kept.txt"]);
-        assert!(told.contains("the newest events were deleted, or the tree was put back"), "{told}");
+        assert!(
+            told.contains("the newest events were deleted, or the tree was put back"),
+            "{told}"
+        );
         // Grown again, but from something else.
         for _ in 0..3 {
             world.sandbox_client(&["orders:read"]).await;
@@ -369,7 +422,13 @@ async fn a_tree_that_was_put_back_did_not_grow_from_the_checkpoint_that_was_kept
         settled(&world).await;
         passes(&world, &[]);
         let told = complaint(&world, &["--checkpoint", "kept.txt"]);
-        assert!(told.contains("did not grow from the checkpoint that was kept"), "{told}");
-        assert_eq!(std::fs::read_to_string(world.path().join("kept.txt")).unwrap(), kept);
+        assert!(
+            told.contains("did not grow from the checkpoint that was kept"),
+            "{told}"
+        );
+        assert_eq!(
+            std::fs::read_to_string(world.path().join("kept.txt")).unwrap(),
+            kept
+        );
     }
 }
