@@ -226,3 +226,33 @@ async fn one_node_at_a_time_gives_places_and_the_other_finds_that_it_did() {
         assert!(trail.verify().await.faults.is_empty());
     }
 }
+
+#[actix_web::test]
+async fn events_from_before_the_audit_log_are_taken_into_it_once() {
+    for trail in trails() {
+        let insert = |id: &str| {
+            trail.world.execute(&format!(
+                "INSERT INTO audit_events (id, at, actor, action, target, outcome, source_ip, details) VALUES \
+                 ('{id}', '2026-01-01 00:00:00', 'host', 'key.rotated', 'k', 'done', '192.0.2.1', '{{}}')"
+            ));
+        };
+        insert("aud_01K2ZJ6V9D3M5K7N2R4T6W8Y0A");
+        trail.write(|db, keys| audit::adopt(db, keys)).await;
+        trail.happens(0, 1).await;
+        assert_eq!(trail.sequence(0).await, 2);
+        // Whoever forges a row later finds the door shut, also where the mark is gone.
+        insert("aud_01K2ZJ6V9D3M5K7N2R4T6W8Y0B");
+        trail
+            .world
+            .execute("DELETE FROM instance WHERE name = 'audit_trail_adopted'");
+        trail.write(|db, keys| audit::adopt(db, keys)).await;
+        let verdict = trail.verify().await;
+        assert_eq!((verdict.events, verdict.pending), (2, 1));
+        assert_eq!(verdict.faults.len(), 1);
+        let what = &verdict.faults[0].what;
+        assert!(
+            what.starts_with("aud_01K2ZJ6V9D3M5K7N2R4T6W8Y0B waits for its place"),
+            "{what}"
+        );
+    }
+}
