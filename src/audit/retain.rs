@@ -52,7 +52,7 @@ pub fn delete_events(
     limit: i64,
     now: Instant,
 ) -> Result<Step, StoreError> {
-    let announced = audit_events::newest_of(db, Action::AuditEventsDeleted.as_str(), 10)?
+    let announced = audit_events::newest_of(db, TARGET, Action::AuditEventsDeleted.as_str(), 10)?
         .into_iter()
         .filter(|event| is_genuine(keys, event))
         .filter_map(|event| Some((kept_from(&event.details)?, event.leaf_index)))

@@ -12,7 +12,7 @@ ALTER TABLE audit_events ADD COLUMN leaf_index BIGINT;
 ALTER TABLE audit_events ADD COLUMN leaf_mac TEXT;
 -- Why it is not given a place: its MAC is not good.
 ALTER TABLE audit_events ADD COLUMN set_aside TEXT;
-CREATE UNIQUE INDEX audit_events_by_leaf ON audit_events (leaf_index);
+CREATE UNIQUE INDEX audit_events_by_leaf ON audit_events (leaf_index) WHERE leaf_index IS NOT NULL;
 CREATE INDEX audit_events_pending ON audit_events (id) WHERE leaf_index IS NULL AND set_aside IS NULL;
 CREATE INDEX audit_events_set_aside ON audit_events (id) WHERE set_aside IS NOT NULL;
 CREATE INDEX audit_events_with_address ON audit_events (at) WHERE source_ip IS NOT NULL;

@@ -285,9 +285,15 @@ pub fn old_until(
     Ok(Some((first, places.last().unwrap_or(first) + 1)))
 }
 
-/// The newest events of an action that have their places, newest first.
-pub fn newest_of(db: &mut Db, action: &str, limit: i64) -> Result<Vec<AuditEvent>, StoreError> {
+/// What was done last to a target under one name, newest first.
+pub fn newest_of(
+    db: &mut Db,
+    target: &str,
+    action: &str,
+    limit: i64,
+) -> Result<Vec<AuditEvent>, StoreError> {
     let rows = audit_events::table
+        .filter(audit_events::target.eq(target))
         .filter(audit_events::action.eq(action))
         .order(audit_events::id.desc())
         .limit(limit);
