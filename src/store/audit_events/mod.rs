@@ -261,30 +261,6 @@ pub fn drop_addresses(db: &mut Db, before: Instant, limit: i64) -> Result<usize,
         .execute(db)?)
 }
 
-/// The place that the events of before a moment end at: those below it are all from before.
-/// `None`: there are none from the first place on that still has its event.
-pub fn old_until(
-    db: &mut Db,
-    before: Instant,
-    limit: i64,
-) -> Result<Option<(i64, i64)>, StoreError> {
-    let rows: Vec<(Option<i64>, FoundInstant)> = audit_events::table
-        .filter(audit_events::leaf_index.is_not_null())
-        .order(audit_events::leaf_index.asc())
-        .limit(limit)
-        .select((audit_events::leaf_index, audit_events::at))
-        .load(db)?;
-    let old = |at: FoundInstant| at.get().is_some_and(|at| at < before);
-    let mut places = rows
-        .into_iter()
-        .take_while(|(_, at)| old(*at))
-        .filter_map(|(place, _)| place);
-    let Some(first) = places.next() else {
-        return Ok(None);
-    };
-    Ok(Some((first, places.last().unwrap_or(first) + 1)))
-}
-
 /// What was done last to a target under one name, newest first.
 pub fn newest_of(
     db: &mut Db,

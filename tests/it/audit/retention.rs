@@ -189,6 +189,28 @@ async fn rows_go_only_as_a_signed_event_says_and_exactly_those() {
 }
 
 #[actix_web::test]
+async fn retention_covers_for_nobody_who_deleted_a_row_or_made_it_look_old() {
+    for trail in trails() {
+        trail.happens(300, 5).await;
+        trail.sequence(300).await;
+        trail.world.take_down_the_audit_fence();
+        trail
+            .world
+            .execute("UPDATE audit_events SET at = '2001-01-01 00:00:00' WHERE leaf_index < 2");
+        assert_eq!(trail.delete(301, 1).await, Step::Nothing);
+        trail
+            .world
+            .execute("DELETE FROM audit_events WHERE leaf_index < 2");
+        assert_eq!(trail.delete(301, 301).await, Step::Nothing);
+        let verdict = trail.verify().await;
+        assert!(
+            verdict.faults[0].what.contains("leaves 0 to 1 are missing"),
+            "{verdict:?}"
+        );
+    }
+}
+
+#[actix_web::test]
 async fn an_event_that_is_committed_late_gets_its_place_all_the_same() {
     for trail in trails() {
         trail.happens(5, 3).await;
