@@ -8,8 +8,8 @@ use std::time::Duration;
 use onyx_verifier::{ConnectError, Verifier};
 
 use crate::admin::{Act, Policy, leaks};
-use crate::audit::Actor;
 use crate::audit::tally::Tally;
+use crate::audit::{self, Actor};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::directory::{Directory, Tallies};
@@ -113,6 +113,7 @@ impl App {
             // Read again: another process may have been waited for.
             let now = clock.now();
             let master = MasterKey::obtain(db, &settings.master_key_file)?;
+            audit::adopt(db, master.audit())?;
             import::import_all(db, &master, &settings.keys_dir, now)?;
             for realm in Realm::ALL {
                 provision::ensure(db, &master, *realm, settings.signing_alg, now)?;
@@ -226,6 +227,7 @@ impl App {
                 revocations_remembered: revocation::remembered(staleness),
                 kept: self.settings.kept,
             },
+            trail: Arc::clone(self.master.audit()),
         }
     }
 

@@ -233,7 +233,12 @@ impl Counts {
 }
 
 /// Puts what was counted on record, in one transaction.
-pub fn write(db: &mut Db, mut counts: Counts, now: Instant) -> Result<(), StoreError> {
+pub fn write(
+    db: &mut Db,
+    keys: &AuditKeys,
+    mut counts: Counts,
+    now: Instant,
+) -> Result<(), StoreError> {
     let claimed: HashSet<&ClientId> = counts
         .each
         .keys()
@@ -254,10 +259,10 @@ pub fn write(db: &mut Db, mut counts: Counts, now: Instant) -> Result<(), StoreE
         let partner = sighting.client.as_ref().and_then(|id| known.get(id));
         let deed = deed((sighting.what, sighting.realm, sighting.place), count);
         let deed = deed.partner_if(partner.and_then(Option::as_ref));
-        record(db, &actor, deed, now)?;
+        record(db, keys, &actor, deed, now)?;
     }
     for (outline, count) in counts.many {
-        record(db, &Actor::many(), deed(outline, count), now)?;
+        record(db, keys, &Actor::many(), deed(outline, count), now)?;
     }
     Ok(())
 }

@@ -45,6 +45,7 @@ macro_rules! rights {
 rights!(
     /// Any valid token of the right kind.
     AnyScope = None,
+    AuditRead = Some("audit:read"),
     ClientsRead = Some("clients:read"),
     ClientsWrite = Some("clients:write"),
     CredentialsRevoke = Some("credentials:revoke"),

@@ -3,6 +3,7 @@
 //! Only this room writes what callers see. It refuses to know SQL and cryptography.
 
 pub mod admin;
+pub mod audit;
 pub mod body;
 mod calls;
 pub mod deliveries;

@@ -186,10 +186,12 @@ fn partner_api(realm: Realm) -> Part {
     scope(realm, "v1")
         .service(at("/me").get(v1::me::show).done())
         .service(at("/requests").get(v1::requests::list).done())
+        .service(at("/audit/events").get(v1::audit::list).done())
+        .service(at("/audit/events/{id}/proof").get(v1::audit::proof).done())
 }
 
 fn admin_api() -> Part {
-    use admin::{agreements, launch, privacy};
+    use admin::{agreements, audit, launch, privacy};
     use admin::{
         clients, credentials, grants, keys, operators, partners, requests, resource_servers,
         reviews, rotation, tokens,
@@ -342,6 +344,12 @@ fn admin_api() -> Part {
         .service(at("/reviews/{id}/close").post(reviews::close).done())
         .service(at("/leak-reports").get(reviews::list_leak_reports).done())
         .service(at("/tokens/revoke").post(tokens::revoke).done())
+        .service(at("/audit/events").get(audit::list).done())
+        .service(at("/audit/events/{id}/proof").get(audit::proof).done())
+        .service(at("/audit/checkpoint").get(audit::checkpoint).done())
+        .service(at("/audit/key").get(audit::key).done())
+        .service(at("/audit/consistency").get(audit::consistency).done())
+        .service(at("/audit/export").get(audit::export).done())
         .service(at("/keys").get(keys::list).done())
         .service(at("/keys/rotate").post(keys::rotate).done())
         .service(at("/keys/{kid}/revoke").post(keys::revoke).done())

@@ -1,6 +1,7 @@
 //! The master key: 32 random bytes in a file, from which everything secret is derived.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use aws_lc_rs::{constant_time, hkdf, hmac};
 use base64::Engine as _;
@@ -8,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use rand::{TryRng, rngs::SysRng};
 use zeroize::Zeroizing;
 
+use super::audit::AuditKeys;
 use super::file::{self, KeyFileError};
 use crate::domain::secret::SecretHash;
 use crate::store::{Db, StoreError, instance};
@@ -22,6 +24,7 @@ pub struct MasterKey {
     fingerprint: String,
     /// A hash that no secret has, to compare with where there is none.
     no_secret: SecretHash,
+    audit: Arc<AuditKeys>,
 }
 
 /// The master key cannot be used; each says what to do.
@@ -108,11 +111,18 @@ impl MasterKey {
         };
         let pepper = derive(b"client secret pepper 1")?;
         let fingerprint = derive(b"fingerprint")?;
+        let audit = AuditKeys::of(
+            derive(b"audit event 1")?.as_slice(),
+            derive(b"audit place 1")?.as_slice(),
+            derive(b"audit checkpoint 1")?.as_slice(),
+            derive(b"audit log name")?.as_slice(),
+        )?;
         Some(Self {
             sealing: derive(b"sealing")?,
             pepper: hmac::Key::new(hmac::HMAC_SHA256, pepper.as_slice()),
             fingerprint: hex(fingerprint.get(..16).unwrap_or_default()),
             no_secret: SecretHash(hex(derive(b"no secret")?.as_slice())),
+            audit: Arc::new(audit),
         })
     }
 
@@ -122,6 +132,11 @@ impl MasterKey {
     /// only give guessers a way to exhaust the server (standards: NIST SP 800-63B-4 §3.1).
     pub fn hash_secret(&self, secret: &[u8]) -> SecretHash {
         SecretHash(hex(hmac::sign(&self.pepper, secret).as_ref()))
+    }
+
+    /// The keys of the audit log.
+    pub fn audit(&self) -> &Arc<AuditKeys> {
+        &self.audit
     }
 
     /// A hash that no secret has: what an unknown client's secret is compared with.
@@ -149,7 +164,7 @@ fn fresh() -> Result<Zeroizing<String>, MasterKeyError> {
     Ok(Zeroizing::new(STANDARD.encode(bytes.as_slice()) + "\n"))
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {

@@ -8,6 +8,7 @@
 
 pub mod agreements;
 pub mod audit_events;
+pub mod audit_tree;
 pub mod backup;
 pub mod changes;
 pub mod clients;
@@ -26,6 +27,7 @@ pub mod instance;
 pub mod issued_tokens;
 pub mod launch_reviews;
 pub mod leaks;
+pub mod leases;
 mod migrate;
 pub mod offboarding;
 pub mod partners;

@@ -269,6 +269,35 @@ diesel::table! {
         request_id -> Nullable<Text>,
         source_ip -> Nullable<Text>,
         details -> Text,
+        mac -> Nullable<Text>,
+        source_ip_salt -> Nullable<Text>,
+        source_ip_commitment -> Nullable<Text>,
+        leaf_index -> Nullable<BigInt>,
+        leaf_mac -> Nullable<Text>,
+        set_aside -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    audit_hashes (chunk) {
+        chunk -> BigInt,
+        hashes -> Binary,
+    }
+}
+
+diesel::table! {
+    audit_checkpoints (size) {
+        size -> BigInt,
+        note -> Text,
+        signed_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    leases (name) {
+        name -> Text,
+        holder -> Text,
+        expires_at -> Timestamp,
     }
 }
 

@@ -1,12 +1,14 @@
 //! What runs beside the server: loops, each of which can miss a turn without harm.
 
 mod agreements;
+mod audit_retention;
 mod deliveries;
 mod grants;
 mod indices;
 mod keys;
 mod leaks;
 mod retention;
+mod sequencer;
 mod tally;
 mod trespasses;
 mod uses;
@@ -52,6 +54,8 @@ pub fn start(app: &Arc<App>) -> Loops {
     if app.settings.has_role(Role::Worker) {
         loops.push(tokio::spawn(retention::run(Arc::clone(app))));
         loops.push(tokio::spawn(trespasses::run(Arc::clone(app))));
+        loops.push(tokio::spawn(sequencer::follow(Arc::clone(app))));
+        loops.push(tokio::spawn(audit_retention::follow(Arc::clone(app))));
         loops.push(tokio::spawn(warn::run(Arc::clone(app))));
         loops.push(tokio::spawn(leaks::follow(Arc::clone(app))));
         loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));

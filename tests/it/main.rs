@@ -13,6 +13,7 @@ mod support;
 mod admin_api;
 mod any_order;
 mod audiences;
+mod audit;
 mod backup;
 mod calls;
 mod clients;

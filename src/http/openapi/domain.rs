@@ -15,7 +15,7 @@ use crate::domain::delivery::{Channel, DeliveryState};
 use crate::domain::grant::GrantState;
 use crate::domain::id::StatusListId;
 use crate::domain::id::{
-    AgreementId, AnyId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId,
+    AgreementId, AnyId, AuditEventId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId,
 };
 use crate::domain::id::{
     ClientId, CredentialId, GrantId, OrderId, PartnerId, RequestId, ResourceServerId,
@@ -95,6 +95,7 @@ ids!(
     PartnerId: "A partner.",
     AgreementId: "An agreement.",
     PrivacyNoticeId: "A privacy notice.",
+    AuditEventId: "An event of the audit trail.",
     LaunchReviewId: "A launch review.",
     CredentialId: "A credential.",
     GrantId: "A scope grant.",
