@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use onyx_verifier::{ConnectError, Verifier};
 
 use crate::admin::{Act, Policy, leaks};
 use crate::audit::Actor;
+use crate::audit::tally::Tally;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::directory::{Directory, Tallies};
 use crate::domain::audience::Addresses;
+use crate::domain::id::StatusListId;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::revocation;
@@ -23,7 +26,10 @@ use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
 use crate::news::News;
 use crate::oauth::record::TokenRecord;
 use crate::revocation::feed::Feed;
+use crate::revocation::status_list::indices::Indices;
+use crate::revocation::status_list::{Missing, Signed, Sources, StatusLists};
 use crate::store::changes::Change;
+use crate::store::request_log::Call;
 use crate::store::{OpenError, Store, StoreError, signing_keys};
 use crate::usage::Usage;
 
@@ -43,6 +49,10 @@ pub struct App {
     pub directory: Directory,
     /// Where issued tokens are recorded.
     pub tokens: Journal<TokenRecord>,
+    /// Where partners' calls are logged. `None`: they are not.
+    pub requests: Option<Journal<Call>>,
+    /// What is refused or read, and added up by the minute.
+    pub tally: Tally,
     /// Uses of credentials that are not written down yet.
     pub uses: Tallies,
     /// What clients ask for and use, counted.
@@ -54,6 +64,11 @@ pub struct App {
     /// What was revoked.
     pub feed: Arc<Feed>,
     news: Arc<News>,
+    /// Indices of status lists for new tokens.
+    pub indices: Indices,
+    status_lists: StatusLists,
+    /// Whether the process was told to stop.
+    pub stopping: AtomicBool,
 }
 
 /// How long a change waits for this node to hear of its own revocation. It hears within
@@ -126,7 +141,14 @@ impl App {
         )?;
         let tokens = Journal::open(store.clone()).map_err(StartError::Thread)?;
         let usage = Usage::open(store.clone()).map_err(StartError::Thread)?;
+        let indices = Indices::new(store.clone(), addresses.clone());
+        let requests = settings
+            .request_log
+            .then(|| Journal::gathering(store.clone()).map_err(StartError::Thread))
+            .transpose()?;
         Ok(Arc::new(Self {
+            indices,
+            status_lists: StatusLists::new(staleness),
             settings,
             clock,
             store,
@@ -134,12 +156,15 @@ impl App {
             ring,
             directory,
             tokens,
+            requests,
+            tally: Tally::default(),
             uses: Tallies::default(),
             usage,
             leaks: leaks::Intake::default(),
             addresses,
             feed,
             news,
+            stopping: AtomicBool::new(false),
         }))
     }
 
@@ -160,6 +185,32 @@ impl App {
         Some(verifier.for_audience(audience))
     }
 
+    /// A status list of a realm as it is now, signed.
+    ///
+    /// What was begun is finished, whether or not the caller waits for it: it serves others, too.
+    pub async fn status_list(
+        self: Arc<Self>,
+        realm: Realm,
+        id: StatusListId,
+    ) -> Result<Signed, Missing> {
+        let made = tokio::spawn(async move { self.make_status_list(realm, &id).await });
+        made.await
+            .unwrap_or_else(|_| Err(StoreError::Interrupted.into()))
+    }
+
+    async fn make_status_list(&self, realm: Realm, id: &StatusListId) -> Result<Signed, Missing> {
+        self.directory.check_news()?;
+        let sources = Sources {
+            store: &self.store,
+            feed: &self.feed,
+            ring: &self.ring,
+            addresses: &self.addresses,
+            alg: self.settings.signing_alg,
+            now: self.clock.now(),
+        };
+        self.status_lists.show(sources, realm, id).await
+    }
+
     /// What somebody does now, under the rules in force.
     pub fn act(&self, actor: Actor) -> Act {
         let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 3600);
@@ -173,6 +224,7 @@ impl App {
                 live_secret_age: days(self.settings.live_secret_days),
                 unused: days(self.settings.unused_days),
                 revocations_remembered: revocation::remembered(staleness),
+                kept: self.settings.kept,
             },
         }
     }
@@ -206,6 +258,15 @@ impl App {
     {
         let act = self.act(actor);
         self.change(act.now, move |db| work(db, &act)).await
+    }
+
+    /// Writes down what waits to be written, and takes no more. Blocks; for the end of a process.
+    pub fn close(&self) {
+        self.tokens.close();
+        self.usage.close();
+        if let Some(requests) = &self.requests {
+            requests.close();
+        }
     }
 
     /// Takes over keys that this or another process has stored, or that have come to their time.

@@ -1,5 +1,7 @@
 //! Health and readiness, on a listener of their own.
 
+use std::sync::atomic::Ordering;
+
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
@@ -21,6 +23,9 @@ pub async fn healthz() -> HttpResponse {
 /// `GET /readyz`: the process can do its work; 503 with the reasons where it cannot.
 pub async fn readyz(app: web::Data<App>) -> HttpResponse {
     let mut reasons = Vec::new();
+    if app.stopping.load(Ordering::Relaxed) {
+        reasons.push("stopping");
+    }
     if app.directory.is_fresh() {
         if let Err(error) = app.store.ping().await {
             log::warn!("not ready: {error}");

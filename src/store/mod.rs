@@ -19,6 +19,7 @@ pub mod error;
 pub mod events;
 pub mod expiry_warnings;
 pub mod grants;
+pub mod idempotency;
 #[cfg(feature = "postgres")]
 mod in_use;
 pub mod instance;
@@ -30,6 +31,7 @@ pub mod offboarding;
 pub mod partners;
 pub mod privacy_notices;
 pub mod recommendations;
+pub mod request_log;
 pub mod resource_servers;
 pub mod reviews;
 pub mod revocations;
@@ -38,7 +40,9 @@ pub mod schema;
 pub mod scope_usage;
 pub mod secret_deliveries;
 pub mod signing_keys;
+pub mod status_lists;
 pub mod tail;
+pub mod trespasses;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -92,7 +92,8 @@ fn head(db: &mut Db) -> Result<i64, StoreError> {
     )
 }
 
-/// Puts what was set aside over the rows of the backup, and moves the counters on.
+/// Puts what was set aside over the rows of the backup, and moves the counters on. Status lists of
+/// before are closed: nobody knows which of their places were given out since.
 pub(super) fn carry(
     db: &mut Db,
     since: Since,
@@ -118,6 +119,7 @@ pub(super) fn carry(
             "DELETE FROM changes; \
              UPDATE sequences SET value = {floor} WHERE name IN ('changes', 'changes_purged', 'revocations_purged'); \
              UPDATE sequences SET value = {floor} + {revocations} WHERE name = 'revocations'; \
+             UPDATE status_lists SET leased = size, closed_at = COALESCE(closed_at, CURRENT_TIMESTAMP); \
              DELETE FROM instance WHERE name = 'backup'"
         ),
     )?;
