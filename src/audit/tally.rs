@@ -13,6 +13,7 @@ use crate::domain::id::{ClientId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::words;
+use crate::keys::AuditKeys;
 use crate::store::{Db, StoreError, clients};
 
 /// How many different things are told apart in memory.
