@@ -17,5 +17,6 @@ pub mod logging;
 pub mod oauth;
 pub mod revocation;
 pub mod store;
+pub mod telemetry;
 pub mod usage;
 pub mod worker;

@@ -1,8 +1,13 @@
 //! The one writer: takes what waits, writes it in one transaction, tells who waited.
 
+use std::time::Instant as Stopwatch;
+
+use prometheus::Histogram;
+
 use super::queue::Queue;
 use super::{Append, Row};
 use crate::store::{Store, StoreError};
+use crate::telemetry::{observe, telemetry};
 
 /// The most rows in one transaction.
 const BATCH: usize = 256;
@@ -20,10 +25,20 @@ pub(super) fn run<R: Row>(store: &Store, rows: &Queue<Append<R>>) {
         Ok(runtime) => runtime,
         Err(error) => return log::error!("the journal has no runtime: {error}"),
     };
+    let [size, length] = measured::<R>();
     let mut batch = Vec::with_capacity(BATCH);
     while rows.take(&mut batch, BATCH) {
+        size.observe(batch.len() as f64);
+        let started = Stopwatch::now();
         runtime.block_on(write(store, &mut batch));
+        observe(&length, started.elapsed());
     }
+}
+
+/// What batches are measured by: how large they are, and how long they take.
+fn measured<R: Row>() -> [Histogram; 2] {
+    let told = &telemetry().journals;
+    [&told.rows, &told.duration].map(|each| each.with_label_values(&[R::JOURNAL]))
 }
 
 /// However the writer ends, nobody waits for it afterwards.
