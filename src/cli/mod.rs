@@ -6,6 +6,7 @@
 
 mod admin_client;
 mod agreement;
+mod audit;
 mod client;
 mod confirm;
 mod credential;
@@ -88,6 +89,9 @@ enum Command {
     /// Access tokens
     #[command(subcommand)]
     Token(token::Verb),
+    /// What is on record
+    #[command(subcommand)]
+    Audit(audit::Verb),
     /// Leaked secrets: find them, report them, look into them
     #[command(subcommand)]
     Leak(leak::Verb),
@@ -120,6 +124,7 @@ pub fn run() -> ExitCode {
         Command::Migrate(flags) => serve::migrate(&flags),
         Command::Config(flags) => settings::print(&flags),
         Command::Operator(operator::Verb::Host(verb)) => operator::on_host(&verb, &output),
+        Command::Audit(audit::Verb::Host(verb)) => audit::on_host(&verb, &output),
         Command::Leak(leak::Verb::Local(verb)) => leak::on_host(verb, &output),
         remote => block_on(over_http(remote, &output)),
     };
@@ -158,6 +163,7 @@ async fn over_http(command: Command, output: &Output) -> Done {
         Command::Key(verb) => key::run(verb, &admin, output).await,
         Command::Leak(verb) => leak::run(verb, &admin, output).await,
         Command::Serve(_)
+        | Command::Audit(_)
         | Command::Quickstart(_)
         | Command::Migrate(_)
         | Command::Config(_)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
 
-use prometheus::{Histogram, IntGauge};
+use prometheus::{Histogram, IntCounter, IntGauge};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::db::{Db, Manager, Target};
@@ -26,6 +26,7 @@ pub(super) struct Lane {
     size: u32,
     pending: IntGauge,
     waits: Histogram,
+    timeouts: IntCounter,
     pool: Pool,
     permits: Arc<Semaphore>,
 }
@@ -48,6 +49,8 @@ impl Lane {
             size,
             pending: told.pending.with_label_values(&[name]),
             waits: told.waits.with_label_values(&[name]),
+            // There from the start: a counter that appears with its first event hides that event.
+            timeouts: told.timeouts.with_label_values(&[name]),
             pool,
             permits: Arc::new(Semaphore::new(size as usize)),
         })
@@ -68,8 +71,7 @@ impl Lane {
                 Ok(permit)
             }
             _ => {
-                let timeouts = &telemetry().pool.timeouts;
-                timeouts.with_label_values(&[self.name]).inc();
+                self.timeouts.inc();
                 Err(StoreError::Unreachable(
                     "all connections are busy".to_owned(),
                 ))

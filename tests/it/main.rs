@@ -12,6 +12,7 @@ mod support;
 
 mod admin_api;
 mod audiences;
+mod canary;
 mod clients;
 mod command_line;
 mod credentials;
@@ -40,5 +41,6 @@ mod schema;
 mod scope_usage;
 mod secrecy;
 mod startup;
+mod telemetry;
 mod token_endpoint;
 mod torture;
