@@ -5,6 +5,13 @@ use super::words;
 words!(
     /// What an event is about.
     EventKind {
+        OrderAccepted = "order.accepted",
+        OrderPreparing = "order.preparing",
+        OrderFulfilled = "order.fulfilled",
+        OrderFailed = "order.failed",
+        OrderCancelled = "order.cancelled",
+        InvoiceOpened = "invoice.opened",
+        InvoicePaid = "invoice.paid",
         CredentialExpiring = "credential.expiring",
         CredentialRotated = "credential.rotated",
         CredentialRevoked = "credential.revoked",

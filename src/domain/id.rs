@@ -145,6 +145,26 @@ id_type!(
     AuditEventId, "aud_"
 );
 id_type!(
+    /// Something that is for sale.
+    PackageId, "pkg_"
+);
+id_type!(
+    /// An order of a partner.
+    OrderId, "ord_"
+);
+id_type!(
+    /// A record of what an order's holder used.
+    UsageRecordId, "usg_"
+);
+id_type!(
+    /// A movement in the ledger.
+    LedgerEntryId, "led_"
+);
+id_type!(
+    /// An invoice.
+    InvoiceId, "inv_"
+);
+id_type!(
     /// One HTTP request, as the log and the caller see it.
     RequestId, "req_"
 );

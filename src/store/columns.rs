@@ -15,12 +15,18 @@ use crate::domain::delivery::{DeliveryState, ProofHash};
 use crate::domain::event::EventKind;
 use crate::domain::grant::GrantState;
 use crate::domain::id::{
-    AgreementId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId,
-    LaunchReviewId, LeakReportId, PartnerId, PrivacyNoticeId, ResourceServerId, ReviewId,
+    AgreementId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId, InvoiceId,
+    LaunchReviewId, LeakReportId, LedgerEntryId, OrderId, PackageId, PartnerId, PrivacyNoticeId,
+    ResourceServerId, ReviewId, UsageRecordId,
 };
 use crate::domain::instant::Instant;
+use crate::domain::invoice::InvoiceState;
 use crate::domain::launch::{CheckName, CheckState, ReviewState};
 use crate::domain::leak::{LeakAction, LeakReportState};
+use crate::domain::ledger::{Account, EntryKind};
+use crate::domain::money::Currency;
+use crate::domain::order::OrderState;
+use crate::domain::package::PackageState;
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
 use crate::domain::review::{CaseState, ReviewKind};
@@ -82,6 +88,17 @@ text_column!(
     Allowlist,
     DeliveryId,
     DeliveryState,
+    PackageId,
+    OrderId,
+    UsageRecordId,
+    LedgerEntryId,
+    InvoiceId,
+    Currency,
+    PackageState,
+    OrderState,
+    Account,
+    EntryKind,
+    InvoiceState,
 );
 
 /// A hash that nothing but the database may print.

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::changes::Change;
+use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::{event_counters, events};
 use crate::domain::event::EventKind;
@@ -12,34 +12,26 @@ use crate::domain::realm::Realm;
 
 /// Writes an event under the partner's next number. `data` holds the ids of what it is about.
 ///
-/// The change's own number is held to the commit, so no two writers take one number.
+/// The counter's row is held to the commit, so no two writers take one number.
 pub fn append(
-    db: &mut Change<'_>,
+    db: &mut Db,
     (partner, realm): (&PartnerId, Realm),
     kind: EventKind,
     data: &serde_json::Value,
     now: Instant,
 ) -> Result<EventId, StoreError> {
-    let counter = event_counters::table.find((partner, realm));
-    let next = diesel::update(counter)
+    let first = (
+        event_counters::partner_id.eq(partner),
+        event_counters::realm.eq(realm),
+        event_counters::value.eq(1_i64),
+    );
+    let seq: i64 = on_engine!(db, conn => diesel::insert_into(event_counters::table)
+        .values(first)
+        .on_conflict((event_counters::partner_id, event_counters::realm))
+        .do_update()
         .set(event_counters::value.eq(event_counters::value + 1))
         .returning(event_counters::value)
-        .get_result(&mut **db)
-        .optional()?;
-    let seq: i64 = match next {
-        Some(seq) => seq,
-        None => {
-            let first = (
-                event_counters::partner_id.eq(partner),
-                event_counters::realm.eq(realm),
-                event_counters::value.eq(1_i64),
-            );
-            diesel::insert_into(event_counters::table)
-                .values(first)
-                .execute(&mut **db)?;
-            1
-        }
-    };
+        .get_result(conn))?;
     let id = EventId::generate(now);
     let row = (
         events::partner_id.eq(partner),
@@ -50,8 +42,6 @@ pub fn append(
         events::created_at.eq(now),
         events::data.eq(data.to_string()),
     );
-    diesel::insert_into(events::table)
-        .values(row)
-        .execute(&mut **db)?;
+    diesel::insert_into(events::table).values(row).execute(db)?;
     Ok(id)
 }

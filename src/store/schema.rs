@@ -333,6 +333,152 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    packages (id) {
+        id -> Text,
+        name -> Text,
+        description -> Text,
+        price_amount -> BigInt,
+        price_currency -> Text,
+        validity_days -> Integer,
+        region -> Text,
+        features -> Text,
+        state -> Text,
+        version -> BigInt,
+        restricted -> Bool,
+        created_by -> Text,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    package_partners (partner_id, realm, package_id) {
+        partner_id -> Text,
+        realm -> Text,
+        package_id -> Text,
+    }
+}
+
+diesel::table! {
+    orders (partner_id, realm, id) {
+        partner_id -> Text,
+        realm -> Text,
+        id -> Text,
+        client_id -> Text,
+        credential_id -> Text,
+        package_id -> Text,
+        package_version -> BigInt,
+        quantity -> BigInt,
+        unit_amount -> BigInt,
+        total_amount -> BigInt,
+        currency -> Text,
+        partner_order_ref -> Text,
+        metadata -> Nullable<Text>,
+        state -> Text,
+        reason -> Nullable<Text>,
+        simulate_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    order_events (partner_id, realm, order_id, state) {
+        partner_id -> Text,
+        realm -> Text,
+        order_id -> Text,
+        state -> Text,
+        at -> Timestamp,
+        actor -> Text,
+        reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    usage_records (partner_id, realm, id) {
+        partner_id -> Text,
+        realm -> Text,
+        id -> Text,
+        order_id -> Text,
+        quantity -> BigInt,
+        unit -> Text,
+        recorded_at -> Timestamp,
+        created_by -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    ledger_entries (partner_id, realm, id) {
+        partner_id -> Text,
+        realm -> Text,
+        id -> Text,
+        kind -> Text,
+        debit_account -> Text,
+        credit_account -> Text,
+        amount -> BigInt,
+        currency -> Text,
+        order_id -> Nullable<Text>,
+        invoice_id -> Nullable<Text>,
+        corrects -> Nullable<Text>,
+        reference -> Text,
+        actor -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    invoices (partner_id, realm, id) {
+        partner_id -> Text,
+        realm -> Text,
+        id -> Text,
+        number -> Nullable<BigInt>,
+        period -> Text,
+        currency -> Text,
+        total_amount -> BigInt,
+        state -> Text,
+        reason -> Nullable<Text>,
+        created_at -> Timestamp,
+        opened_at -> Nullable<Timestamp>,
+        due_at -> Nullable<Timestamp>,
+        ended_at -> Nullable<Timestamp>,
+        ended_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    invoice_lines (partner_id, realm, entry_id) {
+        partner_id -> Text,
+        realm -> Text,
+        entry_id -> Text,
+        invoice_id -> Text,
+    }
+}
+
+diesel::table! {
+    invoice_counters (partner_id, realm) {
+        partner_id -> Text,
+        realm -> Text,
+        value -> BigInt,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (partner_id, realm, operation, key_hash) {
+        partner_id -> Text,
+        realm -> Text,
+        operation -> Text,
+        key_hash -> Text,
+        fingerprint -> Text,
+        status -> Integer,
+        headers -> Text,
+        body -> Text,
+        resource -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
 diesel::joinable!(credentials -> clients (client_id));
 diesel::allow_tables_to_appear_in_same_query!(clients, scope_usage);
 diesel::allow_tables_to_appear_in_same_query!(

@@ -1,0 +1,10 @@
+DROP TABLE idempotency_keys;
+DROP TABLE invoice_counters;
+DROP TABLE invoice_lines;
+DROP TABLE invoices;
+DROP TABLE ledger_entries;
+DROP TABLE usage_records;
+DROP TABLE order_events;
+DROP TABLE orders;
+DROP TABLE package_partners;
+DROP TABLE packages;
