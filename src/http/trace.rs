@@ -53,6 +53,7 @@ async fn around<B: MessageBody>(
     };
     logging::in_request(context, async move {
         let (started, method) = (Stopwatch::now(), request.method().clone());
+        log::trace!("{method} begins");
         let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().await;
         let outcome = outcome.unwrap_or_else(|_| Err(Panicked.into()));
         let took = started.elapsed();

@@ -8,6 +8,7 @@
 mod driver;
 mod ledger;
 mod story;
+mod telling;
 
 use std::process::Command;
 
@@ -35,7 +36,7 @@ async fn no_canary_is_told_where_lines_are_json() {
 
 async fn no_canary_is_told(world: &World, loudest: &str) {
     let mut ledger = Ledger::default();
-    let (kept, asked) = story::tell(world, &mut ledger).await;
+    let (kept, asked) = telling::tell(world, &mut ledger).await;
     let routes = driver::routes(world).await;
     let names: Vec<_> = routes.iter().map(driver::Route::name).collect();
     let untold: Vec<_> = names.iter().filter(|name| !asked.contains(name)).collect();

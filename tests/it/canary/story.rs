@@ -4,52 +4,44 @@
 //! body a text that begins with `$` is what was kept, and `*` is payload: a text that is stored for its
 //! owner and belongs in no log.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use onyx_auth::domain::id::DeliveryId;
-use onyx_auth::keys::link::LinkKey;
-use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::ledger::Ledger;
 use crate::support::governance::{ATTESTED, COMPUTED, DAY, contract, notice};
 use crate::support::recipient;
-use crate::support::world::{Answer, World, days_away, in_future};
+use crate::support::world::in_future;
 
 /// What a step does.
-enum Step {
+pub enum Step {
     Ask(Box<Ask>),
     /// Changes the database, as time would.
     Age(&'static str, &'static str),
 }
 
 /// A request that must have this answer.
-struct Ask {
-    route: String,
-    who: Who,
-    body: Body,
-    status: u16,
+pub struct Ask {
+    pub route: String,
+    pub who: Who,
+    pub body: Body,
+    pub status: u16,
     /// A pointer into the answer, and the name by which it is kept.
-    keeps: Vec<(&'static str, String)>,
+    pub keeps: Vec<(&'static str, String)>,
 }
 
 /// By what the request authenticates.
 #[derive(Clone)]
-enum Who {
+pub enum Who {
     Nobody,
     Bearer(String),
     Basic(String),
 }
 
-enum Body {
+pub enum Body {
     None,
     Json(Value),
     Form(Vec<(&'static str, String)>),
 }
-
-/// What the story kept.
-pub type Kept = BTreeMap<String, String>;
 
 fn step(route: impl Into<String>, who: Who) -> Ask {
     Ask {
@@ -123,7 +115,8 @@ fn issue(client: &str, name: &str) -> Ask {
     .keep("/client_id", format!("{name}.id"))
 }
 
-fn story() -> Vec<Step> {
+/// All of it, in order.
+pub fn story() -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut add = |more: Vec<Ask>| steps.extend(more.into_iter().map(Step::from));
     add(operators());
@@ -183,6 +176,7 @@ fn partners() -> Vec<Ask> {
         verb("approve", "leaving"),
         verb("suspend", "leaving"),
         verb("resume", "leaving"),
+        verb("suspend", "leaving"),
         verb("offboard", "leaving"),
         step("GET /admin/v1/partners", operator()),
         step("GET /admin/v1/partners/{id=partner}", operator()),
@@ -259,7 +253,7 @@ fn grants() -> Vec<Ask> {
         ask("live", "usage:read", "denied_grant"),
         ask("sandbox", "usage:read", "revoked_grant"),
         verb("approve", "live_grant").json(json!({})),
-        verb("deny", "denied_grant"),
+        verb("deny", "denied_grant").json(json!({})),
         verb("revoke", "revoked_grant"),
         step("GET /admin/v1/scope-grants/{id=live_grant}", operator()),
         step(
@@ -518,156 +512,10 @@ fn endings() -> Vec<Ask> {
             operator(),
         ),
         step("POST /admin/v1/tokens/revoke", operator()).json(json!({ "token": "$live.token" })),
+        // What was leaked is revoked by now; the routes are asked with these.
+        issue("sandbox", "last_sandbox"),
+        issue("live", "last_live"),
+        token("sandbox", "last_sandbox", "sandbox.token"),
+        token("live", "last_live", "live.token"),
     ]
-}
-
-/// Tells the story; answers what was kept, and the routes that were asked.
-pub async fn tell(world: &World, ledger: &mut Ledger) -> (Kept, Vec<String>) {
-    let mut kept = Kept::new();
-    world.cli(&["operator", "recover", "--out", "data/second.json"]);
-    for (name, file) in [
-        ("root", "data/operator.json"),
-        ("recovered", "data/second.json"),
-    ] {
-        let credential = world.credential_file(file);
-        ledger.secret(&format!("the secret in {file}"), &credential.secret);
-        kept.insert(format!("{name}.id"), credential.client_id);
-        kept.insert(format!("{name}.secret"), credential.secret);
-    }
-    let mut asked = Vec::new();
-    for step in story() {
-        match step {
-            Step::Ask(ask) => {
-                asked.push(template(&ask.route));
-                carry_out(world, ledger, &mut kept, &ask).await;
-            }
-            Step::Age(table, name) => {
-                let (id, at) = (&kept[name], days_away(-200));
-                world.execute(&format!(
-                    "UPDATE {table} SET created_at = '{at}' WHERE id = '{id}'"
-                ));
-            }
-        }
-    }
-    (kept, asked)
-}
-
-/// The route without what the story put into it.
-fn template(route: &str) -> String {
-    let mut parts = route.split('=');
-    let mut template = parts.next().unwrap().to_owned();
-    for part in parts {
-        template.push_str(&part[part.find('}').unwrap()..]);
-    }
-    template
-}
-
-async fn carry_out(world: &World, ledger: &mut Ledger, kept: &mut Kept, ask: &Ask) {
-    let (method, path) = ask.route.split_once(' ').unwrap();
-    let base = match path {
-        "/healthz" | "/readyz" | "/metrics" => &world.ops,
-        _ => &world.base,
-    };
-    let url = format!("{base}{}", filled(path, kept));
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let method: Method = method.parse().unwrap();
-        let mut request = world.http.request(method, &url);
-        request = match &ask.who {
-            Who::Nobody => request,
-            Who::Bearer(name) => request.bearer_auth(&kept[name]),
-            Who::Basic(name) => {
-                let (id, secret) = (
-                    &kept[&format!("{name}.id")],
-                    &kept[&format!("{name}.secret")],
-                );
-                request.basic_auth(id, Some(secret))
-            }
-        };
-        request = match &ask.body {
-            Body::None => request,
-            Body::Json(body) => request.json(&with_kept(body, kept, ledger, &ask.route)),
-            Body::Form(form) => {
-                let form = form
-                    .iter()
-                    .map(|(name, value)| match value.strip_prefix('$') {
-                        Some(known) => (*name, kept[known].clone()),
-                        None => (*name, value.clone()),
-                    });
-                request.form(&form.collect::<Vec<_>>())
-            }
-        };
-        let response = request.send().await.unwrap();
-        let streams = response
-            .headers()
-            .get("content-type")
-            .is_some_and(|kind| kind == "text/event-stream");
-        if streams {
-            assert_eq!(response.status().as_u16(), ask.status, "{}", ask.route);
-            return;
-        }
-        let answer = Answer::of(response).await;
-        ledger.answered(&ask.route, &answer);
-        assert_eq!(answer.status, ask.status, "{}: {}", ask.route, answer.text);
-        let missing = !ask.keeps.is_empty()
-            && ask
-                .keeps
-                .iter()
-                .any(|(pointer, _)| answer.json().pointer(pointer).is_none());
-        if !missing {
-            return ask.keeps.iter().for_each(|(pointer, name)| {
-                keep(kept, name, answer.json().pointer(pointer).unwrap(), ledger);
-            });
-        }
-        // What a worker does comes a moment later.
-        assert!(Instant::now() < deadline, "{}: {}", ask.route, answer.text);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-fn keep(kept: &mut Kept, name: &str, value: &Value, ledger: &mut Ledger) {
-    let text = value.as_str().unwrap().to_owned();
-    if let Some((place, key)) = text.split_once('#') {
-        let id: DeliveryId = place.rsplit('/').next().unwrap().parse().unwrap();
-        let key: LinkKey = key.parse().unwrap();
-        let proof = key.proof(&id).unwrap().expose().to_string();
-        ledger.secret(&format!("the proof of {name}"), &proof);
-        kept.insert(format!("{name}.id"), id.to_string());
-        kept.insert(format!("{name}.proof"), proof);
-    }
-    kept.insert(name.to_owned(), text);
-}
-
-fn filled(path: &str, kept: &Kept) -> String {
-    let mut filled = String::new();
-    for part in path.split_inclusive('}') {
-        match part.strip_suffix('}').and_then(|part| part.split_once('{')) {
-            Some((before, place)) => {
-                let name = place.split_once('=').unwrap().1;
-                filled.push_str(before);
-                filled.push_str(kept.get(name).map_or(name, String::as_str));
-            }
-            None => filled.push_str(part),
-        }
-    }
-    filled
-}
-
-fn with_kept(body: &Value, kept: &Kept, ledger: &mut Ledger, route: &str) -> Value {
-    match body {
-        Value::String(text) if text == "*" => ledger.payload(route).into(),
-        Value::String(text) => match text.strip_prefix('$') {
-            Some(name) => kept[name].clone().into(),
-            None => body.clone(),
-        },
-        Value::Array(items) => items
-            .iter()
-            .map(|item| with_kept(item, kept, ledger, route))
-            .collect(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| (name.clone(), with_kept(value, kept, ledger, route)))
-            .collect(),
-        _ => body.clone(),
-    }
 }
