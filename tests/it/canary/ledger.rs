@@ -10,7 +10,7 @@ use crate::support::world::Answer;
 struct Canary {
     name: String,
     text: String,
-    /// Payload, and not a secret: the database is where it belongs, and its owner's answers.
+    /// Payload or sealed, and no secret: the database is where it belongs, and its owner's answers.
     payload: bool,
     /// The one answer that shows it.
     shown: Option<usize>,
@@ -97,8 +97,10 @@ impl Ledger {
                 "access_token" => secret.rsplit('.').next().unwrap(),
                 _ => secret,
             };
-            self.keep(&name, secret, false, Some(nth));
-            self.keep(&name, heart, false, Some(nth));
+            // Sealed under the link's key: the database keeps it, and its files may for a while after.
+            let sealed = *member == "ciphertext";
+            self.keep(&name, secret, sealed, Some(nth));
+            self.keep(&name, heart, sealed, Some(nth));
         }
     }
 
