@@ -161,9 +161,8 @@ async fn a_line_of_the_log_says_who_asked_what_and_how_it_ended() {
             let lines = log
                 .lines()
                 .map(|line| serde_json::from_str::<Value>(line).unwrap());
-            let line = lines
-                .filter(|line| line["request_id"] == id.as_str())
-                .last();
+            let of_request = lines.filter(|line| line["request_id"] == id.as_str());
+            let line = of_request.collect::<Vec<_>>().pop();
             line.expect(&log)
         };
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
