@@ -14,6 +14,7 @@ pub mod http;
 pub mod journal;
 pub mod keys;
 pub mod logging;
+pub mod news;
 pub mod oauth;
 pub mod revocation;
 pub mod store;

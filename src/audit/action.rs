@@ -47,6 +47,8 @@ words!(
         ResourceServerRegistered = "resource_server.registered",
         ResourceServerChanged = "resource_server.changed",
         KeyRotated = "key.rotated",
+        KeyRevoked = "key.revoked",
+        DatabaseRestored = "database.restored",
         PackageCreated = "package.created",
         PackageChanged = "package.changed",
         PackagePublished = "package.published",

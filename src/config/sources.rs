@@ -79,6 +79,11 @@ pub const SETTINGS: &[Setting] = &[
         "how many may listen to revocations at a time; about 20 KiB each",
     ),
     setting(
+        "drain_delay",
+        Some("1"),
+        "seconds between turning unready and taking no more requests, once told to stop",
+    ),
+    setting(
         "roles",
         Some("auth,admin,api,worker"),
         "what this process does",
@@ -119,6 +124,11 @@ pub const SETTINGS: &[Setting] = &[
         "unused_days",
         Some("90"),
         "days without use after which the end of a scope or credential is recommended",
+    ),
+    setting(
+        "key_rotation_days",
+        Some("90"),
+        "days after which a signing key gets a successor; 0: never by itself",
     ),
     setting(
         "trusted_proxies",

@@ -14,12 +14,14 @@ use std::time::{Duration, Instant as Monotonic};
 
 use tokio::sync::Notify;
 
+use crate::clock::Clock;
 use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::store::changes::Subject;
 use crate::store::resource_servers::{self, ResourceServer};
 use crate::store::revocations::Numbered;
+use crate::store::signing_keys::StoredKey;
 use crate::store::tail::Tail;
 use crate::store::{OpenError, Store, StoreError};
 use crate::telemetry::telemetry;
@@ -42,8 +44,11 @@ pub struct Directory {
     _follower: Follower,
 }
 
-/// Whoever must know what was revoked.
+/// Whoever must know what was revoked, and which keys there are.
 pub trait Hears: Send + Sync {
+    /// The keys that are published, before the revocations that were read with them: whoever counts
+    /// in that a key was revoked does not sign with it any more.
+    fn hear_keys(&self, published: Vec<StoredKey>);
     /// Revocations in order, up to where they are complete, and up to where older ones were
     /// forgotten. What was heard before may come again.
     fn hear(&self, revoked: Vec<Numbered>, upto: i64, purged: i64);
@@ -71,7 +76,8 @@ impl Directory {
         store: Store,
         capacity: usize,
         max_staleness: Duration,
-        revocations: Arc<dyn Hears>,
+        listener: Arc<dyn Hears>,
+        clock: Clock,
     ) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared {
             clients: Cache::new(capacity),
@@ -82,8 +88,8 @@ impl Directory {
             heard: AtomicU64::new(0),
         });
         let mut tail = Tail::connect(&store)?;
-        OnRecord::read(&mut tail)?.tell(&*revocations);
-        let follower = Follower::start(store.clone(), tail, &shared, revocations)
+        OnRecord::read(&mut tail, &clock)?.tell(&*listener);
+        let follower = Follower::start(store.clone(), tail, &shared, listener, clock)
             .map_err(|error| OpenError::Connect(error.to_string()))?;
         Ok(Self {
             shared,

@@ -145,6 +145,10 @@ id_type!(
     AuditEventId, "aud_"
 );
 id_type!(
+    /// A Token Status List.
+    StatusListId, "stl_"
+);
+id_type!(
     /// Something that is for sale.
     PackageId, "pkg_"
 );

@@ -1,5 +1,7 @@
 //! Health and readiness, on a listener of their own.
 
+use std::sync::atomic::Ordering;
+
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
@@ -44,7 +46,7 @@ pub async fn healthz() -> HttpResponse {
 pub async fn readyz(app: web::Data<App>) -> HttpResponse {
     let news = news(&app);
     let database = database(&app, news.state).await;
-    let checks = vec![news, database, journal(&app)];
+    let checks = vec![news, database, journal(&app), serving(&app)];
     let failed = checks.iter().filter(|check| check.state == State::Failed);
     let reasons: Vec<_> = failed.map(|check| check.reason).collect();
     let mut answer = if reasons.is_empty() {
@@ -99,6 +101,17 @@ async fn database(app: &App, news: State) -> Check {
             check("database", "database", false, detail)
         }
     }
+}
+
+/// Who is asked to stop serves what it has, and is sent nothing new.
+fn serving(app: &App) -> Check {
+    let stopping = app.stopping.load(Ordering::Relaxed);
+    let detail = if stopping {
+        "was asked to stop"
+    } else {
+        "serves"
+    };
+    check("serving", "stopping", !stopping, detail.to_owned())
 }
 
 fn journal(app: &App) -> Check {

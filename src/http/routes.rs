@@ -138,6 +138,11 @@ fn of_realm(table: &mut Table, roles: &[Role], realm: Realm) {
                         .get(oauth::revocations::stream)
                         .done(),
                 )
+                .service(
+                    at("/status-lists/{id}")
+                        .get(oauth::status_lists::show)
+                        .done(),
+                )
                 // Any method: a gateway asks with the one that it was asked with.
                 .service(at("/verify").any(oauth::verify::verify))
                 .service(at("/verify/{path:.*}").any(oauth::verify::verify_below))
@@ -341,6 +346,7 @@ fn admin_api() -> Part {
         .service(at("/tokens/revoke").post(tokens::revoke).done())
         .service(at("/keys").get(keys::list).done())
         .service(at("/keys/rotate").post(keys::rotate).done())
+        .service(at("/keys/{kid}/revoke").post(keys::revoke).done())
 }
 
 async fn not_found() -> Result<HttpResponse, Problem> {

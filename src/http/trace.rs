@@ -2,13 +2,14 @@
 //! every answer carries. A handler that panics is answered here.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant as Stopwatch};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, ResponseError, web};
 use futures_util::FutureExt;
@@ -38,7 +39,14 @@ pub async fn request<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    around(&app.clock, request, next).await
+    let mut answer = around(&app.clock, request, next).await?;
+    // The next request is for another process: this one stops, or hears nothing from its database.
+    let is_deaf = answer.status() == StatusCode::SERVICE_UNAVAILABLE && !app.directory.is_fresh();
+    if is_deaf || app.stopping.load(Ordering::Relaxed) {
+        let head = answer.response_mut().head_mut();
+        head.set_connection_type(ConnectionType::Close);
+    }
+    Ok(answer)
 }
 
 async fn around<B: MessageBody>(

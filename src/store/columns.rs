@@ -17,7 +17,7 @@ use crate::domain::grant::GrantState;
 use crate::domain::id::{
     AgreementId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId, InvoiceId,
     LaunchReviewId, LeakReportId, LedgerEntryId, OrderId, PackageId, PartnerId, PrivacyNoticeId,
-    ResourceServerId, ReviewId, UsageRecordId,
+    ResourceServerId, ReviewId, StatusListId, UsageRecordId,
 };
 use crate::domain::instant::Instant;
 use crate::domain::invoice::InvoiceState;
@@ -72,6 +72,7 @@ text_column!(
     LaunchReviewId,
     ReviewId,
     LeakReportId,
+    StatusListId,
     EventId,
     AuditEventId,
     AgreementKind,

@@ -8,6 +8,7 @@
 
 pub mod agreements;
 pub mod audit_events;
+pub mod backup;
 pub mod changes;
 pub mod clients;
 mod columns;
@@ -18,6 +19,8 @@ pub mod error;
 pub mod events;
 pub mod expiry_warnings;
 pub mod grants;
+#[cfg(feature = "postgres")]
+mod in_use;
 pub mod instance;
 pub mod issued_tokens;
 mod lane;
@@ -36,6 +39,7 @@ pub mod schema;
 pub mod scope_usage;
 pub mod secret_deliveries;
 pub mod signing_keys;
+pub mod status_lists;
 pub mod tail;
 
 use crate::domain::instant::Instant;

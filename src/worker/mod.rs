@@ -3,6 +3,8 @@
 mod agreements;
 mod deliveries;
 mod grants;
+mod indices;
+mod keys;
 mod leaks;
 mod uses;
 mod warn;
@@ -15,10 +17,14 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::config::Role;
 use crate::domain::day::Day;
+use crate::store::status_lists;
 use crate::store::{StoreError, changes, expiry_warnings, issued_tokens, revocations, scope_usage};
 
 /// How often keys that other processes made are looked for.
 const KEY_ROUND: Duration = Duration::from_secs(5);
+/// How long revocations are kept beyond their time: by how much clocks may be wrong, those of the nodes that
+/// revoke, that give tokens out and that forget together. Whatever is forgotten too soon lets a token live again.
+const WRONG_CLOCKS: Duration = Duration::from_secs(900);
 /// How often revocations that are over are dropped from memory.
 const FORGET_ROUND: Duration = Duration::from_secs(60);
 /// How often old rows are swept away.
@@ -52,6 +58,7 @@ pub fn start(app: &Arc<App>) -> Loops {
     ];
     if app.settings.has_role(Role::Auth) {
         loops.push(tokio::spawn(uses::follow(Arc::clone(app))));
+        loops.push(tokio::spawn(indices::lease_ahead(Arc::clone(app))));
     }
     if app.settings.has_role(Role::Worker) {
         loops.push(tokio::spawn(sweep(Arc::clone(app))));
@@ -61,6 +68,11 @@ pub fn start(app: &Arc<App>) -> Loops {
         loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));
         loops.push(tokio::spawn(grants::expire(Arc::clone(app))));
         loops.push(tokio::spawn(deliveries::settle(Arc::clone(app))));
+        let days = u64::from(app.settings.key_rotation_days);
+        if days > 0 {
+            let age = Duration::from_secs(days * 24 * 3600);
+            loops.push(tokio::spawn(keys::rotate(Arc::clone(app), age)));
+        }
     }
     Loops(loops)
 }
@@ -85,7 +97,7 @@ async fn follow_keys(app: Arc<App>) {
 async fn forget_revocations(app: Arc<App>) {
     loop {
         tokio::time::sleep(FORGET_ROUND).await;
-        app.feed.forget_before(app.clock.now());
+        app.feed.forget_before(app.clock.now().minus(WRONG_CLOCKS));
     }
 }
 
@@ -99,6 +111,10 @@ async fn sweep(app: Arc<App>) {
             if rest > 0 {
                 log::info!("forgot {rest} rows of old usage and of warnings given");
             }
+            let retired = status_lists::retire(db, now)?;
+            if retired > 0 {
+                log::info!("retired {retired} status lists, all of whose tokens are dead");
+            }
             Ok::<_, StoreError>((issued_tokens::purge(db, tokens)?, changes::purge(db, news)?))
         });
         match swept.await {
@@ -109,7 +125,11 @@ async fn sweep(app: Arc<App>) {
             Err(error) => log::warn!("old rows could not be swept away: {error}"),
         }
         // A change, so that nodes hear up to where revocations were forgotten.
-        match app.change(now, move |db| revocations::purge(db, now)).await {
+        let over = now.minus(WRONG_CLOCKS);
+        match app
+            .change(now, move |db| revocations::purge(db, over))
+            .await
+        {
             Ok(0) => {}
             Ok(count) => log::info!("forgot {count} revocations that concern no living token"),
             Err(error) => log::warn!("old revocations could not be swept away: {error}"),

@@ -157,6 +157,7 @@ async fn answer(
         tokens: &app.tokens,
         uses: &app.uses,
         usage: &app.usage,
+        indices: &app.indices,
         addresses: &app.addresses,
         token_ttl: app.settings.token_ttl,
         realm,
@@ -235,6 +236,7 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
         Refusal::Store(_)
         | Refusal::Append(_)
         | Refusal::NoKey
+        | Refusal::NoIndex(_)
         | Refusal::Randomness(_)
         | Refusal::Signer(_) => {
             log::error!("nothing could be given: {refusal:?}");
@@ -272,6 +274,7 @@ fn status(refusal: &Refusal, used_header: bool) -> StatusCode {
         Refusal::Store(_)
         | Refusal::Append(_)
         | Refusal::NoKey
+        | Refusal::NoIndex(_)
         | Refusal::Randomness(_)
         | Refusal::Signer(_) => StatusCode::SERVICE_UNAVAILABLE,
     }

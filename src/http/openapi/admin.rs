@@ -94,6 +94,7 @@ use crate::http::deliveries;
         recommendations::apply,
         keys::list,
         keys::rotate,
+        keys::revoke,
     )
 )]
 pub struct Document;

@@ -37,6 +37,7 @@ use crate::http::{deliveries, leaks, oauth, v1};
         oauth::introspect::introspect,
         oauth::revocations::poll,
         oauth::revocations::stream,
+        oauth::status_lists::show,
         oauth::verify::verify,
         oauth::verify::verify_below,
         v1::me::show,

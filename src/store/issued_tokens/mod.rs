@@ -1,5 +1,6 @@
 //! Issued tokens: one row each, durable before the token is answered.
 
+mod named;
 mod statement;
 
 use std::time::Duration;
@@ -13,6 +14,8 @@ use crate::domain::id::{ClientId, CredentialId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::ScopeSet;
+
+pub use named::{Listed, Named, Window, named};
 
 /// A row of `issued_tokens`.
 #[derive(Clone, Debug, Queryable)]
@@ -33,6 +36,12 @@ pub struct IssuedToken {
     pub kid: String,
     pub expires_at: Instant,
     pub source_ip: Option<String>,
+    /// The last revocation that had been applied before its client was looked up.
+    pub rsn: Option<i64>,
+    /// The number of the status list that it is on.
+    pub status_list: Option<i64>,
+    /// Its index there.
+    pub status_index: Option<i64>,
 }
 
 /// Records tokens.

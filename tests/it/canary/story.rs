@@ -392,6 +392,10 @@ fn partner_realm(realm: &str) -> Vec<Ask> {
             ("grant_type", "client_credentials"),
             ("scope", "revocations:read"),
         ]),
+        step(
+            format!("GET /{realm}/oauth2/status-lists/{{id={mine}.list}}"),
+            Who::Nobody,
+        ),
         step(format!("GET /{realm}/v1/me"), bearer(&mine)),
         step(format!("GET /{realm}/oauth2/verify"), bearer(&mine)),
         step(
@@ -430,6 +434,10 @@ fn admin_realm() -> Vec<Ask> {
         )
     };
     vec![
+        step(
+            "GET /admin/oauth2/status-lists/{id=operator.list}",
+            Who::Nobody,
+        ),
         token("admin", "root", "short-lived"),
         step("GET /admin/oauth2/verify", operator()),
         step("GET /admin/oauth2/verify/{path=anything}", operator()),
@@ -500,7 +508,9 @@ fn security() -> Vec<Ask> {
         step("GET /admin/v1/keys", operator()),
         step("POST /admin/v1/keys/rotate", operator())
             .json(json!({ "realm": "sandbox" }))
-            .is(201),
+            .is(201)
+            .keep("/kid", "new_key"),
+        step("POST /admin/v1/keys/{kid=new_key}/revoke", operator()).json(json!({ "reason": "*" })),
     ]
 }
 

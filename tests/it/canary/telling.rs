@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::ledger::Ledger;
 use super::story::{Ask, Body, Step, Who, story};
-use crate::support::world::{Answer, World, days_away};
+use crate::support::world::{Answer, World, claims, days_away};
 
 /// What the story kept.
 pub type Kept = BTreeMap<String, String>;
@@ -145,6 +145,12 @@ fn keep(kept: &mut Kept, name: &str, value: &Value, ledger: &mut Ledger) {
         ledger.secret(&format!("the proof of {name}"), &proof);
         kept.insert(format!("{name}.id"), id.to_string());
         kept.insert(format!("{name}.proof"), proof);
+    }
+    // Where a token's status stands.
+    if text.split('.').count() == 3 {
+        let list = claims(&text)["status"]["status_list"]["uri"].clone();
+        let list = list.as_str().and_then(|uri| uri.rsplit('/').next());
+        kept.insert(format!("{name}.list"), list.unwrap_or_default().to_owned());
     }
     kept.insert(name.to_owned(), text);
 }

@@ -419,6 +419,12 @@ impl World {
         assert!(sent.unwrap().success());
     }
 
+    /// Whether the server has ended.
+    pub fn has_ended(&mut self) -> bool {
+        let ended = self.server.as_mut().unwrap().try_wait();
+        ended.unwrap().is_some()
+    }
+
     /// Waits for the server's exit code.
     pub fn ended(&mut self) -> Option<i32> {
         self.server.take().unwrap().wait().unwrap().code()
