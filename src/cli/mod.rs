@@ -131,6 +131,7 @@ pub fn run() -> ExitCode {
         Command::Backup(options) => backup::take(&options, &output),
         Command::Restore(options) => backup::restore(&options, &output),
         Command::Operator(operator::Verb::Host(verb)) => operator::on_host(&verb, &output),
+        Command::Audit(audit::Verb::Host(verb)) => audit::on_host(&verb, &output),
         Command::Leak(leak::Verb::Local(verb)) => leak::on_host(verb, &output),
         Command::Audit(audit::Verb::Verify { from }) if from.export.is_some() => {
             audit::offline(&from, &output)
@@ -173,6 +174,7 @@ async fn over_http(command: Command, output: &Output) -> Done {
         Command::Audit(verb) => audit::run(verb, &admin, output).await,
         Command::Leak(verb) => leak::run(verb, &admin, output).await,
         Command::Serve(_)
+        | Command::Audit(_)
         | Command::Quickstart(_)
         | Command::Migrate(_)
         | Command::Config(_)

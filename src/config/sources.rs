@@ -30,7 +30,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "ops_listen",
         Some("127.0.0.1:8081"),
-        "listener for /healthz and /readyz",
+        "listener for /healthz, /readyz and /metrics",
     ),
     setting(
         "base_url",

@@ -10,6 +10,8 @@ pub mod deliveries;
 pub mod extract;
 pub mod leaks;
 pub mod list;
+pub mod measure;
+pub mod metrics;
 pub mod oauth;
 pub mod openapi;
 pub mod ops;

@@ -2,10 +2,11 @@
 
 use actix_web::{HttpResponse, web};
 
+use super::measure::Measured;
 use super::openapi::{self, Documents};
 use super::problem::Problem;
 use super::table::{Part, Table, at, scope};
-use super::{admin, deliveries, leaks, oauth, ops, v1};
+use super::{admin, deliveries, leaks, metrics, oauth, ops, v1};
 use crate::app::App;
 use crate::config::Role;
 use crate::domain::realm::Realm;
@@ -30,7 +31,10 @@ pub fn lay(
     documents: &web::Data<Documents>,
     face: Face,
 ) {
-    config.app_data(app.clone()).app_data(documents.clone());
+    config
+        .app_data(app.clone())
+        .app_data(documents.clone())
+        .app_data(Measured::unmatched());
     table(&app.settings.roles, face).lay(config);
     config.default_service(web::to(not_found));
 }
@@ -72,7 +76,8 @@ pub fn table(roles: &[Role], face: Face) -> Table {
 fn operations(table: &mut Table) {
     table
         .service(at("/healthz").get(ops::healthz).done())
-        .service(at("/readyz").get(ops::readyz).done());
+        .service(at("/readyz").get(ops::readyz).done())
+        .service(at("/metrics").get(metrics::show).done());
 }
 
 /// Links to secrets: each side of the outside serves those of its own realms.

@@ -296,10 +296,18 @@ async fn a_first_start_makes_what_it_needs_for_its_owner_alone() {
             assert_eq!(mode(&world.path().join("data/onyx.db-wal")), 0o600);
         }
         let answer = world.http.get(format!("{}/readyz", world.ops)).send().await;
+        let ready: serde_json::Value = answer.unwrap().json().await.unwrap();
         assert_eq!(
-            answer.unwrap().text().await.unwrap(),
-            r#"{"ready":true,"reasons":[]}"#
+            (&ready["ready"], &ready["reasons"]),
+            (&json!(true), &json!([]))
         );
+        for (nth, name) in ["news", "database", "journal"].iter().enumerate() {
+            let check = &ready["checks"][nth];
+            assert_eq!(
+                (&check["name"], &check["state"]),
+                (&json!(name), &json!("ok"))
+            );
+        }
         let answer = world
             .http
             .get(format!("{}/healthz", world.ops))

@@ -76,6 +76,27 @@ pub fn living(
     Ok(row.optional()?)
 }
 
+/// The record of a token that was given out within a second. `None`: there is none, or none any more.
+pub fn given(
+    db: &mut Db,
+    realm: Realm,
+    jti: &str,
+    second: Instant,
+) -> Result<Option<IssuedToken>, StoreError> {
+    let within = issued_tokens::issued_at
+        .ge(second)
+        .and(issued_tokens::issued_at.lt(second.plus(Duration::from_secs(1))));
+    let row = issued_tokens::table
+        .filter(within)
+        .filter(
+            issued_tokens::jti
+                .eq(jti)
+                .and(issued_tokens::realm.eq(realm)),
+        )
+        .first(db);
+    Ok(row.optional()?)
+}
+
 /// Forgets tokens that were given out before a moment, the oldest first, about so many at most;
 /// answers how many.
 pub fn purge(db: &mut Db, issued_before: Instant, most: i64) -> Result<usize, StoreError> {

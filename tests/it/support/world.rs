@@ -406,6 +406,16 @@ impl World {
         }
     }
 
+    /// The running server's process.
+    pub fn pid(&self) -> u32 {
+        self.server.as_ref().unwrap().id()
+    }
+
+    /// The name of this world's schema on PostgreSQL.
+    pub fn schema(&self) -> &str {
+        self.schema.as_deref().unwrap()
+    }
+
     /// Kills the server: SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
