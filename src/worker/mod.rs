@@ -3,8 +3,8 @@
 mod agreements;
 mod deliveries;
 mod grants;
-mod keys;
 mod indices;
+mod keys;
 mod leaks;
 mod uses;
 mod warn;
