@@ -6,7 +6,7 @@ use onyx_verifier::{Staleness, Verifier};
 use serde_json::{Value, json};
 
 use crate::support::mesh::{AUDIENCE, Mesh, says, stock_client, stock_token};
-use crate::support::world::{Answer, Credential, Operator, World, claims};
+use crate::support::world::{Answer, Credential, Operator, World, claims, header};
 
 /// What is revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +18,10 @@ enum Height {
     Partner,
     SuspendedClient,
     SuspendedPartner,
+    Key,
 }
 
-const HEIGHTS: [Height; 7] = [
+const HEIGHTS: [Height; 8] = [
     Height::Token,
     Height::Credential,
     Height::Client,
@@ -28,6 +29,7 @@ const HEIGHTS: [Height; 7] = [
     Height::Partner,
     Height::SuspendedClient,
     Height::SuspendedPartner,
+    Height::Key,
 ];
 
 /// A token, and where it is shown.
@@ -161,7 +163,8 @@ impl Subject {
         let second = operator.issue(&who.client_id).await;
         let scopes = ["orders:read", "stock:read", "stock:write"];
         let sibling = operator.client(&who.partner_id, "sandbox", &scopes).await;
-        let live = if matches!(height, Height::Partner | Height::SuspendedPartner) {
+        let reaches_live = [Height::Partner, Height::SuspendedPartner, Height::Key];
+        let live = if reaches_live.contains(&height) {
             let asked = operator.request_grant(&who.partner_id, "live", "orders:read", None);
             let grant = asked.await.expect(201)["id"].as_str().unwrap().to_owned();
             let approve = format!("/scope-grants/{grant}/approve");
@@ -184,12 +187,13 @@ impl Subject {
     }
 
     /// Tokens that the height must kill, from a node.
-    async fn tokens(&self, node: &World) -> Vec<Token> {
+    async fn tokens(&self, height: Height, node: &World) -> Vec<Token> {
         let mut tokens = vec![
             Token::Stock(stock_token(node, &self.who).await),
             Token::Api("sandbox", node.token("sandbox", &self.who, &[]).await),
         ];
-        if let Some(live) = &self.live {
+        // Each realm has keys of its own.
+        if let Some(live) = self.live.as_ref().filter(|_| height != Height::Key) {
             tokens.push(Token::Api("live", node.token("live", live, &[]).await));
         }
         tokens
@@ -197,6 +201,9 @@ impl Subject {
 
     /// Tokens that the height must leave alone.
     async fn bystanders(&self, height: Height, node: &World, stranger: &Credential) -> Vec<Token> {
+        if let (Height::Key, Some(live)) = (height, &self.live) {
+            return vec![Token::Api("live", node.token("live", live, &[]).await)];
+        }
         let mut tokens = vec![Token::Stock(stock_token(node, stranger).await)];
         let more = match height {
             Height::Token => stock_token(node, &self.who).await,
@@ -206,7 +213,7 @@ impl Subject {
                 let narrow = [("resource", AUDIENCE), ("scope", "stock:write")];
                 node.token("sandbox", &self.who, &narrow).await
             }
-            Height::Partner | Height::SuspendedPartner => return tokens,
+            Height::Partner | Height::SuspendedPartner | Height::Key => return tokens,
         };
         tokens.push(Token::Stock(more));
         tokens
@@ -249,6 +256,10 @@ impl Subject {
                 post(format!("/partners/{partner}/suspend"), &reason).await;
                 post(format!("/partners/{partner}/offboard"), &reason).await;
             }
+            Height::Key => {
+                let kid = header(tokens[0].text())["kid"].as_str().unwrap().to_owned();
+                drop(post(format!("/keys/{kid}/revoke"), &reason).await);
+            }
             Height::SuspendedClient => {
                 drop(post(format!("/clients/{client}/suspend"), &reason).await);
             }
@@ -261,7 +272,7 @@ impl Subject {
     /// What the token endpoint says to who was revoked.
     async fn asks_again(&self, height: Height, node: &World) {
         let (status, error) = match height {
-            Height::Token => return,
+            Height::Token | Height::Key => return,
             Height::Grant => (400, "invalid_scope"),
             _ => (401, "invalid_client"),
         };
@@ -283,6 +294,8 @@ impl Subject {
         let path = match height {
             Height::SuspendedClient => format!("/clients/{}/resume", self.who.client_id),
             Height::SuspendedPartner => format!("/partners/{}/resume", self.who.partner_id),
+            // Another signs from now on.
+            Height::Key => return true,
             _ => return false,
         };
         let resumed = operator.post(&path, json!({ "reason": "over" })).await;
@@ -303,7 +316,7 @@ async fn what_is_revoked_at_any_height_on_any_node_is_refused_by_every_node_and_
                 let subject = Subject::prepare(&mesh.nodes[0], height, &second_operator).await;
                 let mut doomed = Vec::new();
                 for issuer in &mesh.nodes {
-                    doomed.extend(subject.tokens(issuer).await);
+                    doomed.extend(subject.tokens(height, issuer).await);
                 }
                 let spared = subject.bystanders(height, node, &stranger).await;
                 for token in doomed.iter().chain(&spared) {
@@ -334,7 +347,7 @@ async fn what_is_revoked_at_any_height_on_any_node_is_refused_by_every_node_and_
                     continue;
                 }
                 // What is given out right after lives everywhere, and what died stays dead.
-                let fresh = subject.tokens(node).await;
+                let fresh = subject.tokens(height, node).await;
                 for token in &fresh {
                     let refused = dissenters(&mesh, &followers, token, true).await;
                     assert!(refused.is_empty(), "{case}: resumed, {refused:?}");
