@@ -8,6 +8,7 @@ use crate::domain::event::EventKind;
 use crate::domain::id::PartnerId;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
+use crate::domain::retention::Kept;
 use crate::domain::revocation::Revoked;
 use crate::keys::AuditKeys;
 use crate::revocation;
@@ -27,6 +28,8 @@ pub struct Policy {
     pub unused: Duration,
     /// How long a revocation is remembered.
     pub revocations_remembered: Duration,
+    /// For how long records are kept.
+    pub kept: Kept,
 }
 
 impl Policy {

@@ -4,6 +4,7 @@
 //! tell whether anything before it was changed. Refuses to know who reads it.
 
 mod action;
+mod calls;
 pub mod checkpoint;
 pub mod export;
 pub mod leaf;
@@ -11,6 +12,7 @@ pub mod lines;
 pub mod prove;
 pub mod retain;
 pub mod sequence;
+pub mod tally;
 pub mod tree;
 pub mod verify;
 
@@ -50,6 +52,16 @@ impl Actor {
     /// The server itself: what was decided beforehand, such as an end that has come.
     pub fn policy() -> Self {
         Self::named(crate::domain::grant::POLICY)
+    }
+
+    /// Somebody who did not say, or not truly, who it is.
+    pub fn unknown() -> Self {
+        Self::named("unknown")
+    }
+
+    /// More than could be told apart.
+    pub fn many() -> Self {
+        Self::named("many")
     }
 
     fn named(name: &str) -> Self {

@@ -6,6 +6,7 @@
 pub mod agreement;
 pub mod allowlist;
 pub mod audience;
+pub mod call;
 pub mod client;
 pub mod credential;
 pub mod day;
@@ -16,6 +17,7 @@ pub mod grant;
 pub mod id;
 pub mod instant;
 pub mod invoice;
+pub mod key;
 pub mod launch;
 pub mod leak;
 pub mod ledger;
@@ -28,10 +30,12 @@ pub mod partner;
 pub mod privacy;
 pub mod realm;
 pub mod recommendation;
+pub mod retention;
 pub mod review;
 pub mod revocation;
 pub mod scope;
 pub mod secret;
+pub mod status_list;
 pub mod tenant;
 
 pub use onyx_verifier::Algorithm;

@@ -2,10 +2,11 @@
 
 use actix_web::{HttpResponse, web};
 
+use super::measure::Measured;
 use super::openapi::{self, Documents};
 use super::problem::Problem;
 use super::table::{Part, Table, at, scope};
-use super::{admin, deliveries, leaks, oauth, ops, v1};
+use super::{admin, deliveries, leaks, metrics, oauth, ops, v1};
 use crate::app::App;
 use crate::config::Role;
 use crate::domain::realm::Realm;
@@ -30,7 +31,10 @@ pub fn lay(
     documents: &web::Data<Documents>,
     face: Face,
 ) {
-    config.app_data(app.clone()).app_data(documents.clone());
+    config
+        .app_data(app.clone())
+        .app_data(documents.clone())
+        .app_data(Measured::unmatched());
     table(&app.settings.roles, face).lay(config);
     config.default_service(web::to(not_found));
 }
@@ -72,7 +76,8 @@ pub fn table(roles: &[Role], face: Face) -> Table {
 fn operations(table: &mut Table) {
     table
         .service(at("/healthz").get(ops::healthz).done())
-        .service(at("/readyz").get(ops::readyz).done());
+        .service(at("/readyz").get(ops::readyz).done())
+        .service(at("/metrics").get(metrics::show).done());
 }
 
 /// Links to secrets: each side of the outside serves those of its own realms.
@@ -133,6 +138,11 @@ fn of_realm(table: &mut Table, roles: &[Role], realm: Realm) {
                         .get(oauth::revocations::stream)
                         .done(),
                 )
+                .service(
+                    at("/status-lists/{id}")
+                        .get(oauth::status_lists::show)
+                        .done(),
+                )
                 // Any method: a gateway asks with the one that it was asked with.
                 .service(at("/verify").any(oauth::verify::verify))
                 .service(at("/verify/{path:.*}").any(oauth::verify::verify_below))
@@ -180,6 +190,7 @@ fn well_known(table: &mut Table, realm: Realm) {
 fn partner_api(realm: Realm) -> Part {
     scope(realm, "v1")
         .service(at("/me").get(v1::me::show).done())
+        .service(at("/requests").get(v1::requests::list).done())
         .service(at("/audit/events").get(v1::audit::list).done())
         .service(at("/audit/events/{id}/proof").get(v1::audit::proof).done())
 }
@@ -187,8 +198,8 @@ fn partner_api(realm: Realm) -> Part {
 fn admin_api() -> Part {
     use admin::{agreements, audit, launch, privacy};
     use admin::{
-        clients, credentials, grants, keys, operators, partners, resource_servers, reviews,
-        rotation, tokens,
+        clients, credentials, grants, keys, operators, partners, requests, resource_servers,
+        reviews, rotation, tokens,
     };
     use admin::{recommendations, scope_usage};
     scope(Realm::Admin, "v1")
@@ -333,6 +344,7 @@ fn admin_api() -> Part {
                 .patch(resource_servers::edit)
                 .done(),
         )
+        .service(at("/requests").get(requests::list).done())
         .service(at("/reviews").get(reviews::list).done())
         .service(at("/reviews/{id}/close").post(reviews::close).done())
         .service(at("/leak-reports").get(reviews::list_leak_reports).done())
@@ -345,6 +357,7 @@ fn admin_api() -> Part {
         .service(at("/audit/export").get(audit::export).done())
         .service(at("/keys").get(keys::list).done())
         .service(at("/keys/rotate").post(keys::rotate).done())
+        .service(at("/keys/{kid}/revoke").post(keys::revoke).done())
 }
 
 async fn not_found() -> Result<HttpResponse, Problem> {

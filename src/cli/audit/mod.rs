@@ -1,5 +1,6 @@
 //! `onyx-auth audit`: who did what, and whether the record of it still is what it was.
 
+mod fingerprint;
 mod keeping;
 mod verify;
 
@@ -16,6 +17,8 @@ pub(super) use verify::{FromFile, offline};
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
+    #[command(flatten)]
+    Host(HostVerb),
     /// List audit events, oldest first
     List {
         #[command(flatten)]
@@ -43,6 +46,16 @@ pub(super) enum Verb {
         #[command(flatten)]
         from: FromFile,
     },
+}
+
+/// What works on the database directly: for who holds the machine.
+#[derive(Subcommand)]
+pub(super) enum HostVerb {
+    /// Ask whether a secret or a token was seen, without storing or showing it
+    ///
+    /// Prints a keyed fingerprint, by which it can be named in a report, and where it was seen. Needs the
+    /// master key and the database: run it where the server runs. It writes nothing.
+    Fingerprint(fingerprint::Fingerprint),
 }
 
 /// Which events.
@@ -85,8 +98,16 @@ const COLUMNS: &[&str] = &[
     "leaf_index",
 ];
 
+/// What needs no operator's credential.
+pub(super) fn on_host(verb: &HostVerb, output: &Output) -> Done {
+    match verb {
+        HostVerb::Fingerprint(options) => fingerprint::run(options, output),
+    }
+}
+
 pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
     match verb {
+        Verb::Host(verb) => on_host(&verb, output),
         Verb::List { filters, paging } => {
             let path = paging.of(
                 "/audit/events",

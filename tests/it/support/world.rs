@@ -406,6 +406,16 @@ impl World {
         }
     }
 
+    /// The running server's process.
+    pub fn pid(&self) -> u32 {
+        self.server.as_ref().unwrap().id()
+    }
+
+    /// The name of this world's schema on PostgreSQL.
+    pub fn schema(&self) -> &str {
+        self.schema.as_deref().unwrap()
+    }
+
     /// Kills the server: SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
@@ -425,6 +435,12 @@ impl World {
         let server = self.server.as_ref().unwrap().id().to_string();
         let sent = Command::new("kill").args(["-s", name, &server]).status();
         assert!(sent.unwrap().success());
+    }
+
+    /// Whether the server has ended.
+    pub fn has_ended(&mut self) -> bool {
+        let ended = self.server.as_mut().unwrap().try_wait();
+        ended.unwrap().is_some()
     }
 
     /// Waits for the server's exit code.
