@@ -8,7 +8,8 @@ use std::time::Duration;
 use onyx_verifier::{ConnectError, Verifier};
 
 use crate::admin::{Act, Policy, leaks};
-use crate::audit::Actor;
+use crate::audit::tally::Tally;
+use crate::audit::{self, Actor};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::directory::{Directory, Tallies};
@@ -28,6 +29,7 @@ use crate::revocation::feed::Feed;
 use crate::revocation::status_list::indices::Indices;
 use crate::revocation::status_list::{Missing, Signed, Sources, StatusLists};
 use crate::store::changes::Change;
+use crate::store::request_log::Call;
 use crate::store::{OpenError, Store, StoreError, signing_keys};
 use crate::usage::Usage;
 
@@ -47,6 +49,10 @@ pub struct App {
     pub directory: Directory,
     /// Where issued tokens are recorded.
     pub tokens: Journal<TokenRecord>,
+    /// Where partners' calls are logged. `None`: they are not.
+    pub requests: Option<Journal<Call>>,
+    /// What is refused or read, and added up by the minute.
+    pub tally: Tally,
     /// Uses of credentials that are not written down yet.
     pub uses: Tallies,
     /// What clients ask for and use, counted.
@@ -107,6 +113,7 @@ impl App {
             // Read again: another process may have been waited for.
             let now = clock.now();
             let master = MasterKey::obtain(db, &settings.master_key_file)?;
+            audit::adopt(db, master.audit())?;
             import::import_all(db, &master, &settings.keys_dir, now)?;
             for realm in Realm::ALL {
                 provision::ensure(db, &master, *realm, settings.signing_alg, now)?;
@@ -136,6 +143,10 @@ impl App {
         let tokens = Journal::open(store.clone()).map_err(StartError::Thread)?;
         let usage = Usage::open(store.clone()).map_err(StartError::Thread)?;
         let indices = Indices::new(store.clone(), addresses.clone());
+        let requests = settings
+            .request_log
+            .then(|| Journal::gathering(store.clone()).map_err(StartError::Thread))
+            .transpose()?;
         Ok(Arc::new(Self {
             indices,
             status_lists: StatusLists::new(staleness),
@@ -146,6 +157,8 @@ impl App {
             ring,
             directory,
             tokens,
+            requests,
+            tally: Tally::default(),
             uses: Tallies::default(),
             usage,
             leaks: leaks::Intake::default(),
@@ -212,7 +225,9 @@ impl App {
                 live_secret_age: days(self.settings.live_secret_days),
                 unused: days(self.settings.unused_days),
                 revocations_remembered: revocation::remembered(staleness),
+                kept: self.settings.kept,
             },
+            trail: Arc::clone(self.master.audit()),
         }
     }
 
@@ -245,6 +260,15 @@ impl App {
     {
         let act = self.act(actor);
         self.change(act.now, move |db| work(db, &act)).await
+    }
+
+    /// Writes down what waits to be written, and takes no more. Blocks; for the end of a process.
+    pub fn close(&self) {
+        self.tokens.close();
+        self.usage.close();
+        if let Some(requests) = &self.requests {
+            requests.close();
+        }
     }
 
     /// Takes over keys that this or another process has stored, or that have come to their time.

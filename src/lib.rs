@@ -18,5 +18,8 @@ pub mod news;
 pub mod oauth;
 pub mod revocation;
 pub mod store;
+pub mod telemetry;
+#[cfg(test)]
+mod unprintable;
 pub mod usage;
 pub mod worker;

@@ -10,6 +10,7 @@ use super::settings::SettingFlags;
 use super::{Done, Failure};
 use crate::audit::{self, Action, Actor, Deed};
 use crate::clock::Clock;
+use crate::keys::{MasterKey, file};
 use crate::logging;
 use crate::store::backup::{self, Since};
 use crate::store::{OpenError, Target};
@@ -73,12 +74,20 @@ pub(super) fn restore(options: &Restore, output: &Output) -> Done {
         Since::Kept
     };
     let now = Clock::system().now();
+    // What is put on record is sealed with it; without it the server would not start either.
+    let content = file::read(&settings.master_key_file)?;
+    let master = MasterKey::parse(&content).ok_or_else(|| {
+        let path = settings.master_key_file.display();
+        Failure::Usage(format!(
+            "master_key_file: {path} must hold 32 bytes as base64"
+        ))
+    })?;
     let restored = backup::restore(&target, &options.file, since, now, |db, restored| {
         let deed = Deed::new(Action::DatabaseRestored, "database")
             .detail("made_at", restored.backup.made_at.as_str())
             .detail("forgot_revocations", since == Since::Forgotten)
             .detail("feed_starts_after", restored.feed_starts_after);
-        audit::record(db, &Actor::host(), deed, now)
+        audit::record(db, master.audit(), &Actor::host(), deed, now)
     })?;
     output.record(&json!({
         "made_at": restored.backup.made_at,

@@ -6,6 +6,7 @@
 
 mod admin_client;
 mod agreement;
+mod audit;
 mod backup;
 mod client;
 mod confirm;
@@ -93,6 +94,9 @@ enum Command {
     /// Access tokens
     #[command(subcommand)]
     Token(token::Verb),
+    /// The audit trail: who did what, and proofs of it
+    #[command(subcommand)]
+    Audit(audit::Verb),
     /// Leaked secrets: find them, report them, look into them
     #[command(subcommand)]
     Leak(leak::Verb),
@@ -127,7 +131,11 @@ pub fn run() -> ExitCode {
         Command::Backup(options) => backup::take(&options, &output),
         Command::Restore(options) => backup::restore(&options, &output),
         Command::Operator(operator::Verb::Host(verb)) => operator::on_host(&verb, &output),
+        Command::Audit(audit::Verb::Host(verb)) => audit::on_host(&verb, &output),
         Command::Leak(leak::Verb::Local(verb)) => leak::on_host(verb, &output),
+        Command::Audit(audit::Verb::Verify { from }) if from.export.is_some() => {
+            audit::offline(&from, &output)
+        }
         remote => block_on(over_http(remote, &output)),
     };
     match done {
@@ -163,8 +171,10 @@ async fn over_http(command: Command, output: &Output) -> Done {
         Command::Recommendation(verb) => recommendation::run(verb, &admin, output).await,
         Command::ResourceServer(verb) => resource_server::run(verb, &admin, output).await,
         Command::Key(verb) => key::run(verb, &admin, output).await,
+        Command::Audit(verb) => audit::run(verb, &admin, output).await,
         Command::Leak(verb) => leak::run(verb, &admin, output).await,
         Command::Serve(_)
+        | Command::Audit(_)
         | Command::Quickstart(_)
         | Command::Migrate(_)
         | Command::Config(_)

@@ -24,6 +24,7 @@ use crate::store::revocations::Numbered;
 use crate::store::signing_keys::StoredKey;
 use crate::store::tail::Tail;
 use crate::store::{OpenError, Store, StoreError};
+use crate::telemetry::telemetry;
 
 pub use entry::{Audience, Entry, Holdings};
 pub use marks::{Held, Marks, Tallies};
@@ -106,12 +107,16 @@ impl Directory {
         now: Instant,
     ) -> Result<Option<Arc<Entry>>, StoreError> {
         self.check_news()?;
+        let counted = &telemetry().lookups;
         if let Some(entry) = self.shared.clients.get(&id) {
+            counted.client_hits.inc();
             return Ok(Some(entry).filter(|entry| entry.client.realm == realm));
         }
         if self.shared.unknown.get(&id).is_some() {
+            counted.client_hits.inc();
             return Ok(None);
         }
+        counted.client_misses.inc();
         // Boxed: what is held is answered without carrying the room that a look-up needs.
         Box::pin(self.look_up(realm, id, now)).await
     }
@@ -144,9 +149,12 @@ impl Directory {
     ) -> Result<Option<Arc<ResourceServer>>, StoreError> {
         self.check_news()?;
         let key = (realm, identifier);
+        let counted = &telemetry().lookups;
         if let Some(known) = self.shared.audiences.get(&key) {
+            counted.audience_hits.inc();
             return Ok(known);
         }
+        counted.audience_misses.inc();
         let epoch = self.shared.audiences.epoch();
         let wanted = key.clone();
         let load = self
@@ -155,6 +163,15 @@ impl Directory {
         let found = Box::pin(load).await?.map(Arc::new);
         self.shared.audiences.offer(epoch, key, found.clone());
         Ok(found)
+    }
+
+    /// How many of each kind are held.
+    pub fn held(&self) -> [(&'static str, usize); 3] {
+        [
+            ("client", self.shared.clients.len()),
+            ("unknown_client", self.shared.unknown.len()),
+            ("audience", self.shared.audiences.len()),
+        ]
     }
 
     /// Forgets what a change of this very process touched: it counts before it is answered.

@@ -10,7 +10,10 @@ use onyx_verifier::Rejection;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::refused;
+use super::trace::Code;
 use crate::admin::AdminError;
+use crate::audit::tally::Refused;
 use crate::domain::id::RequestId;
 use crate::domain::launch::Requirement;
 use crate::logging;
@@ -26,6 +29,7 @@ pub struct Problem {
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Members of this kind of problem, such as the states that are allowed from here.
     more: serde_json::Map<String, serde_json::Value>,
+    refusal: Option<Refused>,
 }
 
 /// One wrong member of a request body.
@@ -106,6 +110,7 @@ impl Problem {
             errors: Vec::new(),
             headers: Vec::new(),
             more: serde_json::Map::new(),
+            refusal: None,
         }
     }
 
@@ -132,6 +137,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail)
     }
 
+    /// A handler panicked; where is in the log under the request's id.
+    pub(super) fn panicked() -> Self {
+        let detail = "something went wrong on our side; the request_id leads us to it";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
     /// The caller cannot help it; the cause is in the log under the request's id.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
         log::error!("{}", Chain(cause));
@@ -145,6 +156,22 @@ impl Problem {
         let detail = "the server cannot reach its database right now; try again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
             .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What the audit trail adds it up under, if it concerns security.
+    pub(super) fn refusal(&self) -> Option<Refused> {
+        self.refusal
+    }
+
+    /// The same as a refusal that the audit trail counts.
+    pub(super) fn counted(mut self, refusal: Refused) -> Self {
+        self.refusal = Some(refusal);
+        self
     }
 
     /// The same with a header.
@@ -172,7 +199,8 @@ impl Problem {
             }
             other => other.description().into(),
         };
-        let problem = Self::new(status, code, detail);
+        let mut problem = Self::new(status, code, detail);
+        problem.refusal = refused::of_bearer(rejection);
         match rejection
             .challenge(realm, resource_metadata)
             .map(|text| HeaderValue::from_str(&text))
@@ -211,6 +239,7 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let mut answer = HttpResponse::build(self.status);
+        answer.extensions_mut().insert(Code(self.code));
         for (name, value) in &self.headers {
             answer.insert_header((name.clone(), value.clone()));
         }
@@ -267,7 +296,9 @@ impl From<AdminError> for Problem {
                 Self::new(StatusCode::CONFLICT, "not_ready_for_live", detail)
                     .with("missing", missing)
             }
-            AdminError::FourEyes(_) => Self::new(StatusCode::FORBIDDEN, "four_eyes", detail),
+            AdminError::FourEyes(_) => {
+                Self::new(StatusCode::FORBIDDEN, "four_eyes", detail).counted(Refused::FourEyes)
+            }
             AdminError::Invalid(faults) => {
                 let fault = |(pointer, detail): (&str, String)| FieldFault {
                     pointer: pointer.to_owned(),

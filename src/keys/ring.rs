@@ -210,6 +210,20 @@ impl KeyRing {
         }
     }
 
+    /// Since when the keys that sign at a moment do, for each realm and algorithm.
+    pub fn signing(&self, now: Instant) -> Vec<(Realm, Algorithm, Instant)> {
+        let kinds = Realm::ALL.iter().flat_map(|realm| {
+            let algorithms = self.algorithms(*realm, now).into_iter();
+            algorithms.map(|alg| (*realm, alg))
+        });
+        kinds
+            .filter_map(|(realm, alg)| {
+                let key = self.signer(realm, alg, now)?;
+                Some((realm, alg, key.stored.signs_from))
+            })
+            .collect()
+    }
+
     /// The algorithms that a realm can sign with at a moment, in order and without doubles.
     pub fn algorithms(&self, realm: Realm, now: Instant) -> Vec<Algorithm> {
         let keys = self.keys.load();

@@ -28,6 +28,8 @@ pub struct Feed {
     beginnings: AtomicU64,
     closed: watch::Sender<bool>,
     listeners: Arc<Semaphore>,
+    /// How many may listen.
+    places: usize,
 }
 
 #[derive(Debug)]
@@ -75,12 +77,19 @@ impl Feed {
             beginnings: AtomicU64::new(0),
             closed: watch::Sender::new(false),
             listeners: Arc::new(Semaphore::new(listeners)),
+            places: listeners,
         }
     }
 
     /// A place among the listeners, held until it is dropped. `None`: all are taken.
     pub fn place(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.listeners).try_acquire_owned().ok()
+    }
+
+    /// How many listen.
+    pub fn listeners(&self) -> usize {
+        self.places
+            .saturating_sub(self.listeners.available_permits())
     }
 
     /// The highest revocation that this process has applied, with all that it touched: to be

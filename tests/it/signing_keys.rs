@@ -243,7 +243,7 @@ async fn a_token_that_a_node_signs_with_a_revoked_key_before_it_hears_is_dead_on
     let asked = async { deaf.token_answer("sandbox", &who, &[]).await };
     let released = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        assert_eq!(published(&deaf, "sandbox").await, [old.clone()]);
+        assert_eq!(published(&deaf, "sandbox").await, [old.as_str()]);
         proxy.release();
     };
     let (answer, ()) = join(asked, released).await;

@@ -1,6 +1,7 @@
 //! The admin API, one file a noun.
 
 pub mod agreements;
+pub mod audit;
 pub mod clients;
 pub mod credentials;
 pub mod delivery;
@@ -11,6 +12,7 @@ pub mod operators;
 pub mod partners;
 pub mod privacy;
 pub mod recommendations;
+pub mod requests;
 pub mod resource_servers;
 pub mod reviews;
 pub mod rotation;

@@ -21,6 +21,8 @@ use crate::http::{deliveries, leaks, oauth, v1};
         (name = "security", description = "Reports of leaked secrets."),
         (name = "revocations", description = "What must not be accepted any more, for those who verify tokens."),
         (name = "me", description = "The caller, as the server sees it."),
+        (name = "requests", description = "What the partner called."),
+        (name = "audit", description = "What is on record about the caller's organisation, and proofs of it."),
     ),
     components(schemas(Environment, Realm)),
     paths(
@@ -41,6 +43,9 @@ use crate::http::{deliveries, leaks, oauth, v1};
         oauth::verify::verify,
         oauth::verify::verify_below,
         v1::me::show,
+        v1::requests::list,
+        v1::audit::list,
+        v1::audit::proof,
         deliveries::partners::show,
         deliveries::partners::open,
         deliveries::partners::disown,

@@ -295,6 +295,24 @@ impl World {
         }
     }
 
+    /// Takes down the triggers that guard the audit trail's tables, as somebody may who owns the database.
+    pub fn take_down_the_audit_fence(&self) {
+        let triggers = match self.engine {
+            Engine::Sqlite => {
+                "SELECT name AS line FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'audit%'"
+            }
+            Engine::Postgres => {
+                "SELECT t.tgname || ' ON ' || c.relname AS line FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
+                 WHERE c.relnamespace = current_schema()::regnamespace AND t.tgname LIKE 'audit%' AND NOT t.tgisinternal"
+            }
+        };
+        let triggers = self.lines(triggers);
+        assert!(triggers.len() >= 6);
+        for trigger in triggers {
+            self.execute(&format!("DROP TRIGGER {trigger}"));
+        }
+    }
+
     /// The database's URL.
     pub fn database_url(&self) -> String {
         let known = self
@@ -386,6 +404,16 @@ impl World {
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// The running server's process.
+    pub fn pid(&self) -> u32 {
+        self.server.as_ref().unwrap().id()
+    }
+
+    /// The name of this world's schema on PostgreSQL.
+    pub fn schema(&self) -> &str {
+        self.schema.as_deref().unwrap()
     }
 
     /// Kills the server: SIGKILL.
