@@ -52,6 +52,9 @@ pub struct Verdict {
     pub pending: u64,
 }
 
+/// A line that ends too early, or is none at all.
+const CUT_OFF: &str = "it is not JSON of an audit export (is it cut off?)";
+
 /// The most faults that are kept; the first is what counts.
 const FAULTS: usize = 1000;
 
@@ -108,8 +111,7 @@ impl Verification {
         if self.ended {
             return Err(self.garbled("there is something after the end"));
         }
-        let kind = lines::kind(line)
-            .ok_or_else(|| self.garbled("it is not JSON of an audit export (is it cut off?)"))?;
+        let kind = lines::kind(line).ok_or_else(|| self.garbled(CUT_OFF))?;
         if (self.lines == 1) != (kind == "log") {
             return Err(self.garbled("an export begins with one line of the type log"));
         }
@@ -447,7 +449,10 @@ impl Verification {
     }
 
     fn parse<'a, T: serde::Deserialize<'a>>(&self, line: &'a str) -> Result<T, BadExport> {
-        serde_json::from_str(line).map_err(|error| self.garbled(&error.to_string()))
+        serde_json::from_str(line).map_err(|error| match error.is_eof() {
+            true => self.garbled(CUT_OFF),
+            false => self.garbled(&error.to_string()),
+        })
     }
 }
 
