@@ -26,6 +26,7 @@ pub mod package;
 pub mod page;
 pub mod partner;
 pub mod privacy;
+pub mod prohibited;
 pub mod realm;
 pub mod recommendation;
 pub mod review;

@@ -36,8 +36,9 @@ pub mod scope_usage;
 pub mod secret_deliveries;
 pub mod signing_keys;
 pub mod tail;
+mod walls;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use diesel::connection::TransactionManager;
@@ -45,9 +46,11 @@ use diesel::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::instant::Instant;
+use crate::domain::tenant::Tenant;
 
 pub use db::{Db, Target};
 pub use error::{OpenError, StoreError};
+pub use walls::Wall;
 
 use changes::{Change, Touched};
 use db::Manager;
@@ -71,6 +74,8 @@ pub struct Store {
     /// SQLite has one writer at a time: a lane of one connection lets writers queue
     /// here, in order, instead of sleeping and retrying inside the engine.
     writers: Lane,
+    /// Told by [`Store::migrate`].
+    wall: Arc<OnceLock<Wall>>,
 }
 
 /// A pool, and as many permits as it has connections: who waits, waits without a thread.
@@ -112,13 +117,29 @@ impl Store {
             target,
             readers,
             writers,
+            wall: Arc::default(),
         })
     }
 
     /// Brings the tables to this program's version, alone among all processes on the database.
     pub fn migrate(&self) -> Result<Vec<String>, OpenError> {
         let mut db = self.writers.connection()?;
-        migrate::run(&mut db)
+        let ran = migrate::run(&mut db)?;
+        let wall = transaction(&mut db, |db| {
+            migrate::lock(db)?;
+            walls::raise(db)
+        });
+        let wall = wall.unwrap_or_else(|error: StoreError| Wall::Missing(error.to_string()));
+        if let Wall::Missing(why) = &wall {
+            log::warn!("no row-level security stands behind the tenants' queries: {why}");
+        }
+        let _ = self.wall.set(wall);
+        Ok(ran)
+    }
+
+    /// Whether the database itself keeps tenants apart. `None`: not asked yet.
+    pub fn wall(&self) -> Option<&Wall> {
+        self.wall.get()
     }
 
     /// Runs a change that must happen alone among all processes on the database: what a start needs.
@@ -154,6 +175,50 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         self.writers.run(move |db| transaction(db, work)).await
+    }
+
+    /// Runs a tenant's queries: on PostgreSQL the database itself shows no rows of others.
+    pub async fn read_as<T, E, F>(&self, tenant: &Tenant, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Db) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match self.behind_wall(tenant) {
+            None => self.read(work).await,
+            Some(tenant) => {
+                let work = move |db: &mut Db| {
+                    walls::stand_behind(db, &tenant)
+                        .map_err(E::from)
+                        .and_then(|()| work(db))
+                };
+                self.readers.run(move |db| transaction(db, work)).await
+            }
+        }
+    }
+
+    /// Runs a tenant's changes in one transaction, behind the same wall as its queries.
+    pub async fn write_as<T, E, F>(&self, tenant: &Tenant, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Db) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match self.behind_wall(tenant) {
+            None => self.write(work).await,
+            Some(tenant) => {
+                self.write(move |db| {
+                    walls::stand_behind(db, &tenant)?;
+                    work(db)
+                })
+                .await
+            }
+        }
+    }
+
+    /// The tenant, where the database has a wall.
+    fn behind_wall(&self, tenant: &Tenant) -> Option<Tenant> {
+        matches!(self.wall.get(), Some(Wall::Stands)).then(|| tenant.clone())
     }
 
     /// Runs changes that nodes must hear of, in one transaction; answers what was touched besides.
