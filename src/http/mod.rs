@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod body;
 pub mod deliveries;
+pub mod docs;
 pub mod extract;
 pub mod leaks;
 pub mod list;

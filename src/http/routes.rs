@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use super::openapi::{self, Documents};
 use super::problem::Problem;
 use super::table::{Part, Table, at, scope};
-use super::{admin, deliveries, leaks, oauth, ops, v1};
+use super::{admin, deliveries, docs, leaks, oauth, ops, v1};
 use crate::app::App;
 use crate::config::Role;
 use crate::domain::realm::Realm;
@@ -58,13 +58,19 @@ pub fn table(roles: &[Role], face: Face) -> Table {
         if roles.contains(&Role::Auth) {
             links_of_partners(&mut table);
         }
-        table.service(at("/openapi.json").get(openapi::partner).done());
+        table
+            .service(at("/openapi.json").get(openapi::partner).done())
+            .service(at("/docs").get(docs::to_partner).done())
+            .service(at("/docs/{file:.*}").get(docs::partner).done());
     }
     if face != Face::Public {
         if roles.contains(&Role::Admin) {
             links_of_operators(&mut table);
         }
-        table.service(at("/admin/openapi.json").get(openapi::admin).done());
+        table
+            .service(at("/admin/openapi.json").get(openapi::admin).done())
+            .service(at("/admin/docs").get(docs::to_admin).done())
+            .service(at("/admin/docs/{file:.*}").get(docs::admin).done());
     }
     table
 }

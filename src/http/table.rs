@@ -187,7 +187,7 @@ impl Path {
         if method != Method::HEAD {
             self.served.push(Served {
                 method: method.clone(),
-                path: self.path.clone(),
+                path: template(&self.path),
                 complete: A::describe,
             });
         }
@@ -204,8 +204,7 @@ impl Path {
     {
         self.served.push(Served {
             method: Method::GET,
-            // A pattern within the braces is for the router alone.
-            path: self.path.replace(":.*}", "}"),
+            path: template(&self.path),
             complete: A::describe,
         });
         Place {
@@ -239,6 +238,11 @@ impl Path {
             served: self.served,
         }
     }
+}
+
+/// The path without the patterns within its braces, which are for the router alone.
+fn template(path: &str) -> String {
+    path.replace(":.*}", "}")
 }
 
 fn method_not_allowed(allowed: &str) -> Result<HttpResponse, Problem> {

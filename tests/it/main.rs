@@ -19,6 +19,7 @@ mod delivery;
 mod delivery_page;
 mod described;
 mod discovery;
+mod docs_page;
 mod durability;
 mod expiry_warnings;
 mod following;

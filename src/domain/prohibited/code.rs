@@ -71,7 +71,7 @@ pub(super) fn is_in(text: &str) -> bool {
 /// not written with spaces stand anywhere.
 fn places<'a>(text: &'a [char], word: &'a [char]) -> impl Iterator<Item = (usize, usize)> + 'a {
     let is_spaced = word.iter().all(|c| (*c as u32) < 0x2e80);
-    let touches = |c: Option<&char>| is_spaced && c.is_some_and(|c| c.is_alphanumeric());
+    let touches = move |c: Option<&char>| is_spaced && c.is_some_and(|c| c.is_alphanumeric());
     text.windows(word.len())
         .enumerate()
         .filter(move |(_, window)| *window == word)

@@ -67,7 +67,9 @@ fn recovery_phrases_are_found_in_every_language_and_with_anything_between() {
     use bip39::{Language, Mnemonic};
     for language in Language::ALL {
         for entropy in [16, 24, 32] {
-            let bytes: Vec<u8> = (0..entropy).map(|i| i * 37 + 11).collect();
+            let bytes: Vec<u8> = (0..entropy)
+                .map(|i: u8| i.wrapping_mul(37).wrapping_add(11))
+                .collect();
             let phrase = Mnemonic::from_entropy_in(*language, &bytes).unwrap();
             let words: Vec<&str> = phrase.words().collect();
             let numbered: Vec<String> = words
@@ -170,7 +172,7 @@ fn references_may_be_ids_and_no_bare_long_numbers() {
 fn hardly_anything_harmless_is_refused() {
     let mut random = SmallRng::seed_from_u64(7);
     let mut refused = Vec::new();
-    const ROUNDS: usize = 1_000_000;
+    const ROUNDS: usize = 200_000;
     for _ in 0..ROUNDS {
         let text = harmless(&mut random);
         if let Some(material) = in_text(&text) {

@@ -7,7 +7,7 @@ use crate::http::admin::{
     clients, credentials, grants, keys, operators, partners, recommendations, resource_servers,
     reviews, rotation, scope_usage, tokens,
 };
-use crate::http::deliveries;
+use crate::http::{deliveries, docs};
 
 /// The admin document's operations, one line a handler.
 #[derive(Debug, OpenApi)]
@@ -36,6 +36,8 @@ use crate::http::deliveries;
     ),
     paths(
         super::admin,
+        docs::to_admin,
+        docs::admin,
         operators::list,
         operators::show,
         operators::create,

@@ -4,7 +4,7 @@ use utoipa::OpenApi;
 
 use super::domain::Environment;
 use crate::domain::realm::Realm;
-use crate::http::{deliveries, leaks, oauth, v1};
+use crate::http::{deliveries, docs, leaks, oauth, v1};
 
 /// The partner document's operations, one line a handler.
 #[derive(Debug, OpenApi)]
@@ -25,6 +25,8 @@ use crate::http::{deliveries, leaks, oauth, v1};
     components(schemas(Environment, Realm)),
     paths(
         super::partner,
+        docs::to_partner,
+        docs::partner,
         oauth::discovery::server,
         oauth::discovery::server_of_issuer,
         oauth::discovery::openid,
