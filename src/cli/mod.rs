@@ -11,6 +11,7 @@ mod confirm;
 mod credential;
 mod credential_file;
 mod delivery;
+mod doctor;
 mod grant;
 mod key;
 mod launch;
@@ -55,6 +56,8 @@ enum Command {
     Migrate(SettingFlags),
     /// Print the effective settings, secrets masked
     Config(SettingFlags),
+    /// Look at clock, database, keys, files and issuer; change nothing
+    Doctor(doctor::Doctor),
     /// Operators: clients of the admin realm
     #[command(subcommand)]
     Operator(operator::Verb),
@@ -119,6 +122,7 @@ pub fn run() -> ExitCode {
         Command::Quickstart(options) => quickstart::run(&options, &output),
         Command::Migrate(flags) => serve::migrate(&flags),
         Command::Config(flags) => settings::print(&flags),
+        Command::Doctor(doctor) => doctor::run(&doctor, &output),
         Command::Operator(operator::Verb::Host(verb)) => operator::on_host(&verb, &output),
         Command::Leak(leak::Verb::Local(verb)) => leak::on_host(verb, &output),
         remote => block_on(over_http(remote, &output)),
@@ -161,6 +165,7 @@ async fn over_http(command: Command, output: &Output) -> Done {
         | Command::Quickstart(_)
         | Command::Migrate(_)
         | Command::Config(_)
+        | Command::Doctor(_)
         | Command::Token(_) => Ok(()),
     }
 }

@@ -124,6 +124,11 @@ impl MasterKey {
         SecretHash(hex(hmac::sign(&self.pepper, secret).as_ref()))
     }
 
+    /// Whether a database that remembers this fingerprint was made with this key.
+    pub fn is_known_as(&self, fingerprint: &str) -> bool {
+        self.fingerprint == fingerprint
+    }
+
     /// A hash that no secret has: what an unknown client's secret is compared with.
     pub fn no_secret(&self) -> &SecretHash {
         &self.no_secret

@@ -137,6 +137,16 @@ impl Store {
         Ok(ran)
     }
 
+    /// Migrations that have not run yet, by name.
+    pub fn pending(&self) -> Result<Vec<String>, OpenError> {
+        migrate::outstanding(&mut *self.writers.connection()?)
+    }
+
+    /// Asks whether the database itself keeps tenants apart, and changes nothing.
+    pub async fn probe_wall(&self) -> Result<Wall, StoreError> {
+        self.write(walls::probe).await
+    }
+
     /// Whether the database itself keeps tenants apart. `None`: not asked yet.
     pub fn wall(&self) -> Option<&Wall> {
         self.wall.get()

@@ -75,6 +75,20 @@ fn raise_on(conn: &mut PgConnection) -> Wall {
             return Wall::Missing(missing(&error));
         }
     }
+    probe_on(conn)
+}
+
+/// Whether the wall stands; changes nothing. Within a transaction.
+pub(super) fn probe(db: &mut Db) -> Result<Wall, StoreError> {
+    match db {
+        Db::Sqlite(_) => Ok(Wall::None),
+        #[cfg(feature = "postgres")]
+        Db::Postgres(conn) => Ok(probe_on(conn)),
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn probe_on(conn: &mut PgConnection) -> Wall {
     let tried = conn.transaction(|conn| {
         conn.batch_execute(&format!("SET LOCAL ROLE {ROLE}"))?;
         diesel::sql_query("SELECT 1 FROM orders LIMIT 1")

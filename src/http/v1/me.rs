@@ -99,7 +99,7 @@ pub async fn show(
     );
     let found = app
         .store
-        .read(move |db| {
+        .read_as(&who.tenant, move |db| {
             let client = clients::of_tenant(db, &tenant, &client_id)?;
             let credential = credentials::of_tenant(db, &tenant, &credential_id)?;
             let partner = partners::find(db, tenant.partner_id())?;
