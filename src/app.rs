@@ -8,6 +8,7 @@ use onyx_verifier::{ConnectError, Verifier};
 
 use crate::admin::{Act, Policy, leaks};
 use crate::audit::Actor;
+use crate::audit::tally::Tally;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::directory::{Directory, Hears, Tallies};
@@ -23,6 +24,7 @@ use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
 use crate::oauth::record::TokenRecord;
 use crate::revocation::feed::Feed;
 use crate::store::changes::Change;
+use crate::store::request_log::Call;
 use crate::store::{OpenError, Store, StoreError, signing_keys};
 use crate::usage::Usage;
 
@@ -42,6 +44,10 @@ pub struct App {
     pub directory: Directory,
     /// Where issued tokens are recorded.
     pub tokens: Journal<TokenRecord>,
+    /// Where partners' calls are logged. `None`: they are not.
+    pub requests: Option<Journal<Call>>,
+    /// What is refused or read, and added up by the minute.
+    pub tally: Tally,
     /// Uses of credentials that are not written down yet.
     pub uses: Tallies,
     /// What clients ask for and use, counted.
@@ -113,6 +119,10 @@ impl App {
         let directory = Directory::open(store.clone(), settings.client_cache, staleness, hears)?;
         let tokens = Journal::open(store.clone()).map_err(StartError::Thread)?;
         let usage = Usage::open(store.clone()).map_err(StartError::Thread)?;
+        let requests = settings
+            .request_log
+            .then(|| Journal::gathering(store.clone()).map_err(StartError::Thread))
+            .transpose()?;
         Ok(Arc::new(Self {
             settings,
             clock,
@@ -121,6 +131,8 @@ impl App {
             ring,
             directory,
             tokens,
+            requests,
+            tally: Tally::default(),
             uses: Tallies::default(),
             usage,
             leaks: leaks::Intake::default(),
@@ -160,6 +172,7 @@ impl App {
                 live_secret_age: days(self.settings.live_secret_days),
                 unused: days(self.settings.unused_days),
                 revocations_remembered: revocation::remembered(staleness),
+                kept: self.settings.kept,
             },
         }
     }
@@ -193,6 +206,15 @@ impl App {
     {
         let act = self.act(actor);
         self.change(act.now, move |db| work(db, &act)).await
+    }
+
+    /// Writes down what waits to be written, and takes no more. Blocks; for the end of a process.
+    pub fn close(&self) {
+        self.tokens.close();
+        self.usage.close();
+        if let Some(requests) = &self.requests {
+            requests.close();
+        }
     }
 
     /// Takes over keys that this or another process has stored, or that have come to their time.

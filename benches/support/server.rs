@@ -139,7 +139,7 @@ pub fn populate(env: &[(String, String)], size: usize) -> Population {
         });
         ids.extend(made.unwrap());
     }
-    app.tokens.close();
+    app.close();
     Population {
         ids,
         secret: secret.expose().to_owned(),

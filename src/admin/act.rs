@@ -7,6 +7,7 @@ use crate::domain::event::EventKind;
 use crate::domain::id::PartnerId;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
+use crate::domain::retention::Kept;
 use crate::domain::revocation::Revoked;
 use crate::revocation;
 use crate::store::changes::Change;
@@ -25,6 +26,8 @@ pub struct Policy {
     pub unused: Duration,
     /// How long a revocation is remembered.
     pub revocations_remembered: Duration,
+    /// For how long records are kept.
+    pub kept: Kept,
 }
 
 impl Policy {

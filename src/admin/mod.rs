@@ -16,7 +16,7 @@ pub mod grants;
 pub mod keys;
 pub mod launch;
 pub mod leaks;
-mod offboarding;
+pub mod offboarding;
 pub mod operators;
 pub mod overlap;
 pub mod partners;
@@ -28,6 +28,7 @@ pub mod reviews;
 pub mod rotation;
 pub mod self_rotation;
 pub mod tokens;
+pub mod trespasses;
 pub mod warnings;
 
 pub use act::{Act, Policy};

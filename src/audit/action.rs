@@ -13,6 +13,7 @@ words!(
         PartnerSuspended = "partner.suspended",
         PartnerResumed = "partner.resumed",
         PartnerOffboarded = "partner.offboarded",
+        PartnerAnonymised = "partner.anonymised",
         AgreementRecorded = "agreement.recorded",
         AgreementBroughtIntoForce = "agreement.brought_into_force",
         AgreementExpired = "agreement.expired",
@@ -67,5 +68,13 @@ words!(
         LeakReported = "leak.reported",
         ReviewOpened = "review.opened",
         ReviewClosed = "review.closed",
+        AuthenticationRefused = "authentication.refused",
+        ScopeRefused = "scope.refused",
+        TokenRefused = "token.refused",
+        AccessRefused = "access.refused",
+        LeakReportReceived = "leak_report.received",
+        AuditTrailRead = "audit_trail.read",
+        RequestLogRead = "request_log.read",
+        RetentionApplied = "retention.applied",
     }
 );

@@ -3,6 +3,8 @@
 //! Refuses to know who reads it.
 
 mod action;
+mod calls;
+pub mod tally;
 
 pub use action::Action;
 
@@ -38,6 +40,16 @@ impl Actor {
     /// The server itself: what was decided beforehand, such as an end that has come.
     pub fn policy() -> Self {
         Self::named(crate::domain::grant::POLICY)
+    }
+
+    /// Somebody who did not say, or not truly, who it is.
+    pub fn unknown() -> Self {
+        Self::named("unknown")
+    }
+
+    /// More than could be told apart.
+    pub fn many() -> Self {
+        Self::named("many")
     }
 
     fn named(name: &str) -> Self {

@@ -17,6 +17,7 @@ pub use values::{LogFormat, Role};
 
 use crate::domain::Algorithm;
 use crate::domain::audience::Addresses;
+use crate::domain::retention::Kept;
 use values::Reader;
 
 /// The lifetimes that a token may have, in seconds.
@@ -65,6 +66,10 @@ pub struct Settings {
     pub live_secret_days: u32,
     /// Days without use after which the end of a scope or a credential is recommended.
     pub unused_days: u32,
+    /// Whether partners' calls are logged.
+    pub request_log: bool,
+    /// For how long what is kept, in days.
+    pub kept: Kept,
     /// Proxies whose word on the caller's address counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Keys that are set, checked, and of no effect in this version.
@@ -118,6 +123,14 @@ impl Settings {
             sandbox_secret_days: read.number("sandbox_secret_days", 1..=3650),
             live_secret_days: read.number("live_secret_days", 1..=3650),
             unused_days: read.number("unused_days", 1..=365),
+            request_log: read.value("request_log", "true or false"),
+            kept: Kept {
+                requests: read.number("request_log_days", 1..=3650),
+                tokens: read.number("token_record_days", 1..=3650),
+                events: read.number("events_days", 1..=3650),
+                idempotency: read.number("idempotency_days", 1..=30),
+                personal: read.number("personal_days", 1..=3650),
+            },
             trusted_proxies: read.list("trusted_proxies", "a list of networks like 10.0.0.0/8"),
             idle: read.idle(&base_url),
             base_url,

@@ -120,6 +120,32 @@ pub const SETTINGS: &[Setting] = &[
         Some("90"),
         "days without use after which the end of a scope or credential is recommended",
     ),
+    setting("request_log", Some("true"), "keep a log of partners' calls"),
+    setting(
+        "request_log_days",
+        Some("90"),
+        "days that partners' calls are kept in the log",
+    ),
+    setting(
+        "token_record_days",
+        Some("1"),
+        "days that the record of a token outlives it",
+    ),
+    setting(
+        "events_days",
+        Some("30"),
+        "days that what partners were told is kept",
+    ),
+    setting(
+        "idempotency_days",
+        Some("1"),
+        "days for which an idempotency key is remembered",
+    ),
+    setting(
+        "personal_days",
+        Some("30"),
+        "days after which addresses are taken out of records that are kept longer",
+    ),
     setting(
         "trusted_proxies",
         None,

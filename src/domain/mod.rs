@@ -6,6 +6,7 @@
 pub mod agreement;
 pub mod allowlist;
 pub mod audience;
+pub mod call;
 pub mod client;
 pub mod credential;
 pub mod day;
@@ -29,6 +30,7 @@ pub mod privacy;
 pub mod prohibited;
 pub mod realm;
 pub mod recommendation;
+pub mod retention;
 pub mod review;
 pub mod revocation;
 pub mod scope;

@@ -14,9 +14,11 @@ use actix_web::{FromRequest, HttpRequest, web};
 use onyx_verifier::{Caller, Rejection, TokenFault, Verifier};
 
 use super::problem::Problem;
+use super::remarks::remark;
 use super::source;
 use crate::app::App;
 use crate::audit::Actor;
+use crate::audit::tally::Refused;
 use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
@@ -53,6 +55,7 @@ rights!(
     OperatorsWrite = Some("operators:write"),
     PartnersRead = Some("partners:read"),
     PartnersWrite = Some("partners:write"),
+    RequestsRead = Some("requests:read"),
     ResourceServersWrite = Some("resource-servers:write"),
     RevocationsRead = Some("revocations:read"),
     SecurityRead = Some("security:read"),
@@ -246,7 +249,8 @@ pub(super) async fn check_address(
         StatusCode::FORBIDDEN,
         "address_not_allowed",
         "this client may not call from this address: its ip_allowlist says from where",
-    ))
+    )
+    .counted(Refused::AddressNotAllowed))
 }
 
 /// The realm whose tokens open this part of the server, and the application.
@@ -286,6 +290,10 @@ impl Gate {
         self.app.directory.check_news()?;
         let verified = onyx_verifier::actix::authorize(request, verifier).await;
         let caller = verified.map_err(|rejection| self.refuse(&rejection))?;
+        remark(request, |remarks| {
+            remarks.client_id = caller.client_id().parse().ok();
+            remarks.caller = self.tenant(&caller);
+        });
         check_address(request, &self.app, self.realm, &caller).await?;
         if let Some(scope) = scope {
             caller
@@ -293,6 +301,14 @@ impl Gate {
                 .map_err(|rejection| self.refuse(&rejection))?;
         }
         Ok(caller)
+    }
+
+    /// The partner that a token names, where its realm has partners, and its credential.
+    fn tenant(&self, caller: &Caller) -> Option<(Tenant, CredentialId)> {
+        let partner = caller.partner_id()?.parse().ok()?;
+        let credential = caller.credential_id()?.parse().ok()?;
+        (caller.env() == Some(self.realm.as_str()))
+            .then(|| (Tenant::of_token(partner, self.realm), credential))
     }
 
     /// Counts that the caller needed what this route demands.

@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod body;
+mod calls;
 pub mod deliveries;
 pub mod docs;
 pub mod extract;
@@ -13,6 +14,8 @@ pub mod oauth;
 pub mod openapi;
 pub mod ops;
 pub mod problem;
+mod refused;
+pub mod remarks;
 pub mod routes;
 pub mod server;
 pub mod source;

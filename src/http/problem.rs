@@ -10,7 +10,9 @@ use onyx_verifier::Rejection;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::refused;
 use crate::admin::AdminError;
+use crate::audit::tally::Refused;
 use crate::domain::id::RequestId;
 use crate::domain::launch::Requirement;
 use crate::logging;
@@ -26,6 +28,7 @@ pub struct Problem {
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Members of this kind of problem, such as the states that are allowed from here.
     more: serde_json::Map<String, serde_json::Value>,
+    refusal: Option<Refused>,
 }
 
 /// One wrong member of a request body.
@@ -106,6 +109,7 @@ impl Problem {
             errors: Vec::new(),
             headers: Vec::new(),
             more: serde_json::Map::new(),
+            refusal: None,
         }
     }
 
@@ -147,6 +151,22 @@ impl Problem {
             .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What the audit trail adds it up under, if it concerns security.
+    pub(super) fn refusal(&self) -> Option<Refused> {
+        self.refusal
+    }
+
+    /// The same as a refusal that the audit trail counts.
+    pub(super) fn counted(mut self, refusal: Refused) -> Self {
+        self.refusal = Some(refusal);
+        self
+    }
+
     /// The same with a header.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
@@ -172,7 +192,8 @@ impl Problem {
             }
             other => other.description().into(),
         };
-        let problem = Self::new(status, code, detail);
+        let mut problem = Self::new(status, code, detail);
+        problem.refusal = refused::of_bearer(rejection);
         match rejection
             .challenge(realm, resource_metadata)
             .map(|text| HeaderValue::from_str(&text))
@@ -267,7 +288,9 @@ impl From<AdminError> for Problem {
                 Self::new(StatusCode::CONFLICT, "not_ready_for_live", detail)
                     .with("missing", missing)
             }
-            AdminError::FourEyes(_) => Self::new(StatusCode::FORBIDDEN, "four_eyes", detail),
+            AdminError::FourEyes(_) => {
+                Self::new(StatusCode::FORBIDDEN, "four_eyes", detail).counted(Refused::FourEyes)
+            }
             AdminError::Invalid(faults) => {
                 let fault = |(pointer, detail): (&str, String)| FieldFault {
                     pointer: pointer.to_owned(),

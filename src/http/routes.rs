@@ -184,14 +184,16 @@ fn well_known(table: &mut Table, realm: Realm) {
 }
 
 fn partner_api(realm: Realm) -> Part {
-    scope(realm, "v1").service(at("/me").get(v1::me::show).done())
+    scope(realm, "v1")
+        .service(at("/me").get(v1::me::show).done())
+        .service(at("/requests").get(v1::requests::list).done())
 }
 
 fn admin_api() -> Part {
     use admin::{agreements, launch, privacy};
     use admin::{
-        clients, credentials, grants, keys, operators, partners, resource_servers, reviews,
-        rotation, tokens,
+        clients, credentials, grants, keys, operators, partners, requests, resource_servers,
+        reviews, rotation, tokens,
     };
     use admin::{recommendations, scope_usage};
     scope(Realm::Admin, "v1")
@@ -336,6 +338,7 @@ fn admin_api() -> Part {
                 .patch(resource_servers::edit)
                 .done(),
         )
+        .service(at("/requests").get(requests::list).done())
         .service(at("/reviews").get(reviews::list).done())
         .service(at("/reviews/{id}/close").post(reviews::close).done())
         .service(at("/leak-reports").get(reviews::list_leak_reports).done())

@@ -9,6 +9,7 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
+use super::calls;
 use crate::app::App;
 use crate::domain::id::RequestId;
 use crate::logging;
@@ -25,16 +26,18 @@ pub async fn request<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    let id = RequestId::generate(app.clock.now());
+    let now = app.clock.now();
+    let id = RequestId::generate(now);
     logging::in_request(id.clone(), async move {
         // The route's template is looked for among all routes: only where it is printed.
-        let logged = log::log_enabled!(log::Level::Info)
-            .then(|| (Stopwatch::now(), request.method().clone()));
+        let started = Stopwatch::now();
+        let logged = log::log_enabled!(log::Level::Info).then(|| request.method().clone());
         let answer = next.call(request).await;
-        if let Some((started, method)) = logged {
+        if let Some(method) = logged {
             log_line(&method, &answer, started);
         }
         let mut answer = answer?;
+        calls::note(&app, &id, now, started.elapsed(), &answer);
         let headers = answer.headers_mut();
         if let Ok(value) = HeaderValue::from_str(id.as_str()) {
             headers.insert(REQUEST_ID.clone(), value);

@@ -7,6 +7,7 @@
 mod queue;
 mod writer;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,6 +20,14 @@ use queue::{Queue, Refused};
 
 /// Rows that may wait. More would only wait longer than their callers do.
 const QUEUE: usize = 4096;
+/// The most rows in one transaction.
+const BATCH: usize = 256;
+/// Rows that may wait where nobody waits for them: some seconds of all that a machine can serve.
+const LONG_QUEUE: usize = 65_536;
+/// The most of them in one transaction.
+const LONG_BATCH: usize = 1024;
+/// How long they gather: one commit for all, and the database is left to others meanwhile.
+const GATHERING: Duration = Duration::from_millis(200);
 /// How long a caller waits for its row.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -47,29 +56,58 @@ pub enum AppendError {
 /// The row goes back with the answer: memory is given back quickest where it was taken.
 struct Append<R> {
     row: Box<R>,
-    done: oneshot::Sender<(Box<R>, Result<(), StoreError>)>,
+    /// `None`: nobody waits.
+    done: Option<oneshot::Sender<Written<R>>>,
+}
+
+type Written<R> = (Box<R>, Result<(), StoreError>);
+
+/// How a writer goes about it.
+#[derive(Clone, Copy, Debug)]
+struct Habit {
+    /// The most rows in one transaction.
+    batch: usize,
+    /// How long it lets rows gather after each round. `None`: somebody waits for them.
+    gathering: Option<Duration>,
 }
 
 /// The way in to the writer.
 pub struct Journal<R> {
     queue: Arc<Queue<Append<R>>>,
+    /// Rows that nobody waited for and that were not written.
+    lost: Arc<AtomicU64>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl<R: Row> Journal<R> {
     /// Starts the writer over a database, on a thread of its own.
     pub fn open(store: Store) -> std::io::Result<Self> {
-        Self::with_queue(store, QUEUE)
+        let habit = Habit {
+            batch: BATCH,
+            gathering: None,
+        };
+        Self::with_queue(store, QUEUE, habit)
     }
 
-    fn with_queue(store: Store, length: usize) -> std::io::Result<Self> {
+    /// Starts a writer for rows that nobody waits for: see [`Journal::enqueue`].
+    pub fn gathering(store: Store) -> std::io::Result<Self> {
+        let habit = Habit {
+            batch: LONG_BATCH,
+            gathering: Some(GATHERING),
+        };
+        Self::with_queue(store, LONG_QUEUE, habit)
+    }
+
+    fn with_queue(store: Store, length: usize, habit: Habit) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::new(length));
-        let rows = Arc::clone(&queue);
+        let lost = Arc::new(AtomicU64::new(0));
+        let (rows, losses) = (Arc::clone(&queue), Arc::clone(&lost));
         let writer = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || writer::run(&store, &rows))?;
+            .spawn(move || writer::run(&store, &rows, habit, &losses))?;
         Ok(Self {
             queue,
+            lost,
             writer: Mutex::new(Some(writer)),
         })
     }
@@ -82,7 +120,10 @@ impl<R: Row> Journal<R> {
         let (done, written) = oneshot::channel();
         let row = Box::new(row);
         self.queue
-            .push(Append { row, done })
+            .push(Append {
+                row,
+                done: Some(done),
+            })
             .map_err(|refused| match refused {
                 Refused::Full => AppendError::Full,
                 Refused::Closed => AppendError::Unwritten,
@@ -91,6 +132,19 @@ impl<R: Row> Journal<R> {
             Ok(Ok((_row, written))) => Ok(written?),
             Ok(Err(_)) | Err(_) => Err(AppendError::Unwritten),
         }
+    }
+
+    /// Appends a row that nobody waits for: it is written soon, or counted as lost.
+    pub fn enqueue(&self, row: R) {
+        let row = Box::new(row);
+        if self.queue.push(Append { row, done: None }).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many rows were handed over and not written, since nobody waited for them to be told.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Whether rows can be written: the writer lives.

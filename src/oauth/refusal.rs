@@ -18,6 +18,9 @@ pub enum Refusal {
     /// Unknown client, wrong secret, suspended, revoked or expired: one answer for all.
     #[error("client authentication failed")]
     InvalidClient,
+    /// The right secret, shown from where its client may not call. The caller is told the same.
+    #[error("client authentication failed")]
+    WrongAddress,
     /// Only client_credentials is served.
     #[error("grant_type must be client_credentials")]
     UnsupportedGrantType,
@@ -63,7 +66,9 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidRequest(_) => "invalid_request",
-            Self::NoClientAuthentication(_) | Self::InvalidClient => "invalid_client",
+            Self::NoClientAuthentication(_) | Self::InvalidClient | Self::WrongAddress => {
+                "invalid_client"
+            }
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope(_) => "invalid_scope",
             Self::InvalidTarget(_) => "invalid_target",

@@ -9,15 +9,16 @@ use diesel::sqlite::Sqlite;
 
 use crate::domain::agreement::{AgreementKind, AgreementState};
 use crate::domain::allowlist::Allowlist;
+use crate::domain::call::Idempotency;
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::delivery::{DeliveryState, ProofHash};
 use crate::domain::event::EventKind;
 use crate::domain::grant::GrantState;
 use crate::domain::id::{
-    AgreementId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId, InvoiceId,
-    LaunchReviewId, LeakReportId, LedgerEntryId, OrderId, PackageId, PartnerId, PrivacyNoticeId,
-    ResourceServerId, ReviewId, UsageRecordId,
+    AgreementId, AnyId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId,
+    InvoiceId, LaunchReviewId, LeakReportId, LedgerEntryId, OrderId, PackageId, PartnerId,
+    PrivacyNoticeId, RequestId, ResourceServerId, ReviewId, UsageRecordId,
 };
 use crate::domain::instant::Instant;
 use crate::domain::invoice::InvoiceState;
@@ -88,6 +89,9 @@ text_column!(
     Allowlist,
     DeliveryId,
     DeliveryState,
+    AnyId,
+    RequestId,
+    Idempotency,
     PackageId,
     OrderId,
     UsageRecordId,

@@ -253,11 +253,29 @@ pub fn matches(db: &mut Db, reports: &[LeakReportId]) -> Result<Vec<Match>, Stor
         .load(db)?)
 }
 
-/// Forgets reports from before a moment in which nothing matched; answers how many.
-pub fn purge(db: &mut Db, before: Instant) -> Result<usize, StoreError> {
+/// Forgets reports from before a moment in which nothing matched, at most so many; answers how many.
+pub fn purge(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreError> {
     let empty = leak_reports::table
         .filter(leak_reports::state.eq(LeakReportState::Done))
         .filter(leak_reports::matches.eq(0))
-        .filter(leak_reports::received_at.lt(before));
-    Ok(diesel::delete(empty).execute(db)?)
+        .filter(leak_reports::received_at.lt(before))
+        .select(leak_reports::id)
+        .limit(most);
+    let empty: Vec<LeakReportId> = empty.load(db)?;
+    let those = leak_reports::table.filter(leak_reports::id.eq_any(&empty));
+    Ok(diesel::delete(those).execute(db)?)
+}
+
+/// Takes the addresses out of reports from before a moment, at most so many; answers of how many.
+pub fn forget_addresses(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreError> {
+    let old = leak_reports::table
+        .filter(leak_reports::source_ip.is_not_null())
+        .filter(leak_reports::received_at.lt(before))
+        .select(leak_reports::id)
+        .limit(most);
+    let old: Vec<LeakReportId> = old.load(db)?;
+    let those = leak_reports::table.filter(leak_reports::id.eq_any(&old));
+    Ok(diesel::update(those)
+        .set(leak_reports::source_ip.eq(None::<String>))
+        .execute(db)?)
 }

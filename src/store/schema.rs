@@ -262,6 +262,7 @@ diesel::table! {
         partner_id -> Text,
         realm -> Text,
         value -> BigInt,
+        purged -> BigInt,
     }
 }
 
@@ -330,6 +331,33 @@ diesel::table! {
         scope -> Text,
         asked -> BigInt,
         used -> BigInt,
+    }
+}
+
+diesel::table! {
+    request_log (request_id) {
+        request_id -> Text,
+        at -> Timestamp,
+        partner_id -> Text,
+        realm -> Text,
+        client_id -> Text,
+        credential_id -> Text,
+        method -> Text,
+        route -> Text,
+        status -> Integer,
+        code -> Nullable<Text>,
+        micros -> BigInt,
+        idempotency -> Text,
+        order_id -> Nullable<Text>,
+        subject -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    trespasses (partner_id, day) {
+        partner_id -> Text,
+        day -> Text,
+        review_id -> Text,
     }
 }
 
@@ -487,6 +515,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     expiry_warnings,
     secret_deliveries
 );
+diesel::allow_tables_to_appear_in_same_query!(clients, partners);
+diesel::allow_tables_to_appear_in_same_query!(orders, partners);
+diesel::allow_tables_to_appear_in_same_query!(credentials, partners);
 diesel::allow_tables_to_appear_in_same_query!(expiry_warnings, scope_grants);
 diesel::allow_tables_to_appear_in_same_query!(credentials, leak_candidates);
 diesel::allow_tables_to_appear_in_same_query!(leak_candidates, leak_reports);

@@ -4,6 +4,9 @@ mod agreements;
 mod deliveries;
 mod grants;
 mod leaks;
+mod retention;
+mod tally;
+mod trespasses;
 mod uses;
 mod warn;
 
@@ -14,25 +17,11 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::config::Role;
-use crate::domain::day::Day;
-use crate::store::{StoreError, changes, expiry_warnings, issued_tokens, revocations, scope_usage};
 
 /// How often keys that other processes made are looked for.
 const KEY_ROUND: Duration = Duration::from_secs(5);
 /// How often revocations that are over are dropped from memory.
 const FORGET_ROUND: Duration = Duration::from_secs(60);
-/// How often old rows are swept away.
-const SWEEP_ROUND: Duration = Duration::from_secs(3600);
-/// How long a token's record outlives the longest token.
-const TOKEN_RECORDS: Duration = Duration::from_secs(24 * 3600 + 900);
-
-/// How long changes are kept: a node that was away for longer looks at everything again.
-const CHANGES: Duration = Duration::from_secs(3600);
-
-/// How many days scope usage is kept: longer than anybody can ask about.
-const USAGE_DAYS: u32 = 400;
-/// How long it is kept which warnings were given: longer than the first is given before the end.
-const WARNINGS: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// The loops of a process; they end when this is dropped.
 #[derive(Debug)]
@@ -49,15 +38,16 @@ pub fn start(app: &Arc<App>) -> Loops {
     let mut loops = vec![
         tokio::spawn(follow_keys(Arc::clone(app))),
         tokio::spawn(forget_revocations(Arc::clone(app))),
+        tokio::spawn(tally::follow(Arc::clone(app))),
     ];
     if app.settings.has_role(Role::Auth) {
         loops.push(tokio::spawn(uses::follow(Arc::clone(app))));
     }
     if app.settings.has_role(Role::Worker) {
-        loops.push(tokio::spawn(sweep(Arc::clone(app))));
+        loops.push(tokio::spawn(retention::run(Arc::clone(app))));
+        loops.push(tokio::spawn(trespasses::run(Arc::clone(app))));
         loops.push(tokio::spawn(warn::run(Arc::clone(app))));
         loops.push(tokio::spawn(leaks::follow(Arc::clone(app))));
-        loops.push(tokio::spawn(leaks::sweep(Arc::clone(app))));
         loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));
         loops.push(tokio::spawn(grants::expire(Arc::clone(app))));
         loops.push(tokio::spawn(deliveries::settle(Arc::clone(app))));
@@ -69,6 +59,9 @@ pub fn start(app: &Arc<App>) -> Loops {
 pub async fn finish(app: &App) {
     if let Err(error) = uses::record(app).await {
         log::warn!("uses of credentials could not be written: {error}");
+    }
+    if let Err(error) = tally::record(app).await {
+        log::warn!("what was added up in the last minute is lost: {error}");
     }
 }
 
@@ -86,34 +79,5 @@ async fn forget_revocations(app: Arc<App>) {
     loop {
         tokio::time::sleep(FORGET_ROUND).await;
         app.feed.forget_before(app.clock.now());
-    }
-}
-
-async fn sweep(app: Arc<App>) {
-    loop {
-        let now = app.clock.now();
-        let (tokens, news) = (now.minus(TOKEN_RECORDS), now.minus(CHANGES));
-        let (days, warned) = (Day::of(now).minus(USAGE_DAYS), now.minus(WARNINGS));
-        let swept = app.store.write(move |db| {
-            let rest = scope_usage::purge(db, days)? + expiry_warnings::purge(db, warned)?;
-            if rest > 0 {
-                log::info!("forgot {rest} rows of old usage and of warnings given");
-            }
-            Ok::<_, StoreError>((issued_tokens::purge(db, tokens)?, changes::purge(db, news)?))
-        });
-        match swept.await {
-            Ok((0, 0)) => {}
-            Ok((tokens, changes)) => {
-                log::info!("forgot {tokens} records of dead tokens and {changes} of old changes")
-            }
-            Err(error) => log::warn!("old rows could not be swept away: {error}"),
-        }
-        // A change, so that nodes hear up to where revocations were forgotten.
-        match app.change(now, move |db| revocations::purge(db, now)).await {
-            Ok(0) => {}
-            Ok(count) => log::info!("forgot {count} revocations that concern no living token"),
-            Err(error) => log::warn!("old revocations could not be swept away: {error}"),
-        }
-        tokio::time::sleep(SWEEP_ROUND).await;
     }
 }

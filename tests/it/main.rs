@@ -12,6 +12,7 @@ mod support;
 
 mod admin_api;
 mod audiences;
+mod calls;
 mod clients;
 mod command_line;
 mod credentials;
@@ -37,6 +38,8 @@ mod own_tokens;
 mod quickstart;
 mod races;
 mod recommendations;
+mod refusals;
+mod retention;
 mod revocations;
 mod schema;
 mod scope_usage;

@@ -181,6 +181,12 @@ fn the_effective_settings_are_printed_with_the_password_masked() {
     sandbox_secret_days = 365
     live_secret_days = 90
     unused_days = 90
+    request_log = true
+    request_log_days = 90
+    token_record_days = 1
+    events_days = 30
+    idempotency_days = 1
+    personal_days = 30
     "#);
 
     // What was printed is itself a settings file.

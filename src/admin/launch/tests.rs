@@ -11,6 +11,7 @@ use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
 use crate::domain::launch::CheckName::*;
 use crate::domain::partner::PartnerStep;
+use crate::domain::retention::Kept;
 use crate::store::Store;
 use crate::store::schema::audit_events;
 
@@ -55,6 +56,13 @@ fn act(now: Instant) -> Act {
             sandbox_secret_age: Duration::MAX,
             live_secret_age: Duration::MAX,
             revocations_remembered: Duration::from_secs(965),
+            kept: Kept {
+                requests: 90,
+                tokens: 1,
+                events: 30,
+                idempotency: 1,
+                personal: 30,
+            },
         },
     }
 }

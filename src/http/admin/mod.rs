@@ -11,6 +11,7 @@ pub mod operators;
 pub mod partners;
 pub mod privacy;
 pub mod recommendations;
+pub mod requests;
 pub mod resource_servers;
 pub mod reviews;
 pub mod rotation;

@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
+use crate::http::refused::note_oauth;
 use crate::http::{body, source};
 use crate::oauth::grant::{Desk, grant};
 use crate::oauth::issue::{Press, TokenAnswer, issue};
@@ -79,7 +80,7 @@ pub async fn exchange(
 ) -> HttpResponse {
     match answer(&request, payload, &app, realm.0).await {
         Ok(token) => given(&token, app.clock.now()),
-        Err(denial) => denial.response(&request, realm.0),
+        Err(denial) => denial.response(&app, &request, realm.0),
     }
 }
 
@@ -143,7 +144,8 @@ async fn answer(
         from,
         now,
     };
-    let granted = grant(desk, &asked).await?;
+    let granted = grant(desk, &asked).await;
+    let granted = granted.map_err(|refusal| Denial::to(&asked.client_id, refusal))?;
     let press = Press {
         ring: &app.ring,
         tokens: &app.tokens,
@@ -171,21 +173,40 @@ pub async fn method_not_allowed() -> HttpResponse {
 /// Why no token is answered: the protocol's refusals, and those of HTTP around it.
 #[derive(Debug)]
 pub(super) enum Denial {
-    Refused(Refusal),
+    Refused {
+        refusal: Refusal,
+        /// Who asks, as far as it says so.
+        client: Option<String>,
+    },
     UnsupportedMediaType,
     Body(body::BodyError),
 }
 
 impl From<Refusal> for Denial {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+        Self::Refused {
+            refusal,
+            client: None,
+        }
     }
 }
 
 impl Denial {
-    pub(super) fn response(&self, request: &HttpRequest, realm: Realm) -> HttpResponse {
+    /// A refusal of who says that it is this client.
+    pub(super) fn to(client: &str, refusal: Refusal) -> Self {
+        Self::Refused {
+            refusal,
+            client: Some(client.to_owned()),
+        }
+    }
+
+    /// The answer. Every refusal of an OAuth endpoint comes by here, and is counted if it concerns security.
+    pub(super) fn response(&self, app: &App, request: &HttpRequest, realm: Realm) -> HttpResponse {
         match self {
-            Self::Refused(refusal) => refused(refusal, request, realm),
+            Self::Refused { refusal, client } => {
+                note_oauth(app, request, refusal, client.as_deref(), realm);
+                refused(refusal, request, realm)
+            }
             Self::UnsupportedMediaType => {
                 let advice = "send the body as application/x-www-form-urlencoded";
                 invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, advice)
@@ -224,7 +245,9 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
             log::error!("nothing could be given: {refusal:?}");
             answer.insert_header((RETRY_AFTER, "1"));
         }
-        Refusal::NoClientAuthentication(_) | Refusal::InvalidClient if used_header => {
+        Refusal::NoClientAuthentication(_) | Refusal::InvalidClient | Refusal::WrongAddress
+            if used_header =>
+        {
             answer.insert_header((
                 WWW_AUTHENTICATE,
                 format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
@@ -241,11 +264,14 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
 
 fn status(refusal: &Refusal, used_header: bool) -> StatusCode {
     match refusal {
-        Refusal::NoClientAuthentication(_) | Refusal::InvalidClient if used_header => {
+        Refusal::NoClientAuthentication(_) | Refusal::InvalidClient | Refusal::WrongAddress
+            if used_header =>
+        {
             StatusCode::UNAUTHORIZED
         }
         Refusal::NoClientAuthentication(_)
         | Refusal::InvalidClient
+        | Refusal::WrongAddress
         | Refusal::InvalidRequest(_)
         | Refusal::UnsupportedGrantType
         | Refusal::InvalidScope(_)

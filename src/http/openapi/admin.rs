@@ -4,8 +4,8 @@ use utoipa::OpenApi;
 
 use crate::http::admin::{agreements, launch, privacy};
 use crate::http::admin::{
-    clients, credentials, grants, keys, operators, partners, recommendations, resource_servers,
-    reviews, rotation, scope_usage, tokens,
+    clients, credentials, grants, keys, operators, partners, recommendations, requests,
+    resource_servers, reviews, rotation, scope_usage, tokens,
 };
 use crate::http::{deliveries, docs};
 
@@ -30,6 +30,7 @@ use crate::http::{deliveries, docs};
         (name = "deliveries", description = "Links to operators' secrets. They want no token: who holds a link, proves it."),
         (name = "resource-servers", description = "Audiences with their scopes."),
         (name = "security", description = "Cases to look into, and reports of leaked secrets."),
+        (name = "requests", description = "What partners called."),
         (name = "tokens", description = "Access tokens, one by one."),
         (name = "keys", description = "Signing keys."),
         (name = "discovery", description = "This document."),
@@ -86,6 +87,7 @@ use crate::http::{deliveries, docs};
         resource_servers::list,
         resource_servers::show,
         resource_servers::create,
+        requests::list,
         reviews::list,
         reviews::close,
         reviews::list_leak_reports,

@@ -7,13 +7,18 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::domain::Algorithm;
 use crate::domain::agreement::{AgreementKind, AgreementState};
 use crate::domain::allowlist::{Allowlist, MAX_NETWORKS};
+use crate::domain::call::Idempotency;
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::day::Day;
 use crate::domain::delivery::{Channel, DeliveryState};
 use crate::domain::grant::GrantState;
-use crate::domain::id::{AgreementId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId};
-use crate::domain::id::{ClientId, CredentialId, GrantId, PartnerId, RequestId, ResourceServerId};
+use crate::domain::id::{
+    AgreementId, AnyId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId,
+};
+use crate::domain::id::{
+    ClientId, CredentialId, GrantId, OrderId, PartnerId, RequestId, ResourceServerId,
+};
 use crate::domain::instant::Instant;
 use crate::domain::launch::{CheckName, CheckState, Decision, Finding, Requirement, ReviewState};
 use crate::domain::leak::{LeakAction, LeakReportState};
@@ -67,6 +72,7 @@ words!(
     ReviewKind: "What is looked into.",
     LeakReportState: "received → done: every candidate was looked for.",
     LeakAction: "What was done about a leaked secret: revoked; left for at most an hour; revoked after that hour; nothing, since it was revoked before.",
+    Idempotency: "What became of an idempotency key: `none` was sent; the call was executed; its stored answer was given again; the key belongs to another request; the first call is running still.",
     RevocationKind: "What a revocation is about.",
 );
 
@@ -92,6 +98,7 @@ ids!(
     ResourceServerId: "A resource server.",
     ReviewId: "A case that operators look into.",
     LeakReportId: "A report of leaked secrets.",
+    OrderId: "An order.",
     RequestId: "A request, as in its log lines and in `Onyx-Request-Id`.",
 );
 
@@ -103,6 +110,17 @@ impl PartialSchema for ClientId {
     }
 }
 impl ToSchema for ClientId {}
+
+impl PartialSchema for AnyId {
+    fn schema() -> RefOr<Schema> {
+        id(
+            "A record, of whichever kind the prefix names.",
+            "[a-z_]+_",
+            "ord_",
+        )
+    }
+}
+impl ToSchema for AnyId {}
 
 impl PartialSchema for Instant {
     fn schema() -> RefOr<Schema> {

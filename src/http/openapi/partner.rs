@@ -21,6 +21,7 @@ use crate::http::{deliveries, docs, leaks, oauth, v1};
         (name = "security", description = "Reports of leaked secrets."),
         (name = "revocations", description = "What must not be accepted any more, for those who verify tokens."),
         (name = "me", description = "The caller, as the server sees it."),
+        (name = "requests", description = "What the partner called."),
     ),
     components(schemas(Environment, Realm)),
     paths(
@@ -42,6 +43,7 @@ use crate::http::{deliveries, docs, leaks, oauth, v1};
         oauth::verify::verify,
         oauth::verify::verify_below,
         v1::me::show,
+        v1::requests::list,
         deliveries::partners::show,
         deliveries::partners::open,
         deliveries::partners::disown,

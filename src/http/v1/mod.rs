@@ -1,3 +1,4 @@
 //! The partner API, one file a noun.
 
 pub mod me;
+pub mod requests;

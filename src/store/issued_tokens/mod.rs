@@ -67,10 +67,46 @@ pub fn living(
     Ok(row.optional()?)
 }
 
-/// Forgets tokens that were given out before a moment; answers how many.
-pub fn purge(db: &mut Db, issued_before: Instant) -> Result<usize, StoreError> {
-    Ok(
-        diesel::delete(issued_tokens::table.filter(issued_tokens::issued_at.lt(issued_before)))
-            .execute(db)?,
-    )
+/// Forgets tokens that were given out before a moment, the oldest first, about so many at most;
+/// answers how many.
+pub fn purge(db: &mut Db, issued_before: Instant, most: i64) -> Result<usize, StoreError> {
+    let old = issued_tokens::table
+        .filter(issued_tokens::issued_at.lt(issued_before))
+        .order(issued_tokens::issued_at.asc())
+        .select(issued_tokens::issued_at);
+    let last: Option<Instant> = old.offset(most - 1).limit(1).first(db).optional()?;
+    let gone = match last {
+        Some(last) => {
+            let those = issued_tokens::table.filter(issued_tokens::issued_at.le(last));
+            diesel::delete(those).execute(db)
+        }
+        None => {
+            let those = issued_tokens::table.filter(issued_tokens::issued_at.lt(issued_before));
+            diesel::delete(those).execute(db)
+        }
+    };
+    Ok(gone?)
+}
+
+/// Takes the addresses out of tokens that were given out before a moment, about so many at most;
+/// answers of how many.
+pub fn forget_addresses(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreError> {
+    let known = issued_tokens::source_ip
+        .is_not_null()
+        .and(issued_tokens::issued_at.lt(before));
+    let moments: Vec<Instant> = issued_tokens::table
+        .filter(known)
+        .order(issued_tokens::issued_at.asc())
+        .select(issued_tokens::issued_at)
+        .limit(most)
+        .load(db)?;
+    let Some(last) = moments.last() else {
+        return Ok(0);
+    };
+    let those = issued_tokens::table
+        .filter(issued_tokens::issued_at.le(last))
+        .filter(issued_tokens::source_ip.is_not_null());
+    Ok(diesel::update(those)
+        .set(issued_tokens::source_ip.eq(None::<String>))
+        .execute(db)?)
 }

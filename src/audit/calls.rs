@@ -1,0 +1,11 @@
+//! Partners' calls on their way into the request log.
+
+use crate::journal::Row;
+use crate::store::request_log::{self, Call};
+use crate::store::{Db, StoreError};
+
+impl Row for Call {
+    fn write_all(db: &mut Db, rows: &[&Self]) -> Result<(), StoreError> {
+        request_log::insert_all(db, rows)
+    }
+}
