@@ -36,6 +36,7 @@ pub mod revocation;
 pub mod scope;
 pub mod secret;
 pub mod tenant;
+pub mod version;
 
 pub use onyx_verifier::Algorithm;
 

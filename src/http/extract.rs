@@ -16,6 +16,7 @@ use onyx_verifier::{Caller, Rejection, TokenFault, Verifier};
 use super::problem::Problem;
 use super::remarks::remark;
 use super::source;
+use super::versions;
 use crate::app::App;
 use crate::audit::Actor;
 use crate::audit::tally::Refused;
@@ -173,9 +174,11 @@ impl<R: Right> FromRequest for Granted<R> {
                 .and_then(|id| id.parse().ok())
                 .ok_or_else(malformed)?;
             let client_id = caller.client_id().parse().map_err(|_| malformed())?;
+            let tenant = Tenant::of_token(partner.parse().map_err(|_| malformed())?, gate.realm);
+            gate.settle_version(&request, &tenant, &client_id).await?;
             gate.note_use::<R>(&client_id);
             Ok(Self {
-                tenant: Tenant::of_token(partner.parse().map_err(|_| malformed())?, gate.realm),
+                tenant,
                 client_id,
                 credential_id,
                 caller,
@@ -309,6 +312,21 @@ impl Gate {
         let credential = caller.credential_id()?.parse().ok()?;
         (caller.env() == Some(self.realm.as_str()))
             .then(|| (Tenant::of_token(partner, self.realm), credential))
+    }
+
+    /// Settles which version of the API the caller is answered in.
+    async fn settle_version(
+        &self,
+        request: &HttpRequest,
+        tenant: &Tenant,
+        client: &ClientId,
+    ) -> Result<(), Problem> {
+        let now = self.app.clock.now();
+        let found = self.app.directory.client(self.realm, client.clone(), now);
+        let pinned = found.await?.and_then(|entry| entry.pinned_version);
+        let version = versions::settle(&self.app, request, tenant.partner_id(), pinned).await?;
+        remark(request, |remarks| remarks.version = Some(version));
+        Ok(())
     }
 
     /// Counts that the caller needed what this route demands.

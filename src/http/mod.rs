@@ -22,3 +22,4 @@ pub mod source;
 pub mod table;
 pub mod trace;
 pub mod v1;
+pub mod versions;

@@ -185,6 +185,7 @@ fn well_known(table: &mut Table, realm: Realm) {
 
 fn partner_api(realm: Realm) -> Part {
     scope(realm, "v1")
+        .in_versions()
         .service(at("/me").get(v1::me::show).done())
         .service(at("/requests").get(v1::requests::list).done())
 }
@@ -193,7 +194,7 @@ fn admin_api() -> Part {
     use admin::{agreements, launch, privacy};
     use admin::{
         clients, credentials, grants, keys, operators, partners, requests, resource_servers,
-        reviews, rotation, tokens,
+        reviews, rotation, tokens, versions,
     };
     use admin::{recommendations, scope_usage};
     scope(Realm::Admin, "v1")
@@ -339,6 +340,7 @@ fn admin_api() -> Part {
                 .done(),
         )
         .service(at("/requests").get(requests::list).done())
+        .service(at("/versions").get(versions::list).done())
         .service(at("/reviews").get(reviews::list).done())
         .service(at("/reviews/{id}/close").post(reviews::close).done())
         .service(at("/leak-reports").get(reviews::list_leak_reports).done())

@@ -5,11 +5,13 @@
 
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, guard, web};
 use utoipa::openapi::path::Operation;
 
 use super::openapi::arguments::Arguments;
 use super::problem::Problem;
+use super::versions;
 use crate::domain::realm::Realm;
 
 /// A method at a path, and what its handler's arguments mean for callers.
@@ -42,6 +44,7 @@ pub struct Part {
     scope: actix_web::Scope,
     prefix: String,
     served: Vec<Served>,
+    has_versions: bool,
 }
 
 /// A path with all its methods.
@@ -70,6 +73,9 @@ impl Table {
         for piece in self.pieces {
             match piece {
                 Piece::Place(place) => config.service(place.resource),
+                Piece::Part(part) if part.has_versions => {
+                    config.service(part.scope.wrap(from_fn(versions::speak)))
+                }
                 Piece::Part(part) => config.service(part.scope),
             };
         }
@@ -95,10 +101,19 @@ pub fn scope(realm: Realm, part: &str) -> Part {
         scope: web::scope(&prefix).app_data(web::ThinData(realm)),
         prefix,
         served: Vec::new(),
+        has_versions: false,
     }
 }
 
 impl Part {
+    /// What is in it is spoken in versions.
+    pub fn in_versions(self) -> Self {
+        Self {
+            has_versions: true,
+            ..self
+        }
+    }
+
     /// Adds a path, which is relative to the part's.
     pub fn service(mut self, place: Place) -> Self {
         self.scope = self.scope.service(place.resource);

@@ -34,6 +34,7 @@ use crate::domain::review::{CaseState, ReviewKind};
 use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::secret::SecretHash;
+use crate::domain::version::ApiVersion;
 
 /// A type with one text form, checked when it is read back.
 macro_rules! text_column {
@@ -103,6 +104,7 @@ text_column!(
     Account,
     EntryKind,
     InvoiceState,
+    ApiVersion,
 );
 
 /// A hash that nothing but the database may print.

@@ -38,8 +38,9 @@ pub mod scope_usage;
 pub mod secret_deliveries;
 pub mod signing_keys;
 pub mod tail;
-mod walls;
 pub mod trespasses;
+pub mod version_uses;
+mod walls;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -18,6 +18,7 @@ diesel::table! {
         created_at -> Timestamp,
         updated_at -> Timestamp,
         leaked_secret_grace -> Bool,
+        pinned_version -> Nullable<Text>,
     }
 }
 
@@ -350,6 +351,7 @@ diesel::table! {
         idempotency -> Text,
         order_id -> Nullable<Text>,
         subject -> Nullable<Text>,
+        version -> Nullable<Text>,
     }
 }
 
@@ -504,6 +506,20 @@ diesel::table! {
         body -> Text,
         resource -> Nullable<Text>,
         created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    version_uses (id) {
+        id -> Text,
+        partner_id -> Text,
+        realm -> Text,
+        client_id -> Text,
+        version -> Text,
+        route -> Text,
+        calls -> BigInt,
+        first_at -> Timestamp,
+        last_at -> Timestamp,
     }
 }
 

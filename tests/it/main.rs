@@ -47,4 +47,5 @@ mod secrecy;
 mod startup;
 mod token_endpoint;
 mod torture;
+mod versions;
 mod walls;

@@ -17,6 +17,7 @@ pub mod reviews;
 pub mod rotation;
 pub mod scope_usage;
 pub mod tokens;
+pub mod versions;
 
 use utoipa::ToSchema;
 

@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 use crate::http::admin::{agreements, launch, privacy};
 use crate::http::admin::{
     clients, credentials, grants, keys, operators, partners, recommendations, requests,
-    resource_servers, reviews, rotation, scope_usage, tokens,
+    resource_servers, reviews, rotation, scope_usage, tokens, versions,
 };
 use crate::http::{deliveries, docs};
 
@@ -88,6 +88,7 @@ use crate::http::{deliveries, docs};
         resource_servers::show,
         resource_servers::create,
         requests::list,
+        versions::list,
         reviews::list,
         reviews::close,
         reviews::list_leak_reports,

@@ -70,7 +70,24 @@ impl<R: Right> Argument for Granted<R> {
         let environments = super::domain::ENVIRONMENTS;
         let schemes: Vec<_> = environments.iter().map(|realm| realm.as_str()).collect();
         bearer::<R>(operation, &schemes);
+        version(operation);
     }
+}
+
+/// The header that names a version of the partner API.
+fn version(operation: &mut Operation) {
+    let parameter = ParameterBuilder::new()
+        .name("Onyx-Version")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "The version to answer in; otherwise the one that the partner is pinned to, which is the \
+             first that it used. Answers name theirs, and older ones say until when they are given.",
+        ))
+        .schema(Some(Ref::from_schema_name("ApiVersion")))
+        .build();
+    let all = operation.parameters.get_or_insert_default();
+    all.push(RefOr::T(parameter));
 }
 
 impl Argument for Follower {

@@ -28,6 +28,7 @@ use crate::domain::recommendation::{About, RecommendationKind, Remedy};
 use crate::domain::review::{CaseState, ReviewKind};
 use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
+use crate::domain::version::ApiVersion;
 
 /// The realms of partners.
 pub const ENVIRONMENTS: &[Realm] = &[Realm::Sandbox, Realm::Live];
@@ -48,6 +49,7 @@ macro_rules! words {
 }
 
 words!(
+    ApiVersion: "A version of the partner API, by the day of its release.",
     Realm: "An issuer with its own keys, clients and tokens.",
     PartnerState: "applied → approved ⇄ suspended → offboarded; applied → rejected.",
     AgreementKind: "What was agreed.",

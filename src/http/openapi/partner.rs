@@ -4,6 +4,7 @@ use utoipa::OpenApi;
 
 use super::domain::Environment;
 use crate::domain::realm::Realm;
+use crate::domain::version::ApiVersion;
 use crate::http::{deliveries, docs, leaks, oauth, v1};
 
 /// The partner document's operations, one line a handler.
@@ -23,7 +24,7 @@ use crate::http::{deliveries, docs, leaks, oauth, v1};
         (name = "me", description = "The caller, as the server sees it."),
         (name = "requests", description = "What the partner called."),
     ),
-    components(schemas(Environment, Realm)),
+    components(schemas(ApiVersion, Environment, Realm)),
     paths(
         super::partner,
         docs::to_partner,
