@@ -11,6 +11,7 @@ pub mod credentials;
 pub mod delivery;
 pub mod demo;
 pub mod error;
+pub mod fingerprint;
 pub mod four_eyes;
 pub mod grants;
 pub mod keys;

@@ -13,12 +13,15 @@ use crate::domain::id::{ClientId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::words;
+use crate::keys::AuditKeys;
 use crate::store::{Db, StoreError, clients};
 
 /// How many different things are told apart in memory.
 const MOST_KINDS: usize = 4096;
 /// How many of them have a row of their own a minute: those that happened most.
 const MOST_ROWS: usize = 100;
+/// How many refused tokens a second are looked at closer, which costs a signature's check each.
+const CLOSER_LOOKS: u32 = 100;
 /// How many clients are looked up at a time.
 const LOOK_UP: usize = 500;
 
@@ -136,7 +139,11 @@ type Outline = (What, Option<Realm>, Place);
 
 /// Counts since they were last taken.
 #[derive(Debug, Default)]
-pub struct Tally(Mutex<Counts>);
+pub struct Tally {
+    counts: Mutex<Counts>,
+    /// A second, and the closer looks that were taken in it.
+    looks: Mutex<(i64, u32)>,
+}
 
 /// What was counted.
 #[derive(Clone, Debug, Default)]
@@ -149,6 +156,18 @@ impl Tally {
     /// Counts something.
     pub fn note(&self, sighting: Sighting, now: Instant) {
         self.lock().add(sighting, Count::once(now));
+    }
+
+    /// Whether there is time to look at a refused token closer. Who floods the server with them gets
+    /// his own counted, not worked on.
+    pub fn may_look_closer(&self, now: Instant) -> bool {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let second = now.epoch_seconds();
+        if looks.0 != second {
+            *looks = (second, 0);
+        }
+        looks.1 = looks.1.saturating_add(1);
+        looks.1 <= CLOSER_LOOKS
     }
 
     /// Takes what was counted.
@@ -168,7 +187,7 @@ impl Tally {
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -215,7 +234,12 @@ impl Counts {
 }
 
 /// Puts what was counted on record, in one transaction.
-pub fn write(db: &mut Db, mut counts: Counts, now: Instant) -> Result<(), StoreError> {
+pub fn write(
+    db: &mut Db,
+    keys: &AuditKeys,
+    mut counts: Counts,
+    now: Instant,
+) -> Result<(), StoreError> {
     let claimed: HashSet<&ClientId> = counts
         .each
         .keys()
@@ -236,10 +260,10 @@ pub fn write(db: &mut Db, mut counts: Counts, now: Instant) -> Result<(), StoreE
         let partner = sighting.client.as_ref().and_then(|id| known.get(id));
         let deed = deed((sighting.what, sighting.realm, sighting.place), count);
         let deed = deed.partner_if(partner.and_then(Option::as_ref));
-        record(db, &actor, deed, now)?;
+        record(db, keys, &actor, deed, now)?;
     }
     for (outline, count) in counts.many {
-        record(db, &Actor::many(), deed(outline, count), now)?;
+        record(db, keys, &Actor::many(), deed(outline, count), now)?;
     }
     Ok(())
 }
@@ -316,6 +340,17 @@ mod tests {
             }
         );
         assert_eq!(all(&counts), 1050 - 51 - 99);
+    }
+
+    #[test]
+    fn a_flood_of_tokens_is_looked_at_a_hundred_times_a_second() {
+        let tally = Tally::default();
+        let looks = |second| {
+            (0..1000)
+                .filter(|_| tally.may_look_closer(at(second)))
+                .count()
+        };
+        assert_eq!((looks(0), looks(1)), (100, 100));
     }
 
     #[test]

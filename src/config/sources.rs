@@ -30,7 +30,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "ops_listen",
         Some("127.0.0.1:8081"),
-        "listener for /healthz and /readyz",
+        "listener for /healthz, /readyz and /metrics",
     ),
     setting(
         "base_url",
@@ -77,6 +77,11 @@ pub const SETTINGS: &[Setting] = &[
         "feed_listeners",
         Some("2000"),
         "how many may listen to revocations at a time; about 20 KiB each",
+    ),
+    setting(
+        "drain_delay",
+        Some("1"),
+        "seconds between turning unready and taking no more requests, once told to stop",
     ),
     setting(
         "roles",
@@ -145,6 +150,11 @@ pub const SETTINGS: &[Setting] = &[
         "personal_days",
         Some("30"),
         "days after which addresses are taken out of records that are kept longer",
+    ),
+    setting(
+        "key_rotation_days",
+        Some("90"),
+        "days after which a signing key gets a successor; 0: never by itself",
     ),
     setting(
         "trusted_proxies",

@@ -17,6 +17,7 @@ pub mod grant;
 pub mod id;
 pub mod instant;
 pub mod invoice;
+pub mod key;
 pub mod launch;
 pub mod leak;
 pub mod ledger;
@@ -35,6 +36,7 @@ pub mod review;
 pub mod revocation;
 pub mod scope;
 pub mod secret;
+pub mod status_list;
 pub mod tenant;
 pub mod version;
 

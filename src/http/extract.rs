@@ -12,6 +12,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use onyx_verifier::{Caller, Rejection, TokenFault, Verifier};
+use zeroize::Zeroizing;
 
 use super::problem::Problem;
 use super::remarks::remark;
@@ -46,6 +47,7 @@ macro_rules! rights {
 rights!(
     /// Any valid token of the right kind.
     AnyScope = None,
+    AuditRead = Some("audit:read"),
     ClientsRead = Some("clients:read"),
     ClientsWrite = Some("clients:write"),
     CredentialsRevoke = Some("credentials:revoke"),
@@ -101,13 +103,12 @@ impl<R> Operator<R> {
     }
 }
 
-/// A verified token that may follow a realm's revocations.
-#[derive(Debug)]
+/// A verified token that may follow a realm's revocations. It cannot be printed.
 pub struct Follower {
     /// The realm.
     pub realm: Realm,
     /// The token, which must stay good for as long as its holder listens.
-    pub token: String,
+    pub token: Zeroizing<String>,
     verifier: Verifier,
 }
 
@@ -146,7 +147,9 @@ impl FromRequest for Follower {
             let token = bearer.and_then(|value| value.to_str().ok()?.split_once(' '));
             Ok(Self {
                 realm: gate.realm,
-                token: token.map_or_else(String::new, |(_, token)| token.trim().to_owned()),
+                token: token
+                    .map_or_else(String::new, |(_, token)| token.trim().to_owned())
+                    .into(),
                 verifier,
             })
         })

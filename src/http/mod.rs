@@ -3,6 +3,7 @@
 //! Only this room writes what callers see. It refuses to know SQL and cryptography.
 
 pub mod admin;
+pub mod audit;
 pub mod body;
 mod calls;
 pub mod deliveries;
@@ -10,6 +11,8 @@ pub mod docs;
 pub mod extract;
 pub mod leaks;
 pub mod list;
+pub mod measure;
+pub mod metrics;
 pub mod oauth;
 pub mod openapi;
 pub mod ops;

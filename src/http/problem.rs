@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::refused;
+use super::trace::Code;
 use crate::admin::AdminError;
 use crate::audit::tally::Refused;
 use crate::domain::id::RequestId;
@@ -136,6 +137,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail)
     }
 
+    /// A handler panicked; where is in the log under the request's id.
+    pub(super) fn panicked() -> Self {
+        let detail = "something went wrong on our side; the request_id leads us to it";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
     /// The caller cannot help it; the cause is in the log under the request's id.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
         log::error!("{}", Chain(cause));
@@ -232,6 +239,7 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let mut answer = HttpResponse::build(self.status);
+        answer.extensions_mut().insert(Code(self.code));
         for (name, value) in &self.headers {
             answer.insert_header((name.clone(), value.clone()));
         }

@@ -53,6 +53,7 @@ pub(super) fn of_oauth(refusal: &Refusal) -> Option<Refused> {
         | Refusal::Store(_)
         | Refusal::Append(_)
         | Refusal::NoKey
+        | Refusal::NoIndex(_)
         | Refusal::Randomness(_)
         | Refusal::Signer(_) => None,
     }
@@ -106,7 +107,8 @@ pub(super) fn note<B>(
         realm,
         place,
     };
-    if client.is_none() && matches!(what, What::Refused(_)) {
+    let is_token = client.is_none() && matches!(what, What::Refused(_));
+    if is_token && app.tally.may_look_closer(now) {
         look_closer(app, request, &mut sighting, now);
     }
     app.tally.note(sighting, now);

@@ -9,6 +9,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, guard, web};
 use utoipa::openapi::path::Operation;
 
+use super::measure::Measured;
 use super::openapi::arguments::Arguments;
 use super::problem::Problem;
 use super::versions;
@@ -49,6 +50,7 @@ pub struct Part {
 
 /// A path with all its methods.
 pub struct Place {
+    path: String,
     resource: Resource,
     served: Vec<Served>,
 }
@@ -72,7 +74,7 @@ impl Table {
     pub fn lay(self, config: &mut web::ServiceConfig) {
         for piece in self.pieces {
             match piece {
-                Piece::Place(place) => config.service(place.resource),
+                Piece::Place(place) => config.service(place.measured("")),
                 Piece::Part(part) if part.has_versions => {
                     config.service(part.scope.wrap(from_fn(versions::speak)))
                 }
@@ -116,13 +118,21 @@ impl Part {
 
     /// Adds a path, which is relative to the part's.
     pub fn service(mut self, place: Place) -> Self {
-        self.scope = self.scope.service(place.resource);
         self.served
-            .extend(place.served.into_iter().map(|served| Served {
+            .extend(place.served.iter().cloned().map(|served| Served {
                 path: format!("{}{}", self.prefix, served.path),
                 ..served
             }));
+        self.scope = self.scope.service(place.measured(&self.prefix));
         self
+    }
+}
+
+impl Place {
+    /// The resource, which knows by what template its requests are measured.
+    fn measured(self, prefix: &str) -> Resource {
+        let template = format!("{prefix}{}", self.path);
+        self.resource.app_data(Measured::new(&template))
     }
 }
 
@@ -217,12 +227,14 @@ impl Path {
         A: FromRequest + Arguments + 'static,
         H::Output: Responder + 'static,
     {
+        let path = template(&self.path);
         self.served.push(Served {
             method: Method::GET,
-            path: template(&self.path),
+            path: path.clone(),
             complete: A::describe,
         });
         Place {
+            path,
             resource: self.resource.route(web::to(handler)),
             served: self.served,
         }
@@ -249,6 +261,7 @@ impl Path {
         H::Output: Responder + 'static,
     {
         Place {
+            path: template(&self.path),
             resource: self.resource.default_service(web::to(other)),
             served: self.served,
         }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::store::{Db, Store, StoreError};
+use crate::telemetry::telemetry;
 
 use queue::{Queue, Refused};
 
@@ -33,6 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A row that knows how it and its like are written.
 pub trait Row: Sized + Send + 'static {
+    /// What its journal is called where it is measured.
+    const JOURNAL: &'static str;
+
     /// Writes the rows within a transaction; the same rows come again where it failed.
     fn write_all(db: &mut Db, rows: &[&Self]) -> Result<(), StoreError>;
 }
@@ -151,6 +155,15 @@ impl<R: Row> Journal<R> {
     pub fn is_running(&self) -> bool {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.as_ref().is_some_and(|writer| !writer.is_finished())
+    }
+
+    /// Tells how it stands, for who measures.
+    pub fn tell(&self) {
+        let told = &telemetry().journals;
+        let waiting = i64::try_from(self.queue.len()).unwrap_or(i64::MAX);
+        told.waiting.with_label_values(&[R::JOURNAL]).set(waiting);
+        let running = told.running.with_label_values(&[R::JOURNAL]);
+        running.set(self.is_running().into());
     }
 
     /// Takes no more rows, and waits until those that wait are written. Blocks.

@@ -57,6 +57,11 @@ impl<T> Queue<T> {
         Ok(())
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().rows.len()
+    }
+
     /// Takes what waits, at most so many, and sleeps while nothing does. `false`: closed and empty.
     pub(super) fn take(&self, batch: &mut Vec<T>, most: usize) -> bool {
         let mut waiting = self.lock();

@@ -9,6 +9,8 @@ use crate::store::schema::instance;
 struct Fact(String);
 
 impl Row for Fact {
+    const JOURNAL: &'static str = "facts";
+
     fn write_all(db: &mut Db, rows: &[&Self]) -> Result<(), StoreError> {
         for row in rows {
             if row.0 == "slow" {

@@ -1,10 +1,14 @@
 //! The one writer: takes what waits, writes it in one transaction, tells who waited.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant as Stopwatch;
+
+use prometheus::Histogram;
 
 use super::queue::Queue;
 use super::{Append, Habit, Row};
 use crate::store::{Store, StoreError};
+use crate::telemetry::{observe, telemetry};
 
 /// Writes until the queue is closed and empty.
 ///
@@ -21,10 +25,14 @@ pub(super) fn run<R: Row>(store: &Store, rows: &Queue<Append<R>>, habit: Habit, 
         Ok(runtime) => runtime,
         Err(error) => return log::error!("the journal has no runtime: {error}"),
     };
+    let [size, length] = measured::<R>();
     let mut batch = Vec::with_capacity(habit.batch);
     while rows.take(&mut batch, habit.batch) {
+        size.observe(batch.len() as f64);
         let is_full = batch.len() >= habit.batch;
+        let started = Stopwatch::now();
         let missed = runtime.block_on(write(store, &mut batch));
+        observe(&length, started.elapsed());
         if missed > 0 {
             let all = lost.fetch_add(missed, Ordering::Relaxed) + missed;
             log::warn!("{missed} rows could not be written and are lost, {all} since the start");
@@ -33,6 +41,12 @@ pub(super) fn run<R: Row>(store: &Store, rows: &Queue<Append<R>>, habit: Habit, 
             rows.rest(gathering);
         }
     }
+}
+
+/// What batches are measured by: how large they are, and how long they take.
+fn measured<R: Row>() -> [Histogram; 2] {
+    let told = &telemetry().journals;
+    [&told.rows, &told.duration].map(|each| each.with_label_values(&[R::JOURNAL]))
 }
 
 /// However the writer ends, nobody waits for it afterwards.

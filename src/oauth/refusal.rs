@@ -48,6 +48,9 @@ pub enum Refusal {
     /// No key signs for the audience's algorithm.
     #[error("the server cannot sign a token right now; try again")]
     NoKey,
+    /// No status list has a place for the token.
+    #[error("the server cannot place a token on a status list right now; try again")]
+    NoIndex(#[source] StoreError),
     /// The system has no randomness.
     #[error("the server cannot make a secret right now; try again")]
     Randomness(#[from] rand::rngs::SysError),
@@ -78,6 +81,7 @@ impl Refusal {
             Self::Store(_)
             | Self::Append(_)
             | Self::NoKey
+            | Self::NoIndex(_)
             | Self::Randomness(_)
             | Self::Signer(_) => "temporarily_unavailable",
         }

@@ -211,6 +211,18 @@ pub fn end_grace(
     Ok(())
 }
 
+/// The reports in which a secret with this hash was, oldest first; and which credential it was, if any.
+pub fn reported(
+    db: &mut Db,
+    hash: &SecretHash,
+) -> Result<Vec<(LeakReportId, Option<CredentialId>)>, StoreError> {
+    Ok(leak_candidates::table
+        .filter(leak_candidates::hash.eq(hash))
+        .order(leak_candidates::report_id.asc())
+        .select((leak_candidates::report_id, leak_candidates::credential_id))
+        .load(db)?)
+}
+
 /// A page of reports, oldest first.
 pub fn page(
     db: &mut Db,

@@ -116,6 +116,7 @@ diesel::table! {
         signs_from -> Timestamp,
         signs_until -> Nullable<Timestamp>,
         published_until -> Nullable<Timestamp>,
+        revoked_at -> Nullable<Timestamp>,
     }
 }
 
@@ -132,6 +133,32 @@ diesel::table! {
         kid -> Text,
         expires_at -> Timestamp,
         source_ip -> Nullable<Text>,
+        rsn -> Nullable<BigInt>,
+        status_list -> Nullable<BigInt>,
+        status_index -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    status_lists (number) {
+        number -> BigInt,
+        id -> Text,
+        realm -> Text,
+        size -> BigInt,
+        leased -> BigInt,
+        created_at -> Timestamp,
+        closed_at -> Nullable<Timestamp>,
+        retired_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    status_index_leases (list, first_index) {
+        list -> BigInt,
+        first_index -> BigInt,
+        length -> BigInt,
+        taken_at -> Timestamp,
+        ends_at -> Timestamp,
     }
 }
 
@@ -243,6 +270,35 @@ diesel::table! {
         request_id -> Nullable<Text>,
         source_ip -> Nullable<Text>,
         details -> Text,
+        mac -> Nullable<Text>,
+        source_ip_salt -> Nullable<Text>,
+        source_ip_commitment -> Nullable<Text>,
+        leaf_index -> Nullable<BigInt>,
+        leaf_mac -> Nullable<Text>,
+        set_aside -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    audit_hashes (chunk) {
+        chunk -> BigInt,
+        hashes -> Binary,
+    }
+}
+
+diesel::table! {
+    audit_checkpoints (size) {
+        size -> BigInt,
+        note -> Text,
+        signed_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    leases (name) {
+        name -> Text,
+        holder -> Text,
+        expires_at -> Timestamp,
     }
 }
 
@@ -523,6 +579,7 @@ diesel::table! {
     }
 }
 
+diesel::allow_tables_to_appear_in_same_query!(status_index_leases, status_lists);
 diesel::joinable!(credentials -> clients (client_id));
 diesel::allow_tables_to_appear_in_same_query!(clients, scope_usage);
 diesel::allow_tables_to_appear_in_same_query!(

@@ -1,10 +1,14 @@
 //! What runs beside the server: loops, each of which can miss a turn without harm.
 
 mod agreements;
+mod audit_retention;
 mod deliveries;
 mod grants;
+mod indices;
+mod keys;
 mod leaks;
 mod retention;
+mod sequencer;
 mod tally;
 mod trespasses;
 mod uses;
@@ -20,6 +24,9 @@ use crate::config::Role;
 
 /// How often keys that other processes made are looked for.
 const KEY_ROUND: Duration = Duration::from_secs(5);
+/// How long revocations are kept beyond their time: by how much clocks may be wrong, those of the nodes that
+/// revoke, that give tokens out and that forget together. Whatever is forgotten too soon lets a token live again.
+const WRONG_CLOCKS: Duration = Duration::from_secs(900);
 /// How often revocations that are over are dropped from memory.
 const FORGET_ROUND: Duration = Duration::from_secs(60);
 
@@ -42,15 +49,23 @@ pub fn start(app: &Arc<App>) -> Loops {
     ];
     if app.settings.has_role(Role::Auth) {
         loops.push(tokio::spawn(uses::follow(Arc::clone(app))));
+        loops.push(tokio::spawn(indices::lease_ahead(Arc::clone(app))));
     }
     if app.settings.has_role(Role::Worker) {
         loops.push(tokio::spawn(retention::run(Arc::clone(app))));
         loops.push(tokio::spawn(trespasses::run(Arc::clone(app))));
+        loops.push(tokio::spawn(sequencer::follow(Arc::clone(app))));
+        loops.push(tokio::spawn(audit_retention::follow(Arc::clone(app))));
         loops.push(tokio::spawn(warn::run(Arc::clone(app))));
         loops.push(tokio::spawn(leaks::follow(Arc::clone(app))));
         loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));
         loops.push(tokio::spawn(grants::expire(Arc::clone(app))));
         loops.push(tokio::spawn(deliveries::settle(Arc::clone(app))));
+        let days = u64::from(app.settings.key_rotation_days);
+        if days > 0 {
+            let age = Duration::from_secs(days * 24 * 3600);
+            loops.push(tokio::spawn(keys::rotate(Arc::clone(app), age)));
+        }
     }
     Loops(loops)
 }
@@ -78,6 +93,6 @@ async fn follow_keys(app: Arc<App>) {
 async fn forget_revocations(app: Arc<App>) {
     loop {
         tokio::time::sleep(FORGET_ROUND).await;
-        app.feed.forget_before(app.clock.now());
+        app.feed.forget_before(app.clock.now().minus(WRONG_CLOCKS));
     }
 }

@@ -14,8 +14,10 @@ use crate::domain::instant::Instant;
 use crate::domain::retention::Kept;
 use crate::store::{
     Db, StoreError, changes, credential_uses, events, expiry_warnings, idempotency, issued_tokens,
-    leaks, offboarding, request_log, revocations, scope_usage, secret_deliveries, trespasses,
+    leaks, offboarding, request_log, revocations, scope_usage, secret_deliveries, status_lists,
+    trespasses,
 };
+use crate::worker::WRONG_CLOCKS;
 
 /// How often old records are looked for.
 const ROUND: Duration = Duration::from_secs(3600);
@@ -178,8 +180,21 @@ async fn forget_news(app: &App) {
         Ok(count) => log::info!("forgot {count} old changes"),
         Err(error) => log::warn!("old changes could not be swept away: {error}"),
     }
+    match app
+        .store
+        .write(move |db| status_lists::retire(db, now))
+        .await
+    {
+        Ok(0) => {}
+        Ok(count) => log::info!("retired {count} status lists, all of whose tokens are dead"),
+        Err(error) => log::warn!("status lists could not be retired: {error}"),
+    }
     // A change, so that nodes hear up to where revocations were forgotten.
-    match app.change(now, move |db| revocations::purge(db, now)).await {
+    let over = now.minus(WRONG_CLOCKS);
+    match app
+        .change(now, move |db| revocations::purge(db, over))
+        .await
+    {
         Ok(0) => {}
         Ok(count) => log::info!("forgot {count} revocations that concern no living token"),
         Err(error) => log::warn!("old revocations could not be swept away: {error}"),

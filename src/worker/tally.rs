@@ -25,9 +25,10 @@ pub(super) async fn record(app: &App) -> Result<(), StoreError> {
         return Ok(());
     }
     let (now, taken) = (app.clock.now(), counts.clone());
+    let keys = Arc::clone(app.master.audit());
     let written = app
         .store
-        .write(move |db| tally::write(db, taken, now))
+        .write(move |db| tally::write(db, &keys, taken, now))
         .await;
     if written.is_err() {
         app.tally.put_back(counts);

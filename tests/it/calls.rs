@@ -227,7 +227,7 @@ async fn filters_that_make_no_sense_are_told() {
         400 invalid_parameter: code must be 1 to 200 printable characters
         400 invalid_parameter: from must be a time like 2030-01-31T12:00:00Z (RFC 3339)
         400 invalid_parameter: client_id must be an id of the form cl_<sbx|live|adm>_<ULID>
-        400 invalid_parameter: order_id must be an id of the form <kind>_<ULID>
+        400 invalid_parameter: order_id must be an id of the form ord_<ULID>
         400 invalid_parameter: path is not a parameter of this list
         ");
     }

@@ -157,7 +157,8 @@ async fn a_partner_s_events_go_and_its_numbers_go_on() {
         world.execute("UPDATE events SET created_at = '2025-01-01 00:00:00' WHERE seq <= 2");
         world.start().await;
         gone(&world, |all| all["events"] == 2).await;
-        assert_eq!(numbers(&world), before[2..]);
+        // A warning may have come meanwhile.
+        assert!(numbers(&world).starts_with(&before[2..]));
 
         let operator = world.operator().await;
         let next = operator.issue(&who.client_id).await;

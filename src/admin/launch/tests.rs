@@ -1,6 +1,7 @@
 //! What the sandbox shows settles checks by itself: told to a real database, with a record that
 //! the test writes. In production the record is what partners did.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -12,6 +13,7 @@ use crate::domain::instant::Instant;
 use crate::domain::launch::CheckName::*;
 use crate::domain::partner::PartnerStep;
 use crate::domain::retention::Kept;
+use crate::keys::master::tests::master;
 use crate::store::Store;
 use crate::store::schema::audit_events;
 
@@ -64,6 +66,7 @@ fn act(now: Instant) -> Act {
                 personal: 30,
             },
         },
+        trail: Arc::clone(master(1).audit()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The admin API, one file a noun.
 
 pub mod agreements;
+pub mod audit;
 pub mod clients;
 pub mod credentials;
 pub mod delivery;

@@ -15,11 +15,13 @@ use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::http::refused::note_oauth;
+use crate::http::trace::Code;
 use crate::http::{body, source};
 use crate::oauth::grant::{Desk, grant};
 use crate::oauth::issue::{Press, TokenAnswer, issue};
 use crate::oauth::refusal::Refusal;
 use crate::oauth::request::TokenRequest;
+use crate::telemetry::telemetry;
 
 /// An error answer (RFC 6749 §5.2).
 #[derive(Serialize)]
@@ -79,8 +81,14 @@ pub async fn exchange(
     realm: web::ThinData<Realm>,
 ) -> HttpResponse {
     match answer(&request, payload, &app, realm.0).await {
-        Ok(token) => given(&token, app.clock.now()),
-        Err(denial) => denial.response(&app, &request, realm.0),
+        Ok(token) => {
+            telemetry().tokens.issued(realm.0);
+            given(&token, app.clock.now())
+        }
+        Err(denial) => {
+            telemetry().tokens.refused(realm.0, denial.code());
+            denial.response(&app, &request, realm.0)
+        }
     }
 }
 
@@ -151,6 +159,7 @@ async fn answer(
         tokens: &app.tokens,
         uses: &app.uses,
         usage: &app.usage,
+        indices: &app.indices,
         addresses: &app.addresses,
         token_ttl: app.settings.token_ttl,
         realm,
@@ -162,7 +171,7 @@ async fn answer(
 
 /// Another method than POST.
 pub async fn method_not_allowed() -> HttpResponse {
-    uncached(HttpResponse::MethodNotAllowed())
+    coded(HttpResponse::MethodNotAllowed(), "invalid_request")
         .insert_header(("Allow", "POST"))
         .json(Wire {
             error: "invalid_request",
@@ -192,6 +201,14 @@ impl From<Refusal> for Denial {
 }
 
 impl Denial {
+    /// The error's code.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Refused { refusal, .. } => refusal.code(),
+            Self::UnsupportedMediaType | Self::Body(_) => "invalid_request",
+        }
+    }
+
     /// A refusal of who says that it is this client.
     pub(super) fn to(client: &str, refusal: Refusal) -> Self {
         Self::Refused {
@@ -227,7 +244,7 @@ impl Denial {
 }
 
 fn invalid(status: StatusCode, advice: &str) -> HttpResponse {
-    uncached(HttpResponse::build(status)).json(Wire {
+    coded(HttpResponse::build(status), "invalid_request").json(Wire {
         error: "invalid_request",
         error_description: advice,
     })
@@ -240,6 +257,7 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
         Refusal::Store(_)
         | Refusal::Append(_)
         | Refusal::NoKey
+        | Refusal::NoIndex(_)
         | Refusal::Randomness(_)
         | Refusal::Signer(_) => {
             log::error!("nothing could be given: {refusal:?}");
@@ -256,7 +274,7 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
         _ => {}
     }
     let description = printable(&refusal.to_string());
-    uncached(answer).json(Wire {
+    coded(answer, refusal.code()).json(Wire {
         error: refusal.code(),
         error_description: &description,
     })
@@ -282,6 +300,7 @@ fn status(refusal: &Refusal, used_header: bool) -> StatusCode {
         Refusal::Store(_)
         | Refusal::Append(_)
         | Refusal::NoKey
+        | Refusal::NoIndex(_)
         | Refusal::Randomness(_)
         | Refusal::Signer(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -300,6 +319,13 @@ pub(super) fn uncached(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
     answer
         .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .insert_header((PRAGMA, HeaderValue::from_static("no-cache")));
+    answer
+}
+
+/// The same, with the error's code for the log.
+fn coded(answer: HttpResponseBuilder, code: &'static str) -> HttpResponseBuilder {
+    let mut answer = uncached(answer);
+    answer.extensions_mut().insert(Code(code));
     answer
 }
 

@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 
-use crate::http::admin::{agreements, launch, privacy};
+use crate::http::admin::{agreements, audit, launch, privacy};
 use crate::http::admin::{
     clients, credentials, grants, keys, operators, partners, recommendations, requests,
     resource_servers, reviews, rotation, scope_usage, tokens, versions,
@@ -31,6 +31,7 @@ use crate::http::{deliveries, docs};
         (name = "resource-servers", description = "Audiences with their scopes."),
         (name = "security", description = "Cases to look into, and reports of leaked secrets."),
         (name = "requests", description = "What partners called."),
+        (name = "audit", description = "Who did what, and proofs of it."),
         (name = "tokens", description = "Access tokens, one by one."),
         (name = "keys", description = "Signing keys."),
         (name = "discovery", description = "This document."),
@@ -97,8 +98,15 @@ use crate::http::{deliveries, docs};
         scope_usage::show,
         recommendations::list,
         recommendations::apply,
+        audit::list,
+        audit::checkpoint,
+        audit::key,
+        audit::proof,
+        audit::consistency,
+        audit::export,
         keys::list,
         keys::rotate,
+        keys::revoke,
     )
 )]
 pub struct Document;

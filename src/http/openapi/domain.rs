@@ -13,13 +13,15 @@ use crate::domain::credential::{CredentialKind, CredentialState, RevocationReaso
 use crate::domain::day::Day;
 use crate::domain::delivery::{Channel, DeliveryState};
 use crate::domain::grant::GrantState;
+use crate::domain::id::StatusListId;
 use crate::domain::id::{
-    AgreementId, AnyId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId,
+    AgreementId, AnyId, AuditEventId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId,
 };
 use crate::domain::id::{
     ClientId, CredentialId, GrantId, OrderId, PartnerId, RequestId, ResourceServerId,
 };
 use crate::domain::instant::Instant;
+use crate::domain::key::KeyState;
 use crate::domain::launch::{CheckName, CheckState, Decision, Finding, Requirement, ReviewState};
 use crate::domain::leak::{LeakAction, LeakReportState};
 use crate::domain::partner::PartnerState;
@@ -65,6 +67,7 @@ words!(
     CredentialKind: "What a client shows to authenticate.",
     CredentialState: "active ⇄ rotated (superseded, accepted until `accepts_until`); either → revoked.",
     RevocationReason: "Why a credential is revoked.",
+    KeyState: "published → signing → retired, with time; each → revoked.",
     GrantState: "requested → approved or denied; approved → revoked or expired.",
     RecommendationKind: "What a recommendation is about.",
     Remedy: "What is done when a recommendation is applied.",
@@ -94,12 +97,14 @@ ids!(
     PartnerId: "A partner.",
     AgreementId: "An agreement.",
     PrivacyNoticeId: "A privacy notice.",
+    AuditEventId: "An event of the audit trail.",
     LaunchReviewId: "A launch review.",
     CredentialId: "A credential.",
     GrantId: "A scope grant.",
     ResourceServerId: "A resource server.",
     ReviewId: "A case that operators look into.",
     LeakReportId: "A report of leaked secrets.",
+    StatusListId: "A Token Status List.",
     OrderId: "An order.",
     RequestId: "A request, as in its log lines and in `Onyx-Request-Id`.",
 );

@@ -1,5 +1,6 @@
 //! Issued tokens: one row each, durable before the token is answered.
 
+mod named;
 mod statement;
 
 use std::time::Duration;
@@ -13,6 +14,8 @@ use crate::domain::id::{ClientId, CredentialId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::ScopeSet;
+
+pub use named::{Listed, Named, Window, named};
 
 /// A row of `issued_tokens`.
 #[derive(Clone, Debug, Queryable)]
@@ -33,6 +36,12 @@ pub struct IssuedToken {
     pub kid: String,
     pub expires_at: Instant,
     pub source_ip: Option<String>,
+    /// The last revocation that had been applied before its client was looked up.
+    pub rsn: Option<i64>,
+    /// The number of the status list that it is on.
+    pub status_list: Option<i64>,
+    /// Its index there.
+    pub status_index: Option<i64>,
 }
 
 /// Records tokens.
@@ -63,6 +72,27 @@ pub fn living(
         )
         .filter(issued_tokens::realm.eq(realm))
         .select((issued_tokens::client_id, issued_tokens::partner_id))
+        .first(db);
+    Ok(row.optional()?)
+}
+
+/// The record of a token that was given out within a second. `None`: there is none, or none any more.
+pub fn given(
+    db: &mut Db,
+    realm: Realm,
+    jti: &str,
+    second: Instant,
+) -> Result<Option<IssuedToken>, StoreError> {
+    let within = issued_tokens::issued_at
+        .ge(second)
+        .and(issued_tokens::issued_at.lt(second.plus(Duration::from_secs(1))));
+    let row = issued_tokens::table
+        .filter(within)
+        .filter(
+            issued_tokens::jti
+                .eq(jti)
+                .and(issued_tokens::realm.eq(realm)),
+        )
         .first(db);
     Ok(row.optional()?)
 }
