@@ -21,6 +21,8 @@ use crate::keys::provision;
 use crate::keys::ring::RingError;
 use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
 use crate::oauth::record::TokenRecord;
+use crate::partner;
+use crate::partner::idempotency::Running;
 use crate::revocation::feed::Feed;
 use crate::store::changes::Change;
 use crate::store::{OpenError, Store, StoreError, signing_keys};
@@ -48,6 +50,8 @@ pub struct App {
     pub usage: Usage,
     /// Where reports of leaked secrets come in.
     pub leaks: leaks::Intake,
+    /// Requests under a key that run right now.
+    pub running: Running,
     /// The issuers and audiences.
     pub addresses: Addresses,
     /// What was revoked.
@@ -124,6 +128,7 @@ impl App {
             uses: Tallies::default(),
             usage,
             leaks: leaks::Intake::default(),
+            running: Running::default(),
             addresses,
             feed,
             verifiers,
@@ -161,6 +166,14 @@ impl App {
                 unused: days(self.settings.unused_days),
                 revocations_remembered: revocation::remembered(staleness),
             },
+        }
+    }
+
+    /// What somebody does with a tenant's data now.
+    pub fn partner_act(&self, actor: Actor) -> partner::Act {
+        partner::Act {
+            actor,
+            now: self.clock.now(),
         }
     }
 

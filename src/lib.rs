@@ -15,6 +15,7 @@ pub mod journal;
 pub mod keys;
 pub mod logging;
 pub mod oauth;
+pub mod partner;
 pub mod revocation;
 pub mod store;
 pub mod usage;

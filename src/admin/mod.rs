@@ -19,6 +19,7 @@ pub mod leaks;
 mod offboarding;
 pub mod operators;
 pub mod overlap;
+pub mod packages;
 pub mod partners;
 pub mod privacy;
 pub mod readiness;

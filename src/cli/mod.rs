@@ -17,7 +17,9 @@ mod launch;
 mod leak;
 mod link;
 mod operator;
+mod order;
 mod output;
+mod package;
 mod paging;
 mod partner;
 mod quickstart;
@@ -82,6 +84,12 @@ enum Command {
     /// Resource servers
     #[command(subcommand)]
     ResourceServer(resource_server::Verb),
+    /// Packages: what is for sale
+    #[command(subcommand)]
+    Package(package::Verb),
+    /// Orders of partners
+    #[command(subcommand)]
+    Order(order::Verb),
     /// Signing keys
     #[command(subcommand)]
     Key(key::Verb),
@@ -155,6 +163,8 @@ async fn over_http(command: Command, output: &Output) -> Done {
         Command::Credential(verb) => credential::run(verb, &admin, output).await,
         Command::Recommendation(verb) => recommendation::run(verb, &admin, output).await,
         Command::ResourceServer(verb) => resource_server::run(verb, &admin, output).await,
+        Command::Package(verb) => package::run(verb, &admin, output).await,
+        Command::Order(verb) => order::run(verb, &admin, output).await,
         Command::Key(verb) => key::run(verb, &admin, output).await,
         Command::Leak(verb) => leak::run(verb, &admin, output).await,
         Command::Serve(_)

@@ -32,6 +32,7 @@ pub mod review;
 pub mod revocation;
 pub mod scope;
 pub mod secret;
+pub mod simulation;
 pub mod tenant;
 
 pub use onyx_verifier::Algorithm;

@@ -43,6 +43,8 @@ macro_rules! rights {
 rights!(
     /// Any valid token of the right kind.
     AnyScope = None,
+    CatalogueRead = Some("catalogue:read"),
+    CatalogueWrite = Some("catalogue:write"),
     ClientsRead = Some("clients:read"),
     ClientsWrite = Some("clients:write"),
     CredentialsRevoke = Some("credentials:revoke"),
@@ -51,6 +53,9 @@ rights!(
     GrantsDecide = Some("grants:decide"),
     KeysManage = Some("keys:manage"),
     OperatorsWrite = Some("operators:write"),
+    OrdersCreate = Some("orders:create"),
+    OrdersFulfil = Some("orders:fulfil"),
+    OrdersRead = Some("orders:read"),
     PartnersRead = Some("partners:read"),
     PartnersWrite = Some("partners:write"),
     ResourceServersWrite = Some("resource-servers:write"),
@@ -70,6 +75,8 @@ pub struct Granted<R> {
     pub client_id: ClientId,
     /// The credential that its token was given for.
     pub credential_id: CredentialId,
+    /// The client as the one who acts, for the record.
+    pub actor: Actor,
     /// The verified token.
     pub caller: Caller,
     right: PhantomData<R>,
@@ -172,6 +179,7 @@ impl<R: Right> FromRequest for Granted<R> {
             let client_id = caller.client_id().parse().map_err(|_| malformed())?;
             gate.note_use::<R>(&client_id);
             Ok(Self {
+                actor: actor(&request, &gate.app, &client_id, caller.credential_id()),
                 tenant: Tenant::of_token(partner.parse().map_err(|_| malformed())?, gate.realm),
                 client_id,
                 credential_id,

@@ -5,7 +5,10 @@
 pub mod admin;
 pub mod body;
 pub mod deliveries;
+mod etag;
 pub mod extract;
+pub mod idempotency;
+mod json;
 pub mod leaks;
 pub mod list;
 pub mod oauth;

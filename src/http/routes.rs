@@ -178,7 +178,26 @@ fn well_known(table: &mut Table, realm: Realm) {
 }
 
 fn partner_api(realm: Realm) -> Part {
-    scope(realm, "v1").service(at("/me").get(v1::me::show).done())
+    scope(realm, "v1")
+        .service(at("/me").get(v1::me::show).done())
+        .service(at("/catalogue/packages").get(v1::catalogue::list).done())
+        .service(
+            at("/catalogue/packages/{id}")
+                .get(v1::catalogue::show)
+                .done(),
+        )
+        .service(
+            at("/orders")
+                .get(v1::orders::list)
+                .post(v1::orders::create)
+                .done(),
+        )
+        .service(
+            at("/orders/by-reference/{partner_order_ref}")
+                .get(v1::orders::show_by_reference)
+                .done(),
+        )
+        .service(at("/orders/{id}").get(v1::orders::show).done())
 }
 
 fn admin_api() -> Part {
@@ -187,7 +206,7 @@ fn admin_api() -> Part {
         clients, credentials, grants, keys, operators, partners, resource_servers, reviews,
         rotation, tokens,
     };
-    use admin::{recommendations, scope_usage};
+    use admin::{orders, packages, recommendations, scope_usage};
     scope(Realm::Admin, "v1")
         .service(
             at("/operators")
@@ -333,6 +352,31 @@ fn admin_api() -> Part {
         .service(at("/reviews").get(reviews::list).done())
         .service(at("/reviews/{id}/close").post(reviews::close).done())
         .service(at("/leak-reports").get(reviews::list_leak_reports).done())
+        .service(
+            at("/packages")
+                .get(packages::list)
+                .post(packages::create)
+                .done(),
+        )
+        .service(at("/packages/import").post(packages::import::import).done())
+        .service(
+            at("/packages/{id}")
+                .get(packages::show)
+                .patch(packages::edit)
+                .done(),
+        )
+        .service(at("/packages/{id}/publish").post(packages::publish).done())
+        .service(
+            at("/packages/{id}/withdraw")
+                .post(packages::withdraw)
+                .done(),
+        )
+        .service(at("/orders").get(orders::list).done())
+        .service(at("/orders/{id}").get(orders::show).done())
+        .service(at("/orders/{id}/prepare").post(orders::prepare).done())
+        .service(at("/orders/{id}/fulfil").post(orders::fulfil).done())
+        .service(at("/orders/{id}/fail").post(orders::fail).done())
+        .service(at("/orders/{id}/cancel").post(orders::cancel).done())
         .service(at("/tokens/revoke").post(tokens::revoke).done())
         .service(at("/keys").get(keys::list).done())
         .service(at("/keys/rotate").post(keys::rotate).done())

@@ -4,6 +4,7 @@ mod agreements;
 mod deliveries;
 mod grants;
 mod leaks;
+mod simulate;
 mod uses;
 mod warn;
 
@@ -15,7 +16,10 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::config::Role;
 use crate::domain::day::Day;
-use crate::store::{StoreError, changes, expiry_warnings, issued_tokens, revocations, scope_usage};
+use crate::partner::idempotency::KEPT;
+use crate::store::{
+    StoreError, changes, expiry_warnings, idempotency, issued_tokens, revocations, scope_usage,
+};
 
 /// How often keys that other processes made are looked for.
 const KEY_ROUND: Duration = Duration::from_secs(5);
@@ -61,6 +65,7 @@ pub fn start(app: &Arc<App>) -> Loops {
         loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));
         loops.push(tokio::spawn(grants::expire(Arc::clone(app))));
         loops.push(tokio::spawn(deliveries::settle(Arc::clone(app))));
+        loops.push(tokio::spawn(simulate::run(Arc::clone(app))));
     }
     Loops(loops)
 }
@@ -94,7 +99,12 @@ async fn sweep(app: Arc<App>) {
         let now = app.clock.now();
         let (tokens, news) = (now.minus(TOKEN_RECORDS), now.minus(CHANGES));
         let (days, warned) = (Day::of(now).minus(USAGE_DAYS), now.minus(WARNINGS));
+        let answered = now.minus(KEPT);
         let swept = app.store.write(move |db| {
+            let kept = idempotency::purge(db, answered)?;
+            if kept > 0 {
+                log::info!("forgot {kept} answers that were kept for retries");
+            }
             let rest = scope_usage::purge(db, days)? + expiry_warnings::purge(db, warned)?;
             if rest > 0 {
                 log::info!("forgot {rest} rows of old usage and of warnings given");

@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 
-use crate::http::admin::{agreements, launch, privacy};
+use crate::http::admin::{agreements, launch, orders, packages, privacy};
 use crate::http::admin::{
     clients, credentials, grants, keys, operators, partners, recommendations, resource_servers,
     reviews, rotation, scope_usage, tokens,
@@ -30,6 +30,8 @@ use crate::http::deliveries;
         (name = "deliveries", description = "Links to operators' secrets. They want no token: who holds a link, proves it."),
         (name = "resource-servers", description = "Audiences with their scopes."),
         (name = "security", description = "Cases to look into, and reports of leaked secrets."),
+        (name = "packages", description = "What is for sale, and to whom."),
+        (name = "orders", description = "What partners ordered, for who fulfils it."),
         (name = "tokens", description = "Access tokens, one by one."),
         (name = "keys", description = "Signing keys."),
         (name = "discovery", description = "This document."),
@@ -88,6 +90,19 @@ use crate::http::deliveries;
         reviews::close,
         reviews::list_leak_reports,
         resource_servers::edit,
+        packages::list,
+        packages::show,
+        packages::create,
+        packages::edit,
+        packages::publish,
+        packages::withdraw,
+        packages::import::import,
+        orders::list,
+        orders::show,
+        orders::prepare,
+        orders::fulfil,
+        orders::fail,
+        orders::cancel,
         tokens::revoke,
         scope_usage::show,
         recommendations::list,

@@ -1,3 +1,5 @@
 //! The partner API, one file a noun.
 
+pub mod catalogue;
 pub mod me;
+pub mod orders;

@@ -4,6 +4,7 @@ pub mod browser;
 pub mod governance;
 pub mod proxy;
 pub mod recipient;
+pub mod shop;
 pub mod world;
 
 /// insta's `assert_snapshot!` with an inline snapshot that holds in every world of a loop.
