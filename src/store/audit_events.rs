@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::db::Db;
+use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::audit_events;
 use crate::domain::id::{AuditEventId, CredentialId, PartnerId};
@@ -32,9 +32,9 @@ pub struct AuditEvent {
 
 /// Writes an entry.
 pub fn insert(db: &mut Db, event: &AuditEvent) -> Result<(), StoreError> {
-    diesel::insert_into(audit_events::table)
+    on_engine!(db, conn => diesel::insert_into(audit_events::table)
         .values(event)
-        .execute(db)?;
+        .execute(conn))?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::db::Db;
+use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::ledger_entries;
 use crate::domain::id::{InvoiceId, LedgerEntryId, OrderId, PartnerId};
@@ -40,9 +40,9 @@ pub fn insert(db: &mut Db, tenant: &Tenant, entry: &LedgerEntry) -> Result<(), S
         (&entry.partner_id, entry.realm),
         (tenant.partner_id(), tenant.realm())
     );
-    diesel::insert_into(ledger_entries::table)
+    on_engine!(db, conn => diesel::insert_into(ledger_entries::table)
         .values(entry)
-        .execute(db)?;
+        .execute(conn))?;
     Ok(())
 }
 

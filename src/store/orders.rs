@@ -106,9 +106,9 @@ pub fn insert(db: &mut Db, tenant: &Tenant, order: &Order) -> Result<bool, Store
 /// Writes down that an order reached a state.
 pub fn note(db: &mut Db, tenant: &Tenant, event: &OrderEvent) -> Result<(), StoreError> {
     debug_assert_eq!(&event.partner_id, tenant.partner_id());
-    diesel::insert_into(order_events::table)
+    on_engine!(db, conn => diesel::insert_into(order_events::table)
         .values(event)
-        .execute(db)?;
+        .execute(conn))?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::db::Db;
+use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::{package_partners, packages};
 use crate::domain::id::{PackageId, PartnerId};
@@ -115,12 +115,12 @@ pub fn visible(
         .filter(package_partners::partner_id.eq(tenant.partner_id()))
         .filter(package_partners::realm.eq(tenant.realm()))
         .filter(package_partners::package_id.eq(packages::id));
-    Ok(packages::table
+    let package = packages::table
         .filter(packages::id.eq(id))
         .filter(packages::state.eq(PackageState::Published))
-        .filter(packages::restricted.eq(false).or(exists(shown)))
-        .first(db)
-        .optional()?)
+        .filter(packages::restricted.eq(false).or(exists(shown)));
+    let package = on_engine!(db, conn => package.first(conn));
+    Ok(package.optional()?)
 }
 
 /// A page of the packages that a tenant may order, oldest first.

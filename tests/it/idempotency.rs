@@ -202,7 +202,8 @@ async fn a_key_is_one_text_of_up_to_255_characters() {
         let shopper = world.shopper().await;
         let package = operator.published(package()).await;
         let body = order(&package, 1, "PO-1");
-        assert_snapshot!(keyless(&shopper, &[], &body).await.problem(), @"400 idempotency_key_missing: send an Idempotency-Key of your own making, such as a UUID, and the same one when you ask again");
+        let refused = keyless(&shopper, &[], &body).await;
+        assert_snapshot!(refused.problem(), @"400 idempotency_key_missing: send an Idempotency-Key of your own making, such as a UUID, and the same one when you ask again");
         let long = "k".repeat(256);
         for keys in [
             vec![""],

@@ -5,7 +5,7 @@ use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, RefOr, Required, Schema, SecurityRequirement};
 
-use super::refusals::{self, refuse};
+use super::refusals::{self, refuse, refuse_rather};
 use crate::http::extract::{Follower, Granted, Operator, RevocationsRead, Right};
 use crate::http::idempotency::IdempotencyKey;
 use crate::http::list::{DEFAULT_LIMIT, ListQuery, MAX_LIMIT, Parameters};
@@ -158,7 +158,7 @@ impl Argument for IdempotencyKey {
             .build();
         let all = operation.parameters.get_or_insert_default();
         all.push(RefOr::T(parameter));
-        refuse(operation, &refusals::BAD_KEY);
+        refuse_rather(operation, &refusals::BAD_KEY);
         refuse(operation, &refusals::IDEMPOTENCY_CONFLICT);
         refuse(operation, &refusals::KEY_REUSED);
     }

@@ -51,7 +51,7 @@ refusals!(
     Problem BAD_REQUEST = "BadRequest", 400,
         "The request cannot be read: `invalid_parameter` (a query parameter), `invalid_json` or `broken_body` (the body), `invalid_request` (more than one access token).";
     Problem BAD_KEY = "BadKey", 400,
-        "The request has no Idempotency-Key (`idempotency_key_missing`), a bad one (`idempotency_key_invalid`), or a body that cannot be read (`invalid_json`, `broken_body`).";
+        "The request has no Idempotency-Key (`idempotency_key_missing`), a bad one (`idempotency_key_invalid`), a body that cannot be read (`invalid_json`, `broken_body`), or more than one access token (`invalid_request`).";
     Problem IDEMPOTENCY_CONFLICT = "IdempotencyConflict", 409,
         "A request with this key is still running (`idempotency_in_progress`), or the reference is another order's (`partner_order_ref_taken`, with `existing_order_id`).",
         "Retry-After": "Seconds to wait, where a request is still running.";
@@ -170,6 +170,12 @@ pub fn refuse(operation: &mut Operation, refusal: &Refusal) {
     let (status, response) = refusal.entry();
     let all = &mut operation.responses.responses;
     all.entry(status).or_insert(response);
+}
+
+/// Adds a refusal that says more than one of that status that was there.
+pub fn refuse_rather(operation: &mut Operation, refusal: &Refusal) {
+    let (status, response) = refusal.entry();
+    operation.responses.responses.insert(status, response);
 }
 
 /// The shared refusals that an operation refers to.

@@ -6,15 +6,17 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::{NewPackageBody, PackageView, made, new_package};
+use super::PackageView;
+use super::body::{NewPackageBody, made, new_package};
 use crate::admin::packages::{self, NewPackage};
 use crate::app::App;
+use crate::domain::package::Viewer;
 use crate::http::body::{self, BodyError, Members};
 use crate::http::extract::{CatalogueWrite, Operator};
 use crate::http::json;
 use crate::http::list::Parameters;
 use crate::http::problem::{FieldFault, Problem};
-use crate::store::StoreError;
+use crate::store::{Db, StoreError};
 
 /// The most bytes of a body.
 const MAX_IMPORT: usize = 1024 * 1024;
@@ -107,10 +109,7 @@ fn unread(error: BodyError) -> Problem {
 }
 
 /// Who is named and does not exist.
-fn strangers(
-    db: &mut crate::store::Db,
-    named: &[Option<Vec<crate::domain::package::Viewer>>],
-) -> Result<Vec<FieldFault>, StoreError> {
+fn strangers(db: &mut Db, named: &[Option<Vec<Viewer>>]) -> Result<Vec<FieldFault>, StoreError> {
     let mut faults = Vec::new();
     for (nth, viewers) in named.iter().enumerate() {
         for id in packages::unknown_partners(db, viewers.as_deref().unwrap_or_default())? {
