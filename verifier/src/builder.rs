@@ -15,6 +15,17 @@ use crate::{
 };
 
 /// Settings of a [`Verifier`] that is still to be made.
+///
+/// ```
+/// use std::time::Duration;
+/// use onyx_verifier::{Builder, Staleness, Verifier};
+///
+/// fn with_our_defaults(audience: &str) -> Builder {
+///     Verifier::builder("https://auth.example/live", audience)
+///         .leeway(Duration::from_secs(2))
+///         .staleness(Staleness::Strict)
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Builder {
     issuer: String,
@@ -49,13 +60,30 @@ impl Builder {
 
     /// How far the clocks may differ where `exp` and `nbf` are looked at. Whole seconds; 5 unless
     /// said otherwise. (`nbf` may always lie 10 seconds ahead, `iat` never more than that.)
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use onyx_verifier::Verifier;
+    ///
+    /// let builder = Verifier::builder("https://auth.example/live", "https://orders.example")
+    ///     .leeway(Duration::from_secs(2));
+    /// ```
     pub fn leeway(self, leeway: Duration) -> Self {
         Self { leeway, ..self }
     }
 
     /// How long a connected verifier goes on with keys that it cannot refresh; 24 hours unless said
-    /// otherwise. After that every token is [`Rejection::Unavailable`], so that whoever cuts a
-    /// service off from its issuer does not keep a withdrawn key alive for ever.
+    /// otherwise. After that every token is
+    /// [`Rejection::Unavailable`](crate::Rejection::Unavailable), so that whoever cuts a service
+    /// off from its issuer does not keep a withdrawn key alive for ever.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use onyx_verifier::Verifier;
+    ///
+    /// let builder = Verifier::builder("https://auth.example/live", "https://orders.example")
+    ///     .max_key_age(Duration::from_secs(60 * 60));
+    /// ```
     pub fn max_key_age(self, max_key_age: Duration) -> Self {
         Self {
             max_key_age,
@@ -66,6 +94,13 @@ impl Builder {
     /// How many tokens are remembered whose signature was verified, so that a repeated one costs
     /// about a microsecond; 10,000 unless said otherwise, about 2 KiB each. Times, audience and
     /// keys are checked every time all the same. 0 remembers none.
+    ///
+    /// ```
+    /// use onyx_verifier::Verifier;
+    ///
+    /// let builder = Verifier::builder("https://auth.example/live", "https://orders.example")
+    ///     .remember(100_000);
+    /// ```
     pub fn remember(self, tokens: usize) -> Self {
         Self {
             remembered: tokens,
@@ -74,6 +109,14 @@ impl Builder {
     }
 
     /// What was revoked, kept up to date by whoever shares it; unless said otherwise nothing is.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use onyx_verifier::{Revocations, Verifier};
+    ///
+    /// let builder = Verifier::builder("https://auth.example/live", "https://orders.example")
+    ///     .revocations(Arc::new(Revocations::default()));
+    /// ```
     pub fn revocations(self, revocations: Arc<Revocations>) -> Self {
         Self {
             revocations: Some(revocations),
@@ -111,12 +154,27 @@ impl Builder {
 
     /// What counts while the news of revocations is too old; [`Staleness::Strict`] unless said
     /// otherwise.
+    ///
+    /// ```
+    /// use onyx_verifier::{Staleness, Verifier};
+    ///
+    /// let builder = Verifier::builder("https://auth.example/live", "https://orders.example")
+    ///     .staleness(Staleness::Lenient);
+    /// ```
     pub fn staleness(self, staleness: Staleness) -> Self {
         Self { staleness, ..self }
     }
 
     /// How old the news of revocations may be; 10 seconds unless said otherwise. It comes every 5
     /// seconds.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use onyx_verifier::Verifier;
+    ///
+    /// let builder = Verifier::builder("https://auth.example/live", "https://orders.example")
+    ///     .max_staleness(Duration::from_secs(20));
+    /// ```
     pub fn max_staleness(self, max_staleness: Duration) -> Self {
         Self {
             max_staleness,
@@ -126,6 +184,13 @@ impl Builder {
 
     /// Where the issuer's keys are, for an issuer without metadata: [`connect`](Self::connect)
     /// then skips discovery.
+    ///
+    /// ```
+    /// use onyx_verifier::Verifier;
+    ///
+    /// let builder = Verifier::builder("https://auth.example/live", "https://orders.example")
+    ///     .jwks_uri("https://auth.example/live/oauth2/jwks");
+    /// ```
     pub fn jwks_uri(self, url: impl Into<String>) -> Self {
         Self {
             jwks_uri: Some(url.into()),
@@ -134,7 +199,14 @@ impl Builder {
     }
 
     /// The URL of the service's protected resource metadata (RFC 9728 §3), for the challenges that
-    /// the extractor of the feature `actix` sends.
+    /// extractor, middleware and layer send.
+    ///
+    /// ```
+    /// use onyx_verifier::Verifier;
+    ///
+    /// let builder = Verifier::builder("https://auth.example/live", "https://orders.example")
+    ///     .resource_metadata("https://orders.example/.well-known/oauth-protected-resource");
+    /// ```
     pub fn resource_metadata(self, url: impl Into<String>) -> Self {
         Self {
             resource_metadata: Some(Arc::from(url.into())),

@@ -28,51 +28,117 @@ impl Caller {
     }
 
     /// All that the token says.
+    ///
+    /// ```
+    /// fn can_be_looked_up(caller: &onyx_verifier::Caller) -> bool {
+    ///     caller.claims().status.is_some()
+    /// }
+    /// ```
     pub fn claims(&self) -> &Claims {
         &self.claims
     }
 
     /// The client that the token was issued to.
+    ///
+    /// ```
+    /// fn key_of_a_rate_limit(caller: &onyx_verifier::Caller) -> String {
+    ///     format!("client:{}", caller.client_id())
+    /// }
+    /// ```
     pub fn client_id(&self) -> &str {
         &self.claims.client_id
     }
 
     /// The partner that the client belongs to. `None`: the client is no partner's.
+    ///
+    /// ```
+    /// /// Operators and resource servers belong to no partner: here only partners get in.
+    /// fn tenant(caller: &onyx_verifier::Caller) -> Result<&str, &'static str> {
+    ///     caller.partner_id().ok_or("for partners only")
+    /// }
+    /// ```
     pub fn partner_id(&self) -> Option<&str> {
         self.claims.partner_id.as_deref()
     }
 
     /// The credential that the client authenticated with, where the token says so.
+    ///
+    /// ```
+    /// fn audit(caller: &onyx_verifier::Caller) {
+    ///     println!("called with {}", caller.credential_id().unwrap_or("an unknown credential"));
+    /// }
+    /// ```
     pub fn credential_id(&self) -> Option<&str> {
         self.claims.credential_id.as_deref()
     }
 
     /// The partner's environment, `sandbox` or `live`. `None`: the client is no partner's.
+    ///
+    /// ```
+    /// fn may_move_money(caller: &onyx_verifier::Caller) -> bool {
+    ///     caller.env() == Some("live")
+    /// }
+    /// ```
     pub fn env(&self) -> Option<&str> {
         self.claims.env.as_deref()
     }
 
     /// The token's unique name, `jti`.
+    ///
+    /// ```
+    /// fn audit(caller: &onyx_verifier::Caller) {
+    ///     println!("token {}", caller.token_id());
+    /// }
+    /// ```
     pub fn token_id(&self) -> &str {
         &self.claims.jti
     }
 
     /// When the token expires, in seconds since the Unix epoch.
+    ///
+    /// ```
+    /// /// A stream that a token opened ends with it.
+    /// fn seconds_left(caller: &onyx_verifier::Caller, now_unix: i64) -> i64 {
+    ///     caller.expires_at() - now_unix
+    /// }
+    /// ```
     pub fn expires_at(&self) -> i64 {
         self.claims.exp
     }
 
     /// The scopes of the token (RFC 6749 §3.3).
+    ///
+    /// ```
+    /// fn shown(caller: &onyx_verifier::Caller) -> Vec<&str> {
+    ///     caller.scopes().collect()
+    /// }
+    /// ```
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.claims.scope.split(' ').filter(|one| !one.is_empty())
     }
 
     /// Whether the token has this one scope. Case matters (RFC 6749 §3.3).
+    ///
+    /// ```
+    /// fn fields(caller: &onyx_verifier::Caller) -> &'static [&'static str] {
+    ///     if caller.has_scope("prices:read") { &["name", "price"] } else { &["name"] }
+    /// }
+    /// ```
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes().any(|one| one == scope)
     }
 
     /// Demands a scope; [`Rejection::InsufficientScope`] (403) where the token lacks it.
+    ///
+    /// ```
+    /// use onyx_verifier::{Caller, Rejection};
+    ///
+    /// fn cancel_order(caller: &Caller) -> Result<(), Rejection> {
+    ///     caller.require_scope("orders:create")?;
+    ///     // From here on the caller may.
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn require_scope(&self, scope: &str) -> Result<(), Rejection> {
         if self.has_scope(scope) {
             Ok(())

@@ -6,6 +6,18 @@ use serde::{Deserialize, Serialize};
 ///
 /// All times are whole seconds since the Unix epoch. The texts are `String`s where claims were
 /// read; who issues may lend them instead (`Claims<&str>`).
+///
+/// ```
+/// use onyx_verifier::Claims;
+///
+/// let claims: Claims = serde_json::from_str(
+///     r#"{"iss":"https://auth.example/live","sub":"cl_live_1","client_id":"cl_live_1",
+///         "aud":"https://orders.example","scope":"orders:read","iat":1800000000,"exp":1800000300,
+///         "jti":"t","partner_id":"ptn_1","env":"live","rsn":7}"#,
+/// )?;
+/// assert_eq!((claims.partner_id.as_deref(), claims.rsn), (Some("ptn_1"), Some(7)));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claims<S = String> {
     /// The issuer's URL, compared exactly (RFC 7519 §4.1.1).
@@ -74,11 +86,26 @@ pub enum Audience<S = String> {
 
 impl<S: AsRef<str>> Audience<S> {
     /// Whether `audience` is among them, compared byte for byte.
+    ///
+    /// ```
+    /// use onyx_verifier::Audience;
+    ///
+    /// let audience = Audience::One("https://orders.example");
+    /// assert!(audience.contains("https://orders.example"));
+    /// assert!(!audience.contains("https://orders.example/"));
+    /// ```
     pub fn contains(&self, audience: &str) -> bool {
         self.iter().any(|one| one == audience)
     }
 
     /// All audiences, in the token's order.
+    ///
+    /// ```
+    /// use onyx_verifier::Audience;
+    ///
+    /// let audience = Audience::Many(vec!["https://a.example", "https://b.example"]);
+    /// assert_eq!(audience.iter().last(), Some("https://b.example"));
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         match self {
             Self::One(one) => std::slice::from_ref(one),
@@ -90,6 +117,16 @@ impl<S: AsRef<str>> Audience<S> {
 }
 
 /// The `status` claim: `{"status_list":{"idx","uri"}}` (draft-ietf-oauth-status-list §6.1).
+///
+/// ```
+/// use onyx_verifier::{StatusClaim, StatusListRef};
+///
+/// let status: StatusClaim =
+///     serde_json::from_str(r#"{"status_list":{"idx":3,"uri":"https://auth.example/lists/1"}}"#)?;
+/// let place = StatusListRef { idx: 3, uri: "https://auth.example/lists/1".into() };
+/// assert_eq!(status.status_list, place);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusClaim {
     /// The token's place in a Token Status List.
@@ -97,6 +134,16 @@ pub struct StatusClaim {
 }
 
 /// A place in a Token Status List (draft-ietf-oauth-status-list §6.1).
+///
+/// ```
+/// use onyx_verifier::{StatusClaim, StatusListRef};
+///
+/// let status: StatusClaim =
+///     serde_json::from_str(r#"{"status_list":{"idx":3,"uri":"https://auth.example/lists/1"}}"#)?;
+/// let place = StatusListRef { idx: 3, uri: "https://auth.example/lists/1".into() };
+/// assert_eq!(status.status_list, place);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusListRef {
     /// The index within the list, from 0.

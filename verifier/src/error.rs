@@ -9,6 +9,15 @@ use crate::FeedError;
 /// [`status`](Self::status), [`code`](Self::code) and [`challenge`](Self::challenge) say what to
 /// answer. `Display` is for the service's own log; [`description`](Self::description) is for the
 /// caller.
+///
+/// ```
+/// use onyx_verifier::{Rejection, TokenFault};
+///
+/// let refused = Rejection::from(TokenFault::Expired);
+/// assert_eq!(refused.status(), 401);
+/// assert_eq!(refused.to_string(), "invalid token: expired");
+/// assert_eq!(refused.description(), "The access token has expired.");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// The request carries no bearer token.
@@ -33,6 +42,21 @@ pub enum Rejection {
 }
 
 /// What is wrong with a token.
+///
+/// ```
+/// use onyx_verifier::{Rejection, TokenFault};
+///
+/// /// Whether it is worth a line in the security log.
+/// fn is_odd(rejection: &Rejection) -> bool {
+///     use TokenFault::{BadSignature, ForbiddenHeader, WrongAlgorithm};
+///     matches!(
+///         rejection,
+///         Rejection::InvalidToken(BadSignature | ForbiddenHeader(_) | WrongAlgorithm)
+///     )
+/// }
+/// assert!(is_odd(&TokenFault::BadSignature.into()));
+/// assert!(!is_odd(&TokenFault::Expired.into()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum TokenFault {
     /// It is not a JWS in compact serialisation with strict JSON inside (RFC 7515 §3.1, §5.2), or
@@ -87,6 +111,13 @@ pub enum TokenFault {
 
 impl Rejection {
     /// The HTTP status of the answer (RFC 6750 §3.1).
+    ///
+    /// ```
+    /// use onyx_verifier::Rejection;
+    ///
+    /// assert_eq!(Rejection::NoCredentials.status(), 401);
+    /// assert_eq!(Rejection::Unavailable.status(), 503);
+    /// ```
     pub fn status(&self) -> u16 {
         match self {
             Self::NoCredentials | Self::InvalidToken(_) => 401,
@@ -97,6 +128,14 @@ impl Rejection {
     }
 
     /// The error code (RFC 6750 §3.1). `None`: the answer must not have one.
+    ///
+    /// ```
+    /// use onyx_verifier::Rejection;
+    ///
+    /// assert_eq!(Rejection::NoCredentials.code(), None);
+    /// let refused = Rejection::InsufficientScope { required: "orders:read".into() };
+    /// assert_eq!(refused.code(), Some("insufficient_scope"));
+    /// ```
     pub fn code(&self) -> Option<&'static str> {
         match self {
             Self::NoCredentials | Self::Unavailable => None,
@@ -109,6 +148,13 @@ impl Rejection {
     /// A sentence for the caller, within the characters of `error_description` (RFC 6750 §3).
     ///
     /// Of a token whose signature did not verify it says only that it is not valid.
+    ///
+    /// ```
+    /// use onyx_verifier::{Rejection, TokenFault};
+    ///
+    /// let refused = Rejection::from(TokenFault::BadSignature);
+    /// assert_eq!(refused.description(), "The access token is not valid.");
+    /// ```
     pub fn description(&self) -> &'static str {
         match self {
             Self::NoCredentials => "An access token is required.",
@@ -199,6 +245,14 @@ fn parameter(challenge: &mut String, name: &str, value: &str) {
 }
 
 /// Why there is no verifier, or why its keys could not be replaced.
+///
+/// ```
+/// use onyx_verifier::{ConnectError, JwkSet, Verifier};
+///
+/// let none = Verifier::builder("https://auth.example/live", "https://orders.example")
+///     .jwks(JwkSet::default());
+/// assert!(matches!(none, Err(ConnectError::NoKeys)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// A URL cannot be read, or has parts that it must not have.

@@ -10,6 +10,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// A signature algorithm of access tokens, all of them asymmetric (RFC 7518 §3.1, RFC 8037 §3.1).
+///
+/// ```
+/// use onyx_verifier::Algorithm;
+///
+/// assert_eq!("ES256".parse(), Ok(Algorithm::Es256));
+/// assert_eq!(Algorithm::EdDsa.to_string(), "EdDSA");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Algorithm {
     /// ECDSA on P-256 with SHA-256.
@@ -28,9 +35,17 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm that the verifier accepts.
+    ///
+    /// ```
+    /// assert!(onyx_verifier::Algorithm::ALL.iter().all(|algorithm| algorithm.as_str() != "HS256"));
+    /// ```
     pub const ALL: [Self; 4] = [Self::Es256, Self::Rs256, Self::Ps256, Self::EdDsa];
 
     /// The registered name, as in `alg` (RFC 7518 §3.1, RFC 8037 §3.1).
+    ///
+    /// ```
+    /// assert_eq!(onyx_verifier::Algorithm::Ps256.as_str(), "PS256");
+    /// ```
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
@@ -48,6 +63,12 @@ impl fmt::Display for Algorithm {
 }
 
 /// The name is of no [`Algorithm`].
+///
+/// ```
+/// use onyx_verifier::{Algorithm, UnknownAlgorithm};
+///
+/// assert_eq!("none".parse::<Algorithm>(), Err(UnknownAlgorithm));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not one of ES256, RS256, PS256, EdDSA")]
 pub struct UnknownAlgorithm;
@@ -96,6 +117,14 @@ fn sig() -> String {
 }
 
 /// The public members of a key, each base64url without padding (RFC 7518 §6, RFC 8037 §2).
+///
+/// ```
+/// use onyx_verifier::JwkKey;
+///
+/// let key: JwkKey = serde_json::from_str(r#"{"kty":"OKP","crv":"Ed25519","x":"eA"}"#)?;
+/// assert_eq!(key, JwkKey::Okp { crv: "Ed25519".into(), x: "eA".into() });
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kty")]
 pub enum JwkKey {
@@ -129,6 +158,17 @@ pub enum JwkKey {
 
 impl JwkKey {
     /// The key's SHA-256 thumbprint, base64url without padding (RFC 7638 §3, RFC 8037 §2).
+    ///
+    /// ```
+    /// use onyx_verifier::JwkKey;
+    ///
+    /// // The key of RFC 8037, appendix A.3.
+    /// let key = JwkKey::Okp {
+    ///     crv: "Ed25519".into(),
+    ///     x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo".into(),
+    /// };
+    /// assert_eq!(key.thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    /// ```
     pub fn thumbprint(&self) -> String {
         // Written out because the members' order must not hang on how serde_json keeps its maps.
         let text = |value: &str| Value::from(value).to_string();

@@ -10,6 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::Claims;
 
 /// What a revocation is about.
+///
+/// ```
+/// use onyx_verifier::RevocationKind;
+///
+/// let kind: RevocationKind = serde_json::from_str(r#""partner""#)?;
+/// assert_eq!(kind, RevocationKind::Partner);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RevocationKind {
@@ -125,6 +133,24 @@ struct Held {
 
 impl Revocations {
     /// Takes a revocation in. Again, or out of order, does no harm.
+    ///
+    /// ```
+    /// use onyx_verifier::{Revocation, RevocationKind, Revocations};
+    ///
+    /// let entry = |seq, id: &str| Revocation {
+    ///     seq,
+    ///     kind: RevocationKind::Token,
+    ///     id: id.into(),
+    ///     scope: None,
+    ///     revoked_at: 1_800_000_000,
+    ///     expires_at: 1_800_000_965,
+    /// };
+    ///
+    /// let revocations = Revocations::default();
+    /// revocations.apply(&entry(7, "one"));
+    /// revocations.apply(&entry(7, "one"));
+    /// assert_eq!(revocations.len(), 1);
+    /// ```
     pub fn apply(&self, entry: &Revocation) {
         self.held.load().apply(entry);
         // After the entry is to be found: who sees the new epoch sees the entry.
@@ -132,6 +158,24 @@ impl Revocations {
     }
 
     /// Puts these in the place of all that is held, at once: the issuer's feed began anew.
+    ///
+    /// ```
+    /// use onyx_verifier::{Revocation, RevocationKind, Revocations};
+    ///
+    /// let entry = |seq, id: &str| Revocation {
+    ///     seq,
+    ///     kind: RevocationKind::Token,
+    ///     id: id.into(),
+    ///     scope: None,
+    ///     revoked_at: 1_800_000_000,
+    ///     expires_at: 1_800_000_965,
+    /// };
+    ///
+    /// let revocations = Revocations::default();
+    /// revocations.apply(&entry(7, "of before"));
+    /// revocations.replace(&[entry(1, "one"), entry(2, "two")]);
+    /// assert_eq!(revocations.len(), 2);
+    /// ```
     pub fn replace(&self, entries: &[Revocation]) {
         let held = Held::default();
         entries.iter().for_each(|entry| held.apply(entry));
@@ -140,6 +184,28 @@ impl Revocations {
     }
 
     /// Whether a token with these claims, signed by this key, was revoked.
+    ///
+    /// ```
+    /// use onyx_verifier::{Claims, Revocation, RevocationKind, Revocations};
+    ///
+    /// let mut claims: Claims = serde_json::from_str(
+    ///     r#"{"iss":"i","sub":"c","client_id":"c","aud":"a","scope":"","iat":1,"exp":2,"jti":"j","rsn":6}"#,
+    /// )?;
+    /// let revocations = Revocations::default();
+    /// revocations.apply(&Revocation {
+    ///     seq: 7,
+    ///     kind: RevocationKind::Client,
+    ///     id: "c".into(),
+    ///     scope: None,
+    ///     revoked_at: 1_800_000_000,
+    ///     expires_at: 1_800_000_965,
+    /// });
+    /// assert!(revocations.is_revoked(&claims, "kid"));
+    /// // A token from after the revocation: the client was resumed.
+    /// claims.rsn = Some(7);
+    /// assert!(!revocations.is_revoked(&claims, "kid"));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn is_revoked(&self, claims: &Claims, kid: &str) -> bool {
         self.held.load().is_revoked(claims, kid)
     }
@@ -152,6 +218,24 @@ impl Revocations {
     }
 
     /// Forgets revocations that expired before a moment, in seconds since the Unix epoch.
+    ///
+    /// ```
+    /// use onyx_verifier::{Revocation, RevocationKind, Revocations};
+    ///
+    /// let entry = |seq, id: &str| Revocation {
+    ///     seq,
+    ///     kind: RevocationKind::Token,
+    ///     id: id.into(),
+    ///     scope: None,
+    ///     revoked_at: 1_800_000_000,
+    ///     expires_at: 1_800_000_965,
+    /// };
+    ///
+    /// let revocations = Revocations::default();
+    /// revocations.apply(&entry(7, "one"));
+    /// revocations.forget_before(1_800_000_966);
+    /// assert!(revocations.is_empty());
+    /// ```
     pub fn forget_before(&self, moment: i64) {
         for marks in self.held.load().all() {
             marks.pin().retain(|_, mark| mark.expires_at >= moment);
@@ -159,11 +243,19 @@ impl Revocations {
     }
 
     /// How many subjects are held.
+    ///
+    /// ```
+    /// assert_eq!(onyx_verifier::Revocations::default().len(), 0);
+    /// ```
     pub fn len(&self) -> usize {
         self.held.load().all().iter().map(|marks| marks.len()).sum()
     }
 
     /// Whether none is held.
+    ///
+    /// ```
+    /// assert!(onyx_verifier::Revocations::default().is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

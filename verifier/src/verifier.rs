@@ -27,6 +27,14 @@ const AHEAD: i64 = 10;
 ///
 /// Cheap to clone; all clones share their keys. The keys of a connected verifier are refreshed by
 /// a task that ends when the last clone is dropped.
+///
+/// ```
+/// use onyx_verifier::{Rejection, Verifier};
+///
+/// async fn whoami(verifier: &Verifier, token: &str) -> Result<String, Rejection> {
+///     Ok(verifier.verify(token).await?.client_id().to_owned())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Verifier {
     inner: Arc<Inner>,
@@ -57,6 +65,12 @@ impl Verifier {
     /// `issuer` is the issuer's URL exactly as its tokens and metadata write it, such as
     /// `https://auth.example/live`; `audience` is the service's own identifier, such as
     /// `https://auth.example/live/v1`.
+    ///
+    /// ```
+    /// use onyx_verifier::Verifier;
+    ///
+    /// let builder = Verifier::builder("https://auth.example/live", "https://orders.example");
+    /// ```
     pub fn builder(issuer: impl Into<String>, audience: impl Into<String>) -> Builder {
         Builder::new(issuer.into(), audience.into())
     }
@@ -103,16 +117,47 @@ impl Verifier {
     }
 
     /// The issuer whose tokens are accepted.
+    ///
+    /// ```
+    /// # use onyx_verifier::{JwkSet, Verifier};
+    /// # let keys: JwkSet = serde_json::from_str(r#"{"keys": [{"kty": "OKP", "crv": "Ed25519",
+    /// #     "kid": "1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#)?;
+    /// let verifier = Verifier::builder("https://auth.example/live", "https://orders.example")
+    ///     .jwks(keys)?;
+    /// assert_eq!(verifier.issuer(), "https://auth.example/live");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn issuer(&self) -> &str {
         &self.inner.issuer
     }
 
     /// The audience that tokens must be meant for.
+    ///
+    /// ```
+    /// # use onyx_verifier::{JwkSet, Verifier};
+    /// # let keys: JwkSet = serde_json::from_str(r#"{"keys": [{"kty": "OKP", "crv": "Ed25519",
+    /// #     "kid": "1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#)?;
+    /// let verifier = Verifier::builder("https://auth.example/live", "https://orders.example")
+    ///     .jwks(keys)?;
+    /// assert_eq!(verifier.audience(), "https://orders.example");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn audience(&self) -> &str {
         &self.inner.audience
     }
 
     /// The URL of the service's metadata, as given to [`Builder::resource_metadata`].
+    ///
+    /// ```
+    /// # use onyx_verifier::{JwkSet, Verifier};
+    /// # let keys: JwkSet = serde_json::from_str(r#"{"keys": [{"kty": "OKP", "crv": "Ed25519",
+    /// #     "kid": "1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#)?;
+    /// let verifier = Verifier::builder("https://auth.example/live", "https://orders.example")
+    ///     .resource_metadata("https://orders.example/.well-known/oauth-protected-resource")
+    ///     .jwks(keys)?;
+    /// assert!(verifier.resource_metadata().is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn resource_metadata(&self) -> Option<&str> {
         self.inner.resource_metadata.as_deref()
     }
@@ -192,12 +237,32 @@ impl Verifier {
 
     /// How old this verifier's news of revocations is. `None`: it does not follow them
     /// ([`Builder::follow`]).
+    ///
+    /// ```
+    /// # use onyx_verifier::{JwkSet, Verifier};
+    /// # let keys: JwkSet = serde_json::from_str(r#"{"keys": [{"kty": "OKP", "crv": "Ed25519",
+    /// #     "kid": "1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#)?;
+    /// let verifier = Verifier::builder("https://auth.example/live", "https://orders.example")
+    ///     .jwks(keys)?;
+    /// // Fixed keys, and nobody who is followed.
+    /// assert_eq!(verifier.news_age(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn news_age(&self) -> Option<Duration> {
         Some(self.inner.following.as_deref()?.age())
     }
 
     /// How many tokens were accepted although the news was too old ([`Staleness::Lenient`]): a
     /// number to watch.
+    ///
+    /// ```
+    /// use onyx_verifier::Verifier;
+    ///
+    /// /// A line for Prometheus.
+    /// fn metric(verifier: &Verifier) -> String {
+    ///     format!("orders_accepted_while_stale_total {}\n", verifier.accepted_while_stale())
+    /// }
+    /// ```
     pub fn accepted_while_stale(&self) -> u64 {
         let following = self.inner.following.as_deref();
         following.map_or(0, Following::accepted_while_stale)
@@ -210,6 +275,16 @@ impl Verifier {
     ///
     /// While the news of revocations is too old, [`Staleness::Introspect`] is as
     /// [`Staleness::Strict`] here: there is nobody to be asked.
+    ///
+    /// ```
+    /// # use onyx_verifier::{JwkSet, Verifier};
+    /// # let keys: JwkSet = serde_json::from_str(r#"{"keys": [{"kty": "OKP", "crv": "Ed25519",
+    /// #     "kid": "1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#)?;
+    /// let verifier = Verifier::builder("https://auth.example/live", "https://orders.example")
+    ///     .jwks(keys)?;
+    /// assert!(verifier.verify_at("not a token", 1_800_000_000).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn verify_at(&self, token: &str, now_unix: i64) -> Result<Caller, Rejection> {
         let caller = self.check(token, now_unix)?;
         match self.stale() {
@@ -269,6 +344,18 @@ impl Verifier {
     ///
     /// [`ConnectError`] if a key is unusable, if two have one name or if there is none: then the
     /// keys stay as they were. A connected verifier forgets the given keys at its next refresh.
+    ///
+    /// ```
+    /// # use onyx_verifier::{JwkSet, Verifier};
+    /// # let keys: JwkSet = serde_json::from_str(r#"{"keys": [{"kty": "OKP", "crv": "Ed25519",
+    /// #     "kid": "1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#)?;
+    /// let verifier = Verifier::builder("https://auth.example/live", "https://orders.example")
+    ///     .jwks(keys)?;
+    /// assert!(verifier.replace_jwks(JwkSet::default()).is_err());
+    /// assert!(verifier.replace_jwks(serde_json::from_str(r#"{"keys": [{"kty": "OKP", "crv": "Ed25519",
+    ///     "kid": "2", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#)?).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn replace_jwks(&self, set: JwkSet) -> Result<(), ConnectError> {
         self.inner.keys.store(Arc::new(Keyring::strict(&set)?));
         Ok(())

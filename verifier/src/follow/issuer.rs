@@ -21,6 +21,15 @@ const WAIT: Duration = Duration::from_secs(4);
 const MARGIN: Duration = Duration::from_secs(10);
 
 /// Why the feed cannot be read.
+///
+/// ```
+/// use onyx_verifier::{ConnectError, FeedError};
+///
+/// /// Whether it is the credential that should be looked at.
+/// fn is_ours_to_mend(error: &ConnectError) -> bool {
+///     matches!(error, ConnectError::Revocations(FeedError::Status { status: 401, .. }))
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
     /// The issuer cannot be reached, or the connection broke.

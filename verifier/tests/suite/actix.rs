@@ -1,22 +1,21 @@
 //! The extractor, in an app.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use actix_web::{
     App, HttpResponse,
-    body::to_bytes,
+    body::{MessageBody, to_bytes},
+    dev::ServiceResponse,
     get,
     http::header::{AUTHORIZATION, WWW_AUTHENTICATE},
     test::{TestRequest, call_service, init_service},
-    web::Data,
+    web::{self, Data, ReqData},
 };
 use onyx_verifier::{
-    Algorithm, Verifier,
-    actix::{Authenticated, Denied},
+    Caller, Verifier,
+    actix::{Authenticated, Denied, RequireToken},
 };
 use serde_json::{Value, json};
 
-use crate::issuer::{AUDIENCE, ISSUER, KEYS, claims, header, jwks, key, with};
+use crate::issuer::{AUDIENCE, ISSUER, KEYS, current_token, jwks};
 
 const METADATA: &str = "https://auth.example/.well-known/oauth-protected-resource/live/v1";
 
@@ -32,25 +31,21 @@ async fn invoices(Authenticated(caller): Authenticated) -> Result<HttpResponse, 
     Ok(HttpResponse::Ok().finish())
 }
 
-fn token() -> String {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    let claims = with(claims(), "exp", json!(now + 300));
-    let claims = with(with(claims, "iat", json!(now)), "nbf", json!(now));
-    key(Algorithm::Es256).token(header(Algorithm::Es256), claims)
-}
-
 /// Status, challenge and body of the answer to a request.
-async fn answer(request: TestRequest, verifier: Option<Verifier>) -> (u16, String, String) {
+async fn answer(request: TestRequest, verifier: Option<Verifier>) -> Answer {
     let app = App::new().service(orders).service(invoices);
     let app = match verifier {
         Some(verifier) => app.app_data(Data::new(verifier)),
         None => app,
     };
     let app = init_service(app).await;
-    let response = call_service(&app, request.to_request()).await;
+    taken_apart(call_service(&app, request.to_request()).await).await
+}
+
+/// Status, challenge and body.
+type Answer = (u16, String, String);
+
+async fn taken_apart<B: MessageBody>(response: ServiceResponse<B>) -> Answer {
     let challenge = response
         .headers()
         .get(WWW_AUTHENTICATE)
@@ -76,7 +71,7 @@ fn get_with(path: &str, token: &str) -> TestRequest {
 
 #[actix_web::test]
 async fn a_handler_is_reached_with_a_good_token() {
-    let (status, challenge, body) = answer(get_with("/orders", &token()), verifier()).await;
+    let (status, challenge, body) = answer(get_with("/orders", &current_token()), verifier()).await;
     assert_eq!(
         (status, challenge.as_str(), body.as_str()),
         (200, "", "cl_live_1")
@@ -115,7 +110,8 @@ async fn a_bad_token_is_named_as_such() {
 
 #[actix_web::test]
 async fn a_missing_scope_is_forbidden() {
-    let (status, challenge, body) = answer(get_with("/invoices", &token()), verifier()).await;
+    let (status, challenge, body) =
+        answer(get_with("/invoices", &current_token()), verifier()).await;
     assert_eq!(status, 403);
     assert_eq!(
         challenge,
@@ -127,7 +123,7 @@ async fn a_missing_scope_is_forbidden() {
 
 #[actix_web::test]
 async fn a_token_by_two_ways_is_a_bad_request() {
-    let token = token();
+    let token = current_token();
     let in_query = format!("/orders?access_token={token}");
     let twice = get_with("/orders", &token).append_header((AUTHORIZATION, "Bearer x"));
     for request in [get(&in_query), get_with(&in_query, &token), twice] {
@@ -142,10 +138,84 @@ async fn a_token_by_two_ways_is_a_bad_request() {
 
 #[actix_web::test]
 async fn without_a_verifier_nobody_gets_in() {
-    let (status, challenge, body) = answer(get_with("/orders", &token()), None).await;
+    let (status, challenge, body) = answer(get_with("/orders", &current_token()), None).await;
     assert_eq!((status, challenge.as_str()), (503, ""));
     assert_eq!(
         body,
         r#"{"error_description":"The access token cannot be verified right now."}"#
     );
+}
+
+async fn of_the_scope(caller: ReqData<Caller>) -> String {
+    caller.client_id().to_owned()
+}
+
+/// The same of an app whose routes below `/inner` a middleware guards; others stay open.
+async fn guarded(request: TestRequest, guard: RequireToken, data: Option<Verifier>) -> Answer {
+    let inner = web::scope("/inner")
+        .wrap(guard)
+        .route("/plain", web::get().to(of_the_scope))
+        .service(orders)
+        .service(invoices);
+    let app = App::new()
+        .service(inner)
+        .route("/open", web::get().to(async || "open"));
+    let app = match data {
+        Some(verifier) => app.app_data(Data::new(verifier)),
+        None => app,
+    };
+    let app = init_service(app).await;
+    taken_apart(call_service(&app, request.to_request()).await).await
+}
+
+fn guard() -> RequireToken {
+    RequireToken::new(verifier().unwrap())
+}
+
+#[actix_web::test]
+async fn a_guarded_scope_is_reached_with_a_good_token_and_what_is_outside_without() {
+    for guard in [guard(), guard().scope("orders:read").scope("orders:create")] {
+        for path in ["/inner/plain", "/inner/orders"] {
+            let request = get_with(path, &current_token());
+            let (status, challenge, body) = guarded(request, guard.clone(), None).await;
+            let answer = (status, challenge.as_str(), body.as_str());
+            assert_eq!(answer, (200, "", "cl_live_1"), "{path}");
+        }
+        let (status, _, body) = guarded(get("/open"), guard, None).await;
+        assert_eq!((status, body.as_str()), (200, "open"));
+    }
+}
+
+#[actix_web::test]
+async fn a_guarded_scope_refuses_before_any_route_is_looked_for() {
+    for path in ["/inner/plain", "/inner/orders", "/inner/nowhere"] {
+        let (status, challenge, body) = guarded(get(path), guard(), None).await;
+        assert_eq!(status, 401, "{path}");
+        let bare = format!(r#"Bearer realm="onyx", resource_metadata="{METADATA}""#);
+        assert_eq!(challenge, bare);
+        let expected = r#"{"error_description":"An access token is required."}"#;
+        assert_eq!(body, expected);
+    }
+    let lacks = get_with("/inner/plain", &current_token());
+    let wants = guard().scope("orders:read").scope("x");
+    let (status, challenge, _) = guarded(lacks, wants, None).await;
+    assert_eq!(status, 403);
+    assert!(
+        challenge.contains(r#"error="insufficient_scope""#)
+            && challenge.contains(r#"scope="orders:read x""#)
+            && challenge.contains(METADATA),
+        "{challenge}"
+    );
+}
+
+#[actix_web::test]
+async fn a_handler_with_a_verifier_of_its_own_does_not_take_another_audiences_caller() {
+    let stricter = verifier().unwrap().for_audience("https://another.example");
+    let request = get_with("/inner/orders", &current_token());
+    let (status, challenge, _) = guarded(request, guard(), Some(stricter)).await;
+    assert_eq!(status, 401);
+    assert!(challenge.contains("another service"), "{challenge}");
+
+    let request = get_with("/inner/orders", &current_token());
+    assert_eq!(guarded(request, guard(), verifier()).await.0, 200);
 }

@@ -5,9 +5,13 @@
 mod accepted;
 #[cfg(feature = "actix")]
 mod actix;
+mod documented;
 mod hostile;
 mod hostile_claims;
 mod issuer;
 mod properties;
 mod remote;
+mod repeated;
 mod server;
+#[cfg(feature = "tower")]
+mod tower;

@@ -37,7 +37,9 @@ fn a_repeated_token_of_a_withdrawn_key_is_refused() {
     let forged = Err(Rejection::InvalidToken(TokenFault::BadSignature));
     assert_eq!(verifier.verify_at(&token, NOW), forged);
 
-    verifier.replace_jwks(jwks([key(Algorithm::Es256)])).unwrap();
+    verifier
+        .replace_jwks(jwks([key(Algorithm::Es256)]))
+        .unwrap();
     let unknown = Err(Rejection::InvalidToken(TokenFault::UnknownKey));
     assert_eq!(verifier.verify_at(&token, NOW), unknown);
 }
@@ -47,7 +49,11 @@ fn a_token_that_differs_from_a_known_one_anywhere_is_not_taken_for_it() {
     let verifier = verifier();
     let token = key(Algorithm::Es256).token(header(Algorithm::Es256), claims());
     verifier.verify_at(&token, NOW).unwrap();
-    let raised = with(claims(), "scope", json!("orders:create orders:read ledger:read"));
+    let raised = with(
+        claims(),
+        "scope",
+        json!("orders:create orders:read ledger:read"),
+    );
     let raised = key(Algorithm::Es256).token(header(Algorithm::Es256), raised);
     // The claims of one, the signature of the other: the same signature part as a known token.
     let (claims_of_raised, _) = raised.rsplit_once('.').unwrap();
@@ -67,7 +73,9 @@ fn a_token_that_differs_from_a_known_one_anywhere_is_not_taken_for_it() {
 
 #[test]
 fn a_token_for_another_audience_is_refused_however_often_it_comes() {
-    let elsewhere = Verifier::builder(ISSUER, "https://elsewhere.example").jwks(jwks(&*KEYS)).unwrap();
+    let elsewhere = Verifier::builder(ISSUER, "https://elsewhere.example")
+        .jwks(jwks(&*KEYS))
+        .unwrap();
     let token = key(Algorithm::Es256).token(header(Algorithm::Es256), claims());
     verifier().verify_at(&token, NOW).unwrap();
     let refused = Err(Rejection::InvalidToken(TokenFault::WrongAudience));

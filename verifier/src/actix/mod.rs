@@ -1,9 +1,15 @@
-//! The verifier as an extractor of actix-web (feature `actix`).
+//! The verifier in actix-web (feature `actix`): an argument of handlers, and a middleware.
+//!
+//! [`RequireToken`] stands around a scope of routes and lets nobody in without a good token;
+//! [`Authenticated`] is an argument that a handler cannot be called without. Each does alone;
+//! together the handler takes the caller whom the middleware let in.
+
+mod middleware;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use actix_web::{
-    FromRequest, HttpRequest, HttpResponse, ResponseError,
+    FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError,
     dev::Payload,
     http::{
         StatusCode,
@@ -11,16 +17,18 @@ use actix_web::{
     },
     web::Data,
 };
-use serde::Serialize;
 
-use crate::{Caller, Rejection, Verifier};
-
-/// The realm of the challenges that [`Denied`] sends (RFC 9110 §11.5).
-const REALM: &str = "onyx";
+use crate::{
+    Caller, Rejection, Verifier,
+    gate::{REALM, RefusalBody},
+};
+pub use middleware::{RequireToken, RequireTokenService};
 
 /// The verified caller of a request. A handler that takes one is reached by nobody else.
 ///
-/// Needs a [`Data<Verifier>`](Data) in the app; without one every request is answered with 503.
+/// Needs a [`Data<Verifier>`](Data) in the app, or [`RequireToken`] around the handler; without
+/// either every request is answered with 503. With both, the caller whom the middleware let in is
+/// taken if it was for the same issuer and audience, and the token is verified anew if not.
 ///
 /// ```
 /// use actix_web::{App, get, web};
@@ -46,10 +54,21 @@ impl FromRequest for Authenticated {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
+            let let_in = request.extensions().get::<Caller>().cloned();
             let Some(verifier) = request.app_data::<Data<Verifier>>() else {
-                log::error!("no Data<Verifier> in the app: every request is refused");
-                return Err(Denied::from(Rejection::Unavailable));
+                return let_in.map(Self).ok_or_else(|| {
+                    log::error!(
+                        "neither RequireToken nor Data<Verifier>: every request is refused"
+                    );
+                    Denied::from(Rejection::Unavailable)
+                });
             };
+            if let Some(caller) = let_in
+                && caller.claims().iss == verifier.issuer()
+                && caller.claims().aud.contains(verifier.audience())
+            {
+                return Ok(Self(caller));
+            }
             match authorize(&request, verifier).await {
                 Ok(caller) => Ok(Self(caller)),
                 Err(rejection) => Err(Denied(rejection, verifier.metadata())),
@@ -79,8 +98,17 @@ pub async fn authorize(request: &HttpRequest, verifier: &Verifier) -> Result<Cal
 /// A refusal as a response: its status, its `WWW-Authenticate` and a JSON body
 /// `{"error","error_description"}`, without `error` where RFC 6750 has no code.
 ///
-/// One that the extractor makes also names the service's metadata
+/// One that the extractor or the middleware makes also names the service's metadata
 /// ([`Builder::resource_metadata`](crate::Builder::resource_metadata)).
+///
+/// ```
+/// use actix_web::{ResponseError, http::header::WWW_AUTHENTICATE};
+/// use onyx_verifier::{Rejection, actix::Denied};
+///
+/// let response = Denied::from(Rejection::NoCredentials).error_response();
+/// assert_eq!(response.status(), 401);
+/// assert_eq!(response.headers().get(WWW_AUTHENTICATE).unwrap(), r#"Bearer realm="onyx""#);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Denied(pub Rejection, Option<Arc<str>>);
 
@@ -108,21 +136,12 @@ impl ResponseError for Denied {
     }
 
     fn error_response(&self) -> HttpResponse {
-        #[derive(Serialize)]
-        struct Body {
-            #[serde(skip_serializing_if = "Option::is_none")]
-            error: Option<&'static str>,
-            error_description: &'static str,
-        }
         let mut response = HttpResponse::build(self.status_code());
         if let Some(challenge) = self.0.challenge(REALM, self.1.as_deref()) {
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
         response
             .insert_header((header::CACHE_CONTROL, "no-store"))
-            .json(Body {
-                error: self.0.code(),
-                error_description: self.0.description(),
-            })
+            .json(RefusalBody::from(&self.0))
     }
 }
