@@ -96,7 +96,7 @@ fn package(app: &App) -> String {
             viewers: None,
         };
         let id = packages::create(db, &act, new)?.package.id;
-        packages::step(db, &act, &id, PackageStep::Publish)?;
+        packages::step(db, &act, &id, PackageStep::Publish, None)?;
         Ok::<_, AdminError>(id.to_string())
     });
     made.unwrap()

@@ -237,7 +237,7 @@ fn catalogue(db: &mut Change<'_>, act: &Act) -> Result<(), AdminError> {
             viewers: None,
         };
         let drafted = packages::create(db, act, new)?;
-        packages::step(db, act, &drafted.package.id, PackageStep::Publish)?;
+        packages::step(db, act, &drafted.package.id, PackageStep::Publish, None)?;
     }
     Ok(())
 }

@@ -187,6 +187,7 @@ pub fn step(
     act: &Act,
     id: &PackageId,
     step: PackageStep,
+    reason: Option<&str>,
 ) -> Result<Listed, AdminError> {
     let moved = packages::step(db, id, step, act.now)?;
     let listed = get(db, id)?;
@@ -198,7 +199,9 @@ pub fn step(
         PackageStep::Publish => Action::PackagePublished,
         PackageStep::Withdraw => Action::PackageWithdrawn,
     };
-    let deed = Deed::new(action, id).detail("version", listed.package.version);
+    let deed = Deed::new(action, id)
+        .detail("version", listed.package.version)
+        .detail("reason", reason);
     act.record(db, deed)?;
     Ok(listed)
 }

@@ -80,9 +80,17 @@ pub(super) enum Verb {
         for_all: bool,
     },
     /// Publish a package: partners can order it
-    Publish { id: String },
+    Publish {
+        id: String,
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// Withdraw a package: nobody can order it any more
-    Withdraw { id: String },
+    Withdraw {
+        id: String,
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// Draft all packages of a file, or none of them
     Import {
         /// A JSON array of packages, or CSV where the name ends in .csv
@@ -178,13 +186,13 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             let path = format!("/packages/{id}");
             output.record(&admin.patch(&path, &Value::Object(body)).await?)
         }
-        Verb::Publish { id } => {
+        Verb::Publish { id, reason } => {
             let path = format!("/packages/{id}/publish");
-            output.record(&admin.post(&path, &json!({})).await?)
+            output.record(&admin.post(&path, &json!({ "reason": reason })).await?)
         }
-        Verb::Withdraw { id } => {
+        Verb::Withdraw { id, reason } => {
             let path = format!("/packages/{id}/withdraw");
-            output.record(&admin.post(&path, &json!({})).await?)
+            output.record(&admin.post(&path, &json!({ "reason": reason })).await?)
         }
         Verb::Import { file, dry_run } => {
             let bytes = std::fs::read(&file)

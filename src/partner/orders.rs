@@ -9,6 +9,7 @@ use crate::domain::event::EventKind;
 use crate::domain::id::{ClientId, CredentialId, LedgerEntryId, OrderId, PackageId};
 use crate::domain::instant::Instant;
 use crate::domain::ledger::{Account, EntryKind, Movement};
+use crate::domain::lifecycle::Step;
 use crate::domain::money::TooMuch;
 use crate::domain::order::{Metadata, OrderRef, OrderState, OrderStep};
 use crate::domain::realm::Realm;
@@ -126,7 +127,7 @@ pub fn step(
     reason: Option<&str>,
 ) -> Result<Order, PartnerError> {
     let before = orders::find(db, tenant, id)?.ok_or(PartnerError::NotFound)?;
-    let next = simulated(tenant, &before.partner_order_ref, to(step), act.now);
+    let next = simulated(tenant, &before.partner_order_ref, step.to(), act.now);
     if !orders::step(db, tenant, id, step, reason, next, act.now)? {
         // Read again: it may have moved on since.
         let state = orders::find(db, tenant, id)?.map_or(before.state, |order| order.state);
@@ -170,11 +171,6 @@ pub fn simulate(db: &mut Db, act: &Act, order: &Order) -> Result<bool, PartnerEr
         Err(PartnerError::Illegal { .. } | PartnerError::NotFound) => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-fn to(step: OrderStep) -> OrderState {
-    use crate::domain::lifecycle::Step;
-    step.to()
 }
 
 /// When the simulator moves an order on that has just reached a state.

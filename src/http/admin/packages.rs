@@ -18,7 +18,7 @@ use crate::domain::instant::Instant;
 use crate::domain::money::{Currency, Money};
 use crate::domain::package::{Features, PackageState, PackageStep, Viewer};
 use crate::domain::page::Page;
-use crate::http::admin::Nothing;
+use crate::http::admin::partners::Reason;
 use crate::http::body::Members;
 use crate::http::etag;
 use crate::http::extract::{CatalogueWrite, Operator};
@@ -202,7 +202,7 @@ pub async fn edit(
 #[utoipa::path(
     post, path = "/admin/v1/packages/{id}/publish", operation_id = "publish_package", tag = "packages",
     params(("id" = PackageId, Path, description = "The package")),
-    request_body = Nothing,
+    request_body = Reason,
     responses((status = 200, description = "The package", body = PackageView), Conflict)
 )]
 pub async fn publish(
@@ -212,15 +212,15 @@ pub async fn publish(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
-    Members::read(&request, payload).await?.finish(())?;
-    step(who, &path, app, PackageStep::Publish).await
+    let body = Members::read(&request, payload).await?;
+    step(who, &path, app, PackageStep::Publish, body).await
 }
 
 /// Withdraws a package: nobody orders it any more, and what was ordered stays ordered.
 #[utoipa::path(
     post, path = "/admin/v1/packages/{id}/withdraw", operation_id = "withdraw_package", tag = "packages",
     params(("id" = PackageId, Path, description = "The package")),
-    request_body = Nothing,
+    request_body = Reason,
     responses((status = 200, description = "The package", body = PackageView), Conflict)
 )]
 pub async fn withdraw(
@@ -230,8 +230,8 @@ pub async fn withdraw(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
-    Members::read(&request, payload).await?.finish(())?;
-    step(who, &path, app, PackageStep::Withdraw).await
+    let body = Members::read(&request, payload).await?;
+    step(who, &path, app, PackageStep::Withdraw, body).await
 }
 
 async fn step(
@@ -239,10 +239,15 @@ async fn step(
     path: &str,
     app: web::Data<App>,
     step: PackageStep,
+    mut body: Members,
 ) -> Result<HttpResponse, Problem> {
     let id: PackageId = id(path)?;
+    let taken = (body.optional_text("reason", 1000),);
+    let (reason,) = body.finish(taken)?;
     let package = app
-        .carry_out(who.actor, move |db, act| packages::step(db, act, &id, step))
+        .carry_out(who.actor, move |db, act| {
+            packages::step(db, act, &id, step, reason.as_deref())
+        })
         .await?;
     Ok(tagged(HttpResponse::Ok(), package))
 }
