@@ -8,6 +8,11 @@
 //!     --active 10000                  how many of the clients ask for tokens [default: all]
 //!     --rounds 5 --seconds 4          how often and how long
 //!     --database postgres://…         another database than a fresh SQLite file
+//!     --records                       what the request log, the audit trail and the worker cost instead
+//!
+//! With `--records` two real servers take turns: one with everything on, one without request log and
+//! worker. Beside the tokens, a caller of the partner API and somebody who guesses secrets keep both
+//! busy writing records.
 //!
 //! Beside rates it prints processor time: microseconds a token of the server, of the bare handler and
 //! of the load generator. Other work on the machine changes rates at once, and these hardly.
@@ -16,7 +21,8 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     unreachable_pub,
-    reason = "a benchmark that cannot be set up should stop at once"
+    dead_code,
+    reason = "a benchmark that cannot be set up should stop at once; other benchmarks use the rest"
 )]
 
 mod support;
@@ -33,7 +39,7 @@ use onyx_auth::domain::Algorithm;
 use onyx_auth::domain::secret::unguessable_id;
 use onyx_auth::keys::generate;
 use support::cpu;
-use support::load::{Round, drive, requests};
+use support::load::{Beside, Round, drive, requests};
 use support::server::{Server, environment, free_address, populate};
 
 const CONNECTIONS: usize = 64;
@@ -57,6 +63,10 @@ fn main() {
     let lasts = Duration::from_secs(option("--seconds").map_or(4, |n| n.parse().unwrap()));
     let active = option("--active").map(|n| n.parse::<usize>().unwrap());
 
+    if arguments.iter().any(|a| a == "--records") {
+        let size = option("--clients").map_or(1000, |size| size.parse().unwrap());
+        return records(size, rounds, lasts);
+    }
     println!(
         "{} connections, {rounds} rounds of {} s; fsync takes {:.0} µs",
         CONNECTIONS,
@@ -152,6 +162,67 @@ fn measure(size: usize, active: usize, rounds: usize, lasts: Duration, database:
         server.ready_after.as_secs_f64() * 1000.0,
         server.resident(),
     );
+}
+
+/// Prints what keeping records costs the token endpoint.
+fn records(size: usize, rounds: usize, lasts: Duration) {
+    let off = [
+        ("ONYX_REQUEST_LOG", "false"),
+        ("ONYX_ROLES", "auth,admin,api"),
+    ];
+    let sides = [&[][..], &off[..]].map(|more| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut env = environment(folder.path(), None);
+        env.extend(
+            more.iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        let population = populate(&env, size);
+        (folder, Server::start(&env), population)
+    });
+    let mut turns = [Vec::new(), Vec::new()];
+    let mut written = [0, 0];
+    for round in 0..=rounds {
+        for (nth, (_, server, population)) in sides.iter().enumerate() {
+            let requests = requests(population);
+            let beside = Beside::start(&server.address, population);
+            let turn = Turn::of(server.id(), || {
+                drive(&server.address, &requests, CONNECTIONS, lasts)
+            });
+            written[nth] += beside.stop();
+            // The first round warms both up.
+            if round > 0 {
+                turns[nth].push(turn);
+            }
+        }
+    }
+    let ratios = turns[0].iter().zip(&turns[1]);
+    let ratios = ratios
+        .map(|(on, off)| on.round.rate / off.round.rate)
+        .collect();
+    println!(
+        "{} connections, {rounds} rounds of {} s, {size} clients; fsync takes {:.0} µs",
+        CONNECTIONS,
+        lasts.as_secs(),
+        fsync()
+    );
+    println!(
+        "{:>8} {:>9} {:>8} {:>8} {:>9} {:>13}",
+        "records", "tokens/s", "p50 ms", "p99 ms", "server µs", "calls beside"
+    );
+    for (name, turns, written) in [
+        ("on", &turns[0], written[0]),
+        ("off", &turns[1], written[1]),
+    ] {
+        println!(
+            "{name:>8} {:>9.0} {:>8.2} {:>8.2} {:>9.1} {written:>13}",
+            figure(turns, |t| t.round.rate),
+            figure(turns, |t| t.round.p50),
+            figure(turns, |t| t.round.p99),
+            figure(turns, |t| t.server),
+        );
+    }
+    println!("ratio of rates, median of rounds: {:.2}", median(ratios));
 }
 
 /// The bare handler's process; killed when dropped.

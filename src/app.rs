@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use onyx_verifier::{ConnectError, Verifier};
 
 use crate::admin::{Act, Policy, leaks};
-use crate::audit::Actor;
+use crate::audit::tally::Tally;
+use crate::audit::{self, Actor};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::directory::{Directory, Hears, Tallies};
+use crate::directory::{Directory, Tallies};
 use crate::domain::audience::Addresses;
+use crate::domain::id::StatusListId;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::revocation;
@@ -20,11 +23,15 @@ use crate::keys::error::KeyError;
 use crate::keys::provision;
 use crate::keys::ring::RingError;
 use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
+use crate::news::News;
 use crate::oauth::record::TokenRecord;
 use crate::partner;
 use crate::partner::idempotency::Running;
 use crate::revocation::feed::Feed;
+use crate::revocation::status_list::indices::Indices;
+use crate::revocation::status_list::{Missing, Signed, Sources, StatusLists};
 use crate::store::changes::Change;
+use crate::store::request_log::Call;
 use crate::store::{OpenError, Store, StoreError, signing_keys};
 use crate::usage::Usage;
 
@@ -37,13 +44,17 @@ pub struct App {
     /// The database.
     pub store: Store,
     /// What secrets and private keys are kept under.
-    pub master: MasterKey,
+    pub master: Arc<MasterKey>,
     /// The signing keys.
-    pub ring: KeyRing,
+    pub ring: Arc<KeyRing>,
     /// Who clients are.
     pub directory: Directory,
     /// Where issued tokens are recorded.
     pub tokens: Journal<TokenRecord>,
+    /// Where partners' calls are logged. `None`: they are not.
+    pub requests: Option<Journal<Call>>,
+    /// What is refused or read, and added up by the minute.
+    pub tally: Tally,
     /// Uses of credentials that are not written down yet.
     pub uses: Tallies,
     /// What clients ask for and use, counted.
@@ -56,7 +67,12 @@ pub struct App {
     pub addresses: Addresses,
     /// What was revoked.
     pub feed: Arc<Feed>,
-    verifiers: BTreeMap<Realm, Verifier>,
+    news: Arc<News>,
+    /// Indices of status lists for new tokens.
+    pub indices: Indices,
+    status_lists: StatusLists,
+    /// Whether the process was told to stop.
+    pub stopping: AtomicBool,
 }
 
 /// How long a change waits for this node to hear of its own revocation. It hears within
@@ -101,23 +117,43 @@ impl App {
             // Read again: another process may have been waited for.
             let now = clock.now();
             let master = MasterKey::obtain(db, &settings.master_key_file)?;
+            audit::adopt(db, master.audit())?;
             import::import_all(db, &master, &settings.keys_dir, now)?;
             for realm in Realm::ALL {
                 provision::ensure(db, &master, *realm, settings.signing_alg, now)?;
             }
             Ok::<_, StartError>((master, signing_keys::published(db, now)?))
         })?;
-        let ring = KeyRing::default();
+        let (master, ring) = (Arc::new(master), Arc::new(KeyRing::default()));
         ring.load(&master, keys)?;
         let addresses = settings.addresses();
         let feed = Arc::new(Feed::new(settings.feed_listeners));
         let verifiers = verifiers(&addresses, &ring, &feed, now)?;
         let staleness = Duration::from_secs(settings.max_staleness.into());
-        let hears = Arc::clone(&feed) as Arc<dyn Hears>;
-        let directory = Directory::open(store.clone(), settings.client_cache, staleness, hears)?;
+        let news = Arc::new(News::new(
+            Arc::clone(&master),
+            Arc::clone(&ring),
+            Arc::clone(&feed),
+            verifiers,
+            clock.clone(),
+        ));
+        let directory = Directory::open(
+            store.clone(),
+            settings.client_cache,
+            staleness,
+            Arc::clone(&news) as _,
+            clock.clone(),
+        )?;
         let tokens = Journal::open(store.clone()).map_err(StartError::Thread)?;
         let usage = Usage::open(store.clone()).map_err(StartError::Thread)?;
+        let indices = Indices::new(store.clone(), addresses.clone());
+        let requests = settings
+            .request_log
+            .then(|| Journal::gathering(store.clone()).map_err(StartError::Thread))
+            .transpose()?;
         Ok(Arc::new(Self {
+            indices,
+            status_lists: StatusLists::new(staleness),
             settings,
             clock,
             store,
@@ -125,19 +161,22 @@ impl App {
             ring,
             directory,
             tokens,
+            requests,
+            tally: Tally::default(),
             uses: Tallies::default(),
             usage,
             leaks: leaks::Intake::default(),
             running: Running::default(),
             addresses,
             feed,
-            verifiers,
+            news,
+            stopping: AtomicBool::new(false),
         }))
     }
 
     /// What verifies tokens for a realm's own API.
     pub fn verifier(&self, realm: Realm) -> Option<&Verifier> {
-        self.verifiers.get(&realm)
+        self.news.verifier(realm)
     }
 
     /// When the database was last heard, in seconds since 1970.
@@ -148,8 +187,34 @@ impl App {
 
     /// What verifies tokens of a realm for any audience.
     pub fn verifier_for(&self, realm: Realm, audience: &str) -> Option<Verifier> {
-        let verifier = self.verifiers.get(&realm)?;
+        let verifier = self.news.verifier(realm)?;
         Some(verifier.for_audience(audience))
+    }
+
+    /// A status list of a realm as it is now, signed.
+    ///
+    /// What was begun is finished, whether or not the caller waits for it: it serves others, too.
+    pub async fn status_list(
+        self: Arc<Self>,
+        realm: Realm,
+        id: StatusListId,
+    ) -> Result<Signed, Missing> {
+        let made = tokio::spawn(async move { self.make_status_list(realm, &id).await });
+        made.await
+            .unwrap_or_else(|_| Err(StoreError::Interrupted.into()))
+    }
+
+    async fn make_status_list(&self, realm: Realm, id: &StatusListId) -> Result<Signed, Missing> {
+        self.directory.check_news()?;
+        let sources = Sources {
+            store: &self.store,
+            feed: &self.feed,
+            ring: &self.ring,
+            addresses: &self.addresses,
+            alg: self.settings.signing_alg,
+            now: self.clock.now(),
+        };
+        self.status_lists.show(sources, realm, id).await
     }
 
     /// What somebody does now, under the rules in force.
@@ -165,7 +230,9 @@ impl App {
                 live_secret_age: days(self.settings.live_secret_days),
                 unused: days(self.settings.unused_days),
                 revocations_remembered: revocation::remembered(staleness),
+                kept: self.settings.kept,
             },
+            trail: Arc::clone(self.master.audit()),
         }
     }
 
@@ -174,6 +241,7 @@ impl App {
         partner::Act {
             actor,
             now: self.clock.now(),
+            trail: Arc::clone(self.master.audit()),
         }
     }
 
@@ -208,19 +276,27 @@ impl App {
         self.change(act.now, move |db| work(db, &act)).await
     }
 
+    /// Writes down what waits to be written, and takes no more. Blocks; for the end of a process.
+    pub fn close(&self) {
+        self.tokens.close();
+        self.usage.close();
+        if let Some(requests) = &self.requests {
+            requests.close();
+        }
+    }
+
     /// Takes over keys that this or another process has stored, or that have come to their time.
     pub async fn refresh_keys(&self) -> Result<(), StartError> {
-        let now = self.clock.now();
-        let keys = self
-            .store
-            .read(move |db| signing_keys::published(db, now))
-            .await?;
-        if self.ring.load(&self.master, keys)? {
-            for (realm, verifier) in &self.verifiers {
-                verifier.replace_jwks(self.ring.jwks(*realm, now))?;
+        loop {
+            let (epoch, now) = (self.ring.epoch(), self.clock.now());
+            let keys = self
+                .store
+                .read(move |db| signing_keys::published(db, now))
+                .await?;
+            if self.news.offer_keys(epoch, keys)? {
+                return Ok(());
             }
         }
-        Ok(())
     }
 }
 

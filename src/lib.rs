@@ -14,9 +14,13 @@ pub mod http;
 pub mod journal;
 pub mod keys;
 pub mod logging;
+pub mod news;
 pub mod oauth;
 pub mod partner;
 pub mod revocation;
 pub mod store;
+pub mod telemetry;
+#[cfg(test)]
+mod unprintable;
 pub mod usage;
 pub mod worker;

@@ -1,6 +1,10 @@
 //! Load over keep-alive connections, as light as it can be: it runs beside what it measures.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -121,4 +125,65 @@ pub fn is_whole(answer: &[u8]) -> bool {
         .nth(1)
         .and_then(|rest| rest.split("\r\n").next());
     answer.len() >= head + 4 + length.unwrap().parse::<usize>().unwrap()
+}
+
+/// Calls that leave records, beside what is measured: two hundred a second, one in ten of them a guess.
+pub struct Beside {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<usize>,
+}
+
+impl Beside {
+    pub fn start(address: &str, population: &Population) -> Self {
+        let (address, id) = (address.to_owned(), &population.ids[0]);
+        let given = exchange(&address, &request(id, &population.secret));
+        let token = given.split("\"access_token\":\"").nth(1).unwrap();
+        let token = token.split('"').next().unwrap();
+        let call = format!(
+            "GET /sandbox/v1/me HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
+        let guess = request(id, "onyx_sbx_sk_guess");
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut stream = TcpStream::connect(&address).unwrap();
+            let mut count = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                let is_guess = count % 10 == 9;
+                let bytes = if is_guess { &guess } else { call.as_bytes() };
+                let answer = exchange_on(&mut stream, bytes);
+                let wanted = if is_guess {
+                    "HTTP/1.1 401"
+                } else {
+                    "HTTP/1.1 200"
+                };
+                assert!(answer.starts_with(wanted), "{answer}");
+                count += 1;
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            count
+        });
+        Self { stop, thread }
+    }
+
+    /// Answers how many calls it made.
+    pub fn stop(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+fn exchange(address: &str, request: &[u8]) -> String {
+    exchange_on(&mut TcpStream::connect(address).unwrap(), request)
+}
+
+fn exchange_on(stream: &mut TcpStream, request: &[u8]) -> String {
+    stream.write_all(request).unwrap();
+    let (mut buffer, mut filled) = (vec![0u8; 16 * 1024], 0);
+    while !is_whole(&buffer[..filled]) {
+        let read = stream.read(&mut buffer[filled..]).unwrap();
+        assert!(read > 0, "the server hung up");
+        filled += read;
+    }
+    String::from_utf8_lossy(&buffer[..filled]).into_owned()
 }

@@ -144,7 +144,7 @@ pub fn populate_by(env: &[(String, String)], size: usize, each: usize) -> Popula
         });
         ids.extend(made.unwrap());
     }
-    app.tokens.close();
+    app.close();
     Population {
         ids,
         secret: secret.expose().to_owned(),

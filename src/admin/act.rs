@@ -1,5 +1,6 @@
 //! An operator's act: who, when, and under which rules; and how it is put on record.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::{self, Actor, Deed};
@@ -7,7 +8,9 @@ use crate::domain::event::EventKind;
 use crate::domain::id::PartnerId;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
+use crate::domain::retention::Kept;
 use crate::domain::revocation::Revoked;
+use crate::keys::AuditKeys;
 use crate::revocation;
 use crate::store::changes::Change;
 use crate::store::{StoreError, events};
@@ -25,6 +28,8 @@ pub struct Policy {
     pub unused: Duration,
     /// How long a revocation is remembered.
     pub revocations_remembered: Duration,
+    /// For how long records are kept.
+    pub kept: Kept,
 }
 
 impl Policy {
@@ -44,13 +49,15 @@ pub struct Act {
     pub actor: Actor,
     pub now: Instant,
     pub policy: Policy,
+    /// What the record of it is made safe with.
+    pub trail: Arc<AuditKeys>,
 }
 
 impl Act {
     /// Puts a deed into the audit trail, in the transaction that does it.
     pub fn record(&self, db: &mut Change<'_>, deed: Deed) -> Result<(), StoreError> {
         log::info!("{deed}, by {}", self.actor);
-        audit::record(db, &self.actor, deed, self.now)
+        audit::record(db, &self.trail, &self.actor, deed, self.now)
     }
 
     /// Refuses every token of the subject from before this change.

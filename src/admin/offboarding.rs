@@ -1,14 +1,16 @@
 //! Letting a partner go: what it has ends with it, in the same transaction.
 
-use super::{Act, AdminError, credentials};
+use super::{Act, AdminError, credentials, partners};
 use crate::audit::{Action, Deed};
 use crate::domain::credential::RevocationReason;
 use crate::domain::event::EventKind;
 use crate::domain::id::PartnerId;
+use crate::domain::partner::PartnerStep;
 use crate::domain::revocation::Revoked;
 use crate::store::changes::{Change, Subject};
 use crate::store::credentials::unrevoked;
 use crate::store::offboarding;
+use crate::store::partners::Partner;
 
 /// Why, in a word, on everything that ends.
 const REASON: &str = "offboarding";
@@ -53,4 +55,122 @@ pub(super) fn end_all(
         act.record(db, deed)?;
     }
     Ok(())
+}
+
+/// A partner that was let go, and what became of its records.
+#[derive(Debug)]
+pub struct Offboarded {
+    pub partner: Partner,
+    pub anonymised: Vec<Anonymised>,
+    pub kept: Vec<Kept>,
+}
+
+/// What was taken out of how many records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anonymised {
+    pub what: &'static str,
+    pub records: usize,
+}
+
+/// What stays, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub what: &'static str,
+    pub why: String,
+}
+
+/// Lets a suspended partner go: all that it has ends, and what the books do not need is taken out.
+pub fn offboard(
+    db: &mut Change<'_>,
+    act: &Act,
+    id: &PartnerId,
+    reason: &str,
+) -> Result<Offboarded, AdminError> {
+    partners::step(db, act, id, PartnerStep::Offboard, Some(reason))?;
+    let done = offboarding::anonymise(db, id, act.now)?;
+    let anonymised = [
+        ("the security contact", done.security_contacts),
+        ("support contacts in privacy notices", done.notices),
+        ("names and address lists of clients", done.clients),
+        ("addresses in credentials", done.credentials),
+        ("addresses in deliveries of secrets", done.deliveries),
+    ];
+    let anonymised: Vec<_> = anonymised
+        .into_iter()
+        .map(|(what, records)| Anonymised { what, records })
+        .collect();
+    let kept = kept(act);
+    let records: serde_json::Map<_, _> = anonymised
+        .iter()
+        .map(|one| (one.what.to_owned(), one.records.into()))
+        .collect();
+    let reasons: serde_json::Map<_, _> = kept
+        .iter()
+        .map(|one| (one.what.to_owned(), one.why.clone().into()))
+        .collect();
+    let deed = Deed::new(Action::PartnerAnonymised, id)
+        .partner(id)
+        .detail("anonymised", records)
+        .detail("kept", reasons);
+    act.record(db, deed)?;
+    Ok(Offboarded {
+        partner: partners::get(db, id)?,
+        anonymised,
+        kept,
+    })
+}
+
+fn kept(act: &Act) -> Vec<Kept> {
+    let days = act.policy.kept;
+    let kept = |what, why: String| Kept { what, why };
+    vec![
+        kept(
+            "name and legal name",
+            "contracts and books are with this name".to_owned(),
+        ),
+        kept(
+            "agreements with their references and documents' hashes",
+            "they prove what was agreed, and on which basis data was handed over".to_owned(),
+        ),
+        kept(
+            "orders, ledger and invoices",
+            "they are the books; what the partner wrote into orders as metadata is taken out \
+             within the hour"
+                .to_owned(),
+        ),
+        kept(
+            "privacy notices, launch reviews and scope grants",
+            "they prove which access was given, for which purpose and by whom".to_owned(),
+        ),
+        kept(
+            "ids of clients, and credentials with their secrets' hashes",
+            "records name them, and a secret that turns up later must be recognised".to_owned(),
+        ),
+        kept(
+            "audit trail",
+            "what was done must stay provable; it says who, and contacts as they were told then"
+                .to_owned(),
+        ),
+        kept(
+            "request log",
+            format!(
+                "it holds no names and no addresses; each row goes after {} days",
+                days.requests
+            ),
+        ),
+        kept(
+            "records of issued tokens, with addresses",
+            format!(
+                "investigations need them; how many days past its token's end each goes: {}",
+                days.tokens
+            ),
+        ),
+        kept(
+            "events",
+            format!(
+                "they hold the ids of what they are about; each goes after {} days",
+                days.events
+            ),
+        ),
+    ]
 }

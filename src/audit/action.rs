@@ -13,6 +13,7 @@ words!(
         PartnerSuspended = "partner.suspended",
         PartnerResumed = "partner.resumed",
         PartnerOffboarded = "partner.offboarded",
+        PartnerAnonymised = "partner.anonymised",
         AgreementRecorded = "agreement.recorded",
         AgreementBroughtIntoForce = "agreement.brought_into_force",
         AgreementExpired = "agreement.expired",
@@ -47,6 +48,8 @@ words!(
         ResourceServerRegistered = "resource_server.registered",
         ResourceServerChanged = "resource_server.changed",
         KeyRotated = "key.rotated",
+        KeyRevoked = "key.revoked",
+        DatabaseRestored = "database.restored",
         PackageCreated = "package.created",
         PackageChanged = "package.changed",
         PackagePublished = "package.published",
@@ -67,5 +70,37 @@ words!(
         LeakReported = "leak.reported",
         ReviewOpened = "review.opened",
         ReviewClosed = "review.closed",
+        AuthenticationRefused = "authentication.refused",
+        ScopeRefused = "scope.refused",
+        TokenRefused = "token.refused",
+        AccessRefused = "access.refused",
+        LeakReportReceived = "leak_report.received",
+        AuditTrailRead = "audit_trail.read",
+        RequestLogRead = "request_log.read",
+        RetentionApplied = "retention.applied",
+        AuditExported = "audit.exported",
+        AuditEventSetAside = "audit.event_set_aside",
+        AuditAddressesDropped = "audit.addresses_dropped",
+        AuditEventsDeleted = "audit.events_deleted",
     }
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_action_is_on_the_page_about_them_and_nothing_else() {
+        let page = include_str!("../../docs/audit-events.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+        let listed: Vec<&str> = rows
+            .map(|row| {
+                let cells: Vec<_> = row.split(" | ").collect();
+                assert!(cells.len() == 3 && cells[1].len() > 10, "{row}");
+                cells[0].trim_end_matches('`')
+            })
+            .collect();
+        let known: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
+        assert_eq!(listed, known);
+    }
+}

@@ -1,16 +1,30 @@
 //! Who did what, and when: written in the transaction of the change itself.
 //!
-//! Refuses to know who reads it.
+//! The events are the leaves of a Merkle tree whose heads are signed, so that whoever keeps a head can
+//! tell whether anything before it was changed. Refuses to know who reads it.
 
 mod action;
+mod calls;
+pub mod checkpoint;
+pub mod export;
+pub mod leaf;
+pub mod lines;
+pub mod prove;
+pub mod retain;
+pub mod sequence;
+pub mod tally;
+pub mod tree;
+pub mod verify;
 
 pub use action::Action;
 
 use crate::domain::id::{AuditEventId, ClientId, CredentialId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
+use crate::keys::AuditKeys;
 use crate::store::audit_events::{self, AuditEvent};
-use crate::store::{Db, StoreError};
+use crate::store::instance::{self, Fact};
+use crate::store::{Db, StoreError, audit_tree};
 
 /// Who makes a change, and how it came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +52,16 @@ impl Actor {
     /// The server itself: what was decided beforehand, such as an end that has come.
     pub fn policy() -> Self {
         Self::named(crate::domain::grant::POLICY)
+    }
+
+    /// Somebody who did not say, or not truly, who it is.
+    pub fn unknown() -> Self {
+        Self::named("unknown")
+    }
+
+    /// More than could be told apart.
+    pub fn many() -> Self {
+        Self::named("many")
     }
 
     fn named(name: &str) -> Self {
@@ -134,24 +158,73 @@ impl Deed {
     }
 }
 
-/// Writes a deed down, in the transaction that does it.
-pub fn record(db: &mut Db, actor: &Actor, deed: Deed, now: Instant) -> Result<(), StoreError> {
-    let event = AuditEvent {
-        id: AuditEventId::generate(now),
-        at: now,
+/// Writes a deed down, in the transaction that does it. Its MAC says that this server wrote it.
+pub fn record(
+    db: &mut Db,
+    keys: &AuditKeys,
+    actor: &Actor,
+    deed: Deed,
+    now: Instant,
+) -> Result<(), StoreError> {
+    let mut event = AuditEvent {
+        id: AuditEventId::generate(now).to_string(),
+        at: now.into(),
         actor: actor.name.clone(),
-        credential_id: actor.credential_id.clone(),
+        credential_id: actor.credential_id.as_ref().map(ToString::to_string),
         action: deed.action.to_string(),
         target: deed.target,
-        partner_id: deed.partner_id,
-        realm: deed.realm,
+        partner_id: deed.partner_id.map(|id| id.to_string()),
+        realm: deed.realm.map(|realm| realm.to_string()),
         outcome: if deed.refused { "refused" } else { "done" }.to_owned(),
         request_id: actor.request_id.clone(),
         source_ip: actor.source_ip.clone(),
         details: serde_json::Value::Object(deed.details).to_string(),
+        mac: None,
+        source_ip_salt: None,
+        source_ip_commitment: None,
+        leaf_index: None,
+        leaf_mac: None,
+        set_aside: None,
     };
+    seal(keys, &mut event);
     audit_events::insert(db, &event)
 }
+
+/// Commits to the personal field, and gives the event its MAC.
+fn seal(keys: &AuditKeys, event: &mut AuditEvent) {
+    if let Some(address) = &event.source_ip {
+        let salt = crate::keys::hex(&rand::random::<[u8; 16]>());
+        event.source_ip_commitment = Some(leaf::commitment(&salt, address));
+        event.source_ip_salt = Some(salt);
+    }
+    event.mac = Some(keys.mac(&leaf::of(event)));
+}
+
+/// Gives their MACs to events from before there were any: once, while there is no tree yet.
+pub fn adopt(db: &mut Db, keys: &AuditKeys) -> Result<(), StoreError> {
+    if audit_tree::newest(db)?.is_some() || instance::get(db, Fact::AuditTrailAdopted)?.is_some() {
+        return Ok(());
+    }
+    let mut adopted = 0;
+    loop {
+        let rows = audit_events::without_mac(db, ADOPTED_AT_ONCE)?;
+        if rows.is_empty() {
+            break;
+        }
+        for mut event in rows {
+            seal(keys, &mut event);
+            audit_events::give_mac(db, &event)?;
+            adopted += 1;
+        }
+    }
+    if adopted > 0 {
+        log::info!("{adopted} audit events from before the audit log were taken into it");
+    }
+    instance::remember(db, Fact::AuditTrailAdopted, "1")
+}
+
+/// How many are read at a time.
+const ADOPTED_AT_ONCE: i64 = 1000;
 
 /// `credential.issued crd_…`: for the log.
 impl std::fmt::Display for Deed {

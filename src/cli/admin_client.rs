@@ -10,6 +10,9 @@ use serde_json::Value;
 use super::Failure;
 use super::credential_file::CredentialFile;
 
+/// The longest that an answer is read which comes piece by piece.
+const LONGEST: Duration = Duration::from_secs(3600);
+
 /// An operator with a token.
 pub(super) struct AdminClient {
     http: Client,
@@ -62,6 +65,23 @@ impl AdminClient {
     /// `PATCH /admin/v1{path}`
     pub(super) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.call(Method::PATCH, path, Some(body)).await
+    }
+
+    /// `GET /admin/v1{path}`, which answers text.
+    pub(super) async fn text(&self, path: &str) -> Result<String, Failure> {
+        Ok(self.stream(path).await?.text().await?)
+    }
+
+    /// `GET /admin/v1{path}`, to be read piece by piece, for as long as it takes.
+    pub(super) async fn stream(&self, path: &str) -> Result<reqwest::Response, Failure> {
+        let request = self.request(Method::GET, path);
+        let answer = request.timeout(LONGEST).send().await.map_err(unreachable)?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let body: Value = answer.json().await.unwrap_or_default();
+        Err(Failure::Refused(problem(status, &body)))
     }
 
     /// `POST /admin/v1{path}` of a body of its own media type.

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::Done;
 use super::admin_client::AdminClient;
+use super::confirm::confirm;
 use super::output::Output;
 
 #[derive(Subcommand)]
@@ -20,6 +21,16 @@ pub(super) enum Verb {
         #[arg(long)]
         alg: Option<String>,
     },
+    /// Revoke a signing key, at once and for good: all that it signed is refused
+    Revoke {
+        /// The key's `kid`
+        kid: String,
+        #[arg(long)]
+        reason: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
@@ -28,7 +39,15 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             let list = admin.get("/keys").await?;
             output.list(
                 &list,
-                &["kid", "realm", "alg", "origin", "signs_from", "signs_until"],
+                &[
+                    "kid",
+                    "realm",
+                    "alg",
+                    "origin",
+                    "state",
+                    "signs_from",
+                    "signs_until",
+                ],
             )
         }
         Verb::Rotate { realm, alg } => output.record(
@@ -36,5 +55,12 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
                 .post("/keys/rotate", &json!({ "realm": realm, "alg": alg }))
                 .await?,
         ),
+        Verb::Revoke { kid, reason, yes } => {
+            let question =
+                format!("Revoke {kid}? Every token that it signed is refused from then on.");
+            confirm(&question, yes)?;
+            let body = json!({ "reason": reason });
+            output.record(&admin.post(&format!("/keys/{kid}/revoke"), &body).await?)
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! The command line: one file a noun.
 //!
-//! `serve`, `quickstart` and `migrate` work on this machine; every other noun speaks
+//! `serve`, `quickstart`, `migrate`, `backup` and `restore` work on this machine; every other noun speaks
 //! to the admin API over HTTP, as any client of it would. Data goes to standard
 //! output, prose to standard error. Exit 0: done; 1: refused or failed; 2: wrong usage.
 
 mod admin_client;
 mod agreement;
+mod audit;
+mod backup;
 mod client;
 mod confirm;
 mod credential;
@@ -55,6 +57,10 @@ enum Command {
     Quickstart(quickstart::Quickstart),
     /// Bring the database to this program's version
     Migrate(SettingFlags),
+    /// Write the whole database into a file
+    Backup(backup::Backup),
+    /// Put a backup in the place of the database
+    Restore(backup::Restore),
     /// Print the effective settings, secrets masked
     Config(SettingFlags),
     /// Operators: clients of the admin realm
@@ -96,6 +102,9 @@ enum Command {
     /// Access tokens
     #[command(subcommand)]
     Token(token::Verb),
+    /// The audit trail: who did what, and proofs of it
+    #[command(subcommand)]
+    Audit(audit::Verb),
     /// Leaked secrets: find them, report them, look into them
     #[command(subcommand)]
     Leak(leak::Verb),
@@ -127,8 +136,14 @@ pub fn run() -> ExitCode {
         Command::Quickstart(options) => quickstart::run(&options, &output),
         Command::Migrate(flags) => serve::migrate(&flags),
         Command::Config(flags) => settings::print(&flags),
+        Command::Backup(options) => backup::take(&options, &output),
+        Command::Restore(options) => backup::restore(&options, &output),
         Command::Operator(operator::Verb::Host(verb)) => operator::on_host(&verb, &output),
+        Command::Audit(audit::Verb::Host(verb)) => audit::on_host(&verb, &output),
         Command::Leak(leak::Verb::Local(verb)) => leak::on_host(verb, &output),
+        Command::Audit(audit::Verb::Verify { from }) if from.export.is_some() => {
+            audit::offline(&from, &output)
+        }
         remote => block_on(over_http(remote, &output)),
     };
     match done {
@@ -166,11 +181,15 @@ async fn over_http(command: Command, output: &Output) -> Done {
         Command::Package(verb) => package::run(verb, &admin, output).await,
         Command::Order(verb) => order::run(verb, &admin, output).await,
         Command::Key(verb) => key::run(verb, &admin, output).await,
+        Command::Audit(verb) => audit::run(verb, &admin, output).await,
         Command::Leak(verb) => leak::run(verb, &admin, output).await,
         Command::Serve(_)
+        | Command::Audit(_)
         | Command::Quickstart(_)
         | Command::Migrate(_)
         | Command::Config(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Token(_) => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! `onyx-auth partner`.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::admin_client::AdminClient;
@@ -81,9 +81,49 @@ pub(super) enum Verb {
         #[arg(long)]
         yes: bool,
     },
+    /// List what a partner called, newest first
+    Requests {
+        id: String,
+        #[command(flatten)]
+        which: Calls,
+        #[command(flatten)]
+        paging: Paging,
+    },
     /// What the partner tells those whose data it reads
     #[command(subcommand)]
     PrivacyNotice(NoticeVerb),
+}
+
+/// Which calls.
+#[derive(Args)]
+pub(super) struct Calls {
+    /// sandbox or live
+    #[arg(long)]
+    realm: Option<String>,
+    /// Only those of this client
+    #[arg(long)]
+    client: Option<String>,
+    /// Only those with tokens of this credential
+    #[arg(long)]
+    credential: Option<String>,
+    /// Only those that made this order or were about it
+    #[arg(long)]
+    order: Option<String>,
+    /// Only those of this route, such as "/{env}/v1/me"
+    #[arg(long)]
+    route: Option<String>,
+    /// Only those with this status or class, such as 404 or 4xx
+    #[arg(long)]
+    status: Option<String>,
+    /// Only those refused with this code
+    #[arg(long)]
+    code: Option<String>,
+    /// Not before this moment
+    #[arg(long)]
+    from: Option<String>,
+    /// Before this moment
+    #[arg(long)]
+    to: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -166,7 +206,33 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             let question =
                 format!("Offboard {id}? Its clients, credentials and grants end for good.");
             confirm(&question, yes)?;
-            decide(admin, output, &id, "offboard", Some(reason)).await
+            offboard(admin, output, &id, &reason).await
+        }
+        Verb::Requests { id, which, paging } => {
+            let filters = [
+                ("partner_id", Some(id.as_str())),
+                ("realm", which.realm.as_deref()),
+                ("client_id", which.client.as_deref()),
+                ("credential_id", which.credential.as_deref()),
+                ("order_id", which.order.as_deref()),
+                ("route", which.route.as_deref()),
+                ("status", which.status.as_deref()),
+                ("code", which.code.as_deref()),
+                ("from", which.from.as_deref()),
+                ("to", which.to.as_deref()),
+            ];
+            let list = admin.get(&paging.of("/requests", &filters)).await?;
+            let columns = [
+                "id",
+                "at",
+                "realm",
+                "method",
+                "route",
+                "status",
+                "code",
+                "milliseconds",
+            ];
+            output.list(&list, &columns)
         }
         Verb::PrivacyNotice(verb) => notice(verb, admin, output).await,
     }
@@ -181,6 +247,23 @@ async fn decide(
 ) -> Done {
     let body = json!({ "reason": reason });
     output.record(&admin.post(&format!("/partners/{id}/{verb}"), &body).await?)
+}
+
+/// In a table, what was taken out and what is kept stand below the partner, a line each.
+async fn offboard(admin: &AdminClient, output: &Output, id: &str, reason: &str) -> Done {
+    let body = json!({ "reason": reason });
+    let mut gone = admin
+        .post(&format!("/partners/{id}/offboard"), &body)
+        .await?;
+    if !output.is_for_people() {
+        return output.record(&gone);
+    }
+    let mut take = |name: &str| gone.as_object_mut().and_then(|record| record.remove(name));
+    let (anonymised, kept) = (take("anonymised"), take("kept"));
+    output.record(&gone)?;
+    let list = |rows: Option<Value>| json!({ "data": rows });
+    output.list(&list(anonymised), &["what", "records"])?;
+    output.list(&list(kept), &["what", "why"])
 }
 
 async fn notice(verb: NoticeVerb, admin: &AdminClient, output: &Output) -> Done {

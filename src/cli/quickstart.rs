@@ -57,6 +57,7 @@ pub(super) fn run(options: &Quickstart, output: &Output) -> Done {
     let listeners = serve::bind(&settings)?;
     let app = serve::build(settings)?;
     let (partner_id, credential) = prepare(&app)?;
+    let shared = Arc::clone(&app);
     block_on(serve_and_show(
         app,
         listeners,
@@ -64,7 +65,9 @@ pub(super) fn run(options: &Quickstart, output: &Output) -> Done {
         credential,
         options.exit,
         output,
-    ))
+    ))?;
+    shared.close();
+    Ok(())
 }
 
 /// Makes the demo's records, and keeps its credentials where the next run finds them.

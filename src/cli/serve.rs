@@ -24,8 +24,7 @@ pub(super) fn serve(flags: &SettingFlags) -> Done {
         worker::finish(&app).await;
         Ok(ended?)
     })?;
-    app.tokens.close();
-    app.usage.close();
+    app.close();
     Ok(())
 }
 

@@ -37,10 +37,18 @@ impl Display for Settings {
         writeln!(f, "max_staleness = {}", self.max_staleness)?;
         writeln!(f, "client_cache = {}", self.client_cache)?;
         writeln!(f, "feed_listeners = {}", self.feed_listeners)?;
+        writeln!(f, "drain_delay = {}", self.drain_delay)?;
         writeln!(f, "sandbox_auto_approve = {}", self.sandbox_auto_approve)?;
         writeln!(f, "sandbox_secret_days = {}", self.sandbox_secret_days)?;
         writeln!(f, "live_secret_days = {}", self.live_secret_days)?;
-        writeln!(f, "unused_days = {}", self.unused_days)
+        writeln!(f, "unused_days = {}", self.unused_days)?;
+        writeln!(f, "key_rotation_days = {}", self.key_rotation_days)?;
+        writeln!(f, "request_log = {}", self.request_log)?;
+        writeln!(f, "request_log_days = {}", self.kept.requests)?;
+        writeln!(f, "token_record_days = {}", self.kept.tokens)?;
+        writeln!(f, "events_days = {}", self.kept.events)?;
+        writeln!(f, "idempotency_days = {}", self.kept.idempotency)?;
+        writeln!(f, "personal_days = {}", self.kept.personal)
     }
 }
 

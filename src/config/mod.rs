@@ -17,6 +17,7 @@ pub use values::{LogFormat, Role};
 
 use crate::domain::Algorithm;
 use crate::domain::audience::Addresses;
+use crate::domain::retention::Kept;
 use values::Reader;
 
 /// The lifetimes that a token may have, in seconds.
@@ -57,6 +58,9 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// How many may listen to the revocation feed at a time.
     pub feed_listeners: usize,
+    /// Seconds that a process that was told to stop still takes requests, unready, so that whoever sends them
+    /// can turn to others.
+    pub drain_delay: u64,
     /// Whether sandbox grants are approved at once.
     pub sandbox_auto_approve: bool,
     /// The longest that a secret may live in the sandbox, in days.
@@ -65,6 +69,12 @@ pub struct Settings {
     pub live_secret_days: u32,
     /// Days without use after which the end of a scope or a credential is recommended.
     pub unused_days: u32,
+    /// Days after which a signing key gets a successor; 0: never by itself.
+    pub key_rotation_days: u32,
+    /// Whether partners' calls are logged.
+    pub request_log: bool,
+    /// For how long what is kept, in days.
+    pub kept: Kept,
     /// Proxies whose word on the caller's address counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Keys that are set, checked, and of no effect in this version.
@@ -110,6 +120,7 @@ impl Settings {
             max_staleness: read.number("max_staleness", 1..=3600),
             client_cache: read.number("client_cache", 1..=10_000_000),
             feed_listeners: read.number("feed_listeners", 1..=1_000_000),
+            drain_delay: read.number("drain_delay", 0..=300),
             roles: read.nonempty_list("roles", "a list of auth, admin, api, worker"),
             log: read.log_filter(),
             log_format: read.value("log_format", "text or json"),
@@ -118,6 +129,15 @@ impl Settings {
             sandbox_secret_days: read.number("sandbox_secret_days", 1..=3650),
             live_secret_days: read.number("live_secret_days", 1..=3650),
             unused_days: read.number("unused_days", 1..=365),
+            key_rotation_days: read.number("key_rotation_days", 0..=3650),
+            request_log: read.value("request_log", "true or false"),
+            kept: Kept {
+                requests: read.number("request_log_days", 1..=3650),
+                tokens: read.number("token_record_days", 1..=3650),
+                events: read.number("events_days", 1..=3650),
+                idempotency: read.number("idempotency_days", 1..=30),
+                personal: read.number("personal_days", 1..=3650),
+            },
             trusted_proxies: read.list("trusted_proxies", "a list of networks like 10.0.0.0/8"),
             idle: read.idle(&base_url),
             base_url,

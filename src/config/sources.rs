@@ -30,7 +30,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "ops_listen",
         Some("127.0.0.1:8081"),
-        "listener for /healthz and /readyz",
+        "listener for /healthz, /readyz and /metrics",
     ),
     setting(
         "base_url",
@@ -79,6 +79,11 @@ pub const SETTINGS: &[Setting] = &[
         "how many may listen to revocations at a time; about 20 KiB each",
     ),
     setting(
+        "drain_delay",
+        Some("1"),
+        "seconds between turning unready and taking no more requests, once told to stop",
+    ),
+    setting(
         "roles",
         Some("auth,admin,api,worker"),
         "what this process does",
@@ -119,6 +124,37 @@ pub const SETTINGS: &[Setting] = &[
         "unused_days",
         Some("90"),
         "days without use after which the end of a scope or credential is recommended",
+    ),
+    setting("request_log", Some("true"), "keep a log of partners' calls"),
+    setting(
+        "request_log_days",
+        Some("90"),
+        "days that partners' calls are kept in the log",
+    ),
+    setting(
+        "token_record_days",
+        Some("1"),
+        "days that the record of a token outlives it",
+    ),
+    setting(
+        "events_days",
+        Some("30"),
+        "days that what partners were told is kept",
+    ),
+    setting(
+        "idempotency_days",
+        Some("1"),
+        "days for which an idempotency key is remembered",
+    ),
+    setting(
+        "personal_days",
+        Some("30"),
+        "days after which addresses are taken out of records that are kept longer",
+    ),
+    setting(
+        "key_rotation_days",
+        Some("90"),
+        "days after which a signing key gets a successor; 0: never by itself",
     ),
     setting(
         "trusted_proxies",

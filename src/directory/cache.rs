@@ -32,6 +32,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         self.held.get(key)
     }
 
+    /// How many are held.
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
     /// To be noted before the database is read.
     pub(super) fn epoch(&self) -> Epoch {
         Epoch(self.epoch.load(Ordering::SeqCst))

@@ -14,14 +14,17 @@ use std::time::{Duration, Instant as Monotonic};
 
 use tokio::sync::Notify;
 
+use crate::clock::Clock;
 use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::store::changes::Subject;
 use crate::store::resource_servers::{self, ResourceServer};
 use crate::store::revocations::Numbered;
+use crate::store::signing_keys::StoredKey;
 use crate::store::tail::Tail;
 use crate::store::{OpenError, Store, StoreError};
+use crate::telemetry::telemetry;
 
 pub use entry::{Audience, Entry, Holdings};
 pub use marks::{Held, Marks, Tallies};
@@ -41,8 +44,11 @@ pub struct Directory {
     _follower: Follower,
 }
 
-/// Whoever must know what was revoked.
+/// Whoever must know what was revoked, and which keys there are.
 pub trait Hears: Send + Sync {
+    /// The keys that are published, before the revocations that were read with them: whoever counts
+    /// in that a key was revoked does not sign with it any more.
+    fn hear_keys(&self, published: Vec<StoredKey>);
     /// Revocations in order, up to where they are complete, and up to where older ones were
     /// forgotten. What was heard before may come again.
     fn hear(&self, revoked: Vec<Numbered>, upto: i64, purged: i64);
@@ -70,7 +76,8 @@ impl Directory {
         store: Store,
         capacity: usize,
         max_staleness: Duration,
-        revocations: Arc<dyn Hears>,
+        listener: Arc<dyn Hears>,
+        clock: Clock,
     ) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared {
             clients: Cache::new(capacity),
@@ -81,8 +88,8 @@ impl Directory {
             heard: AtomicU64::new(0),
         });
         let mut tail = Tail::connect(&store)?;
-        OnRecord::read(&mut tail)?.tell(&*revocations);
-        let follower = Follower::start(store.clone(), tail, &shared, revocations)
+        OnRecord::read(&mut tail, &clock)?.tell(&*listener);
+        let follower = Follower::start(store.clone(), tail, &shared, listener, clock)
             .map_err(|error| OpenError::Connect(error.to_string()))?;
         Ok(Self {
             shared,
@@ -100,12 +107,16 @@ impl Directory {
         now: Instant,
     ) -> Result<Option<Arc<Entry>>, StoreError> {
         self.check_news()?;
+        let counted = &telemetry().lookups;
         if let Some(entry) = self.shared.clients.get(&id) {
+            counted.client_hits.inc();
             return Ok(Some(entry).filter(|entry| entry.client.realm == realm));
         }
         if self.shared.unknown.get(&id).is_some() {
+            counted.client_hits.inc();
             return Ok(None);
         }
+        counted.client_misses.inc();
         // Boxed: what is held is answered without carrying the room that a look-up needs.
         Box::pin(self.look_up(realm, id, now)).await
     }
@@ -138,9 +149,12 @@ impl Directory {
     ) -> Result<Option<Arc<ResourceServer>>, StoreError> {
         self.check_news()?;
         let key = (realm, identifier);
+        let counted = &telemetry().lookups;
         if let Some(known) = self.shared.audiences.get(&key) {
+            counted.audience_hits.inc();
             return Ok(known);
         }
+        counted.audience_misses.inc();
         let epoch = self.shared.audiences.epoch();
         let wanted = key.clone();
         let load = self
@@ -149,6 +163,15 @@ impl Directory {
         let found = Box::pin(load).await?.map(Arc::new);
         self.shared.audiences.offer(epoch, key, found.clone());
         Ok(found)
+    }
+
+    /// How many of each kind are held.
+    pub fn held(&self) -> [(&'static str, usize); 3] {
+        [
+            ("client", self.shared.clients.len()),
+            ("unknown_client", self.shared.unknown.len()),
+            ("audience", self.shared.audiences.len()),
+        ]
     }
 
     /// Forgets what a change of this very process touched: it counts before it is answered.

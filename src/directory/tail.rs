@@ -6,7 +6,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Hears, Shared};
+use crate::clock::Clock;
 use crate::store::revocations::Numbered;
+use crate::store::signing_keys::StoredKey;
 use crate::store::tail::Tail;
 use crate::store::{Store, StoreError};
 
@@ -25,13 +27,14 @@ impl Follower {
         store: Store,
         tail: Tail,
         shared: &Arc<Shared>,
-        revocations: Arc<dyn Hears>,
+        listener: Arc<dyn Hears>,
+        clock: Clock,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, shared) = (Arc::clone(&stop), Arc::downgrade(shared));
         let thread = std::thread::Builder::new()
             .name("directory".to_owned())
-            .spawn(move || follow(&store, tail, &shared, &*revocations, &stopped))?;
+            .spawn(move || follow(&store, tail, &shared, &*listener, &clock, &stopped))?;
         Ok(Self {
             stop,
             thread: Some(thread),
@@ -53,11 +56,12 @@ fn follow(
     store: &Store,
     mut tail: Tail,
     shared: &Weak<Shared>,
-    revocations: &dyn Hears,
+    listener: &dyn Hears,
+    clock: &Clock,
     stop: &AtomicBool,
 ) {
     while !stop.load(Ordering::Relaxed) {
-        let news = tail.news();
+        let news = tail.news(|| clock.now());
         let Some(shared) = shared.upgrade() else {
             return;
         };
@@ -67,13 +71,16 @@ fn follow(
                     // What was touched first: whoever sees a revocation counted in finds nothing
                     // here that is older.
                     shared.hear(&news.touched);
-                    revocations.hear(news.revoked, news.upto, news.purged);
+                    if let Some(keys) = news.keys {
+                        listener.hear_keys(keys);
+                    }
+                    listener.hear(news.revoked, news.upto, news.purged);
                 }
                 shared.heard_at(tail.asked());
             }
             Err(error) => {
                 log::warn!("the directory hears nothing from the database: {error}");
-                let Some((fresh, on_record)) = reconnect(store, stop) else {
+                let Some((fresh, on_record)) = reconnect(store, clock, stop) else {
                     return;
                 };
                 let begins_anew = fresh.is_before(&tail);
@@ -83,9 +90,9 @@ fn follow(
                 // is older than what is counted in. Only then does silence count as over.
                 shared.forget_all();
                 if begins_anew {
-                    revocations.begin_anew();
+                    listener.begin_anew();
                 }
-                on_record.tell(revocations);
+                on_record.tell(listener);
                 shared.heard_at(tail.asked());
                 log::info!("the directory hears the database again");
             }
@@ -93,35 +100,38 @@ fn follow(
     }
 }
 
-/// Every revocation on record at a moment.
+/// Every revocation on record at a moment, and the keys at that moment or later.
 pub(super) struct OnRecord {
+    keys: Vec<StoredKey>,
     revoked: Vec<Numbered>,
     upto: i64,
     purged: i64,
 }
 
 impl OnRecord {
-    pub(super) fn read(tail: &mut Tail) -> Result<Self, StoreError> {
+    pub(super) fn read(tail: &mut Tail, clock: &Clock) -> Result<Self, StoreError> {
         let mut revoked = Vec::new();
         let purged = tail.revocations(|mut page| revoked.append(&mut page))?;
         Ok(Self {
+            keys: tail.keys(clock.now())?,
             revoked,
             upto: tail.revoked(),
             purged,
         })
     }
 
-    pub(super) fn tell(self, revocations: &dyn Hears) {
-        revocations.hear(self.revoked, self.upto, self.purged);
+    pub(super) fn tell(self, listener: &dyn Hears) {
+        listener.hear_keys(self.keys);
+        listener.hear(self.revoked, self.upto, self.purged);
     }
 }
 
 /// A new tail with the revocations on record, however long it takes. `None`: told to stop.
-fn reconnect(store: &Store, stop: &AtomicBool) -> Option<(Tail, OnRecord)> {
+fn reconnect(store: &Store, clock: &Clock, stop: &AtomicBool) -> Option<(Tail, OnRecord)> {
     while !stop.load(Ordering::Relaxed) {
         let connected = Tail::connect(store).map_err(|error| error.to_string());
         let read = connected.and_then(|mut tail| {
-            let on_record = OnRecord::read(&mut tail).map_err(|error| error.to_string())?;
+            let on_record = OnRecord::read(&mut tail, clock).map_err(|error| error.to_string())?;
             Ok((tail, on_record))
         });
         match read {

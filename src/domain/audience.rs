@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::id::StatusListId;
 use super::realm::Realm;
 
 /// The longest identifier of a resource server, in bytes.
@@ -80,6 +81,11 @@ impl Addresses {
     /// Where a resource server asks about a token.
     pub fn introspection_endpoint(&self, realm: Realm) -> String {
         format!("{}/{realm}/oauth2/introspect", self.base)
+    }
+
+    /// Where a status list of a realm stands.
+    pub fn status_list(&self, realm: Realm, id: &StatusListId) -> String {
+        format!("{}/{realm}/oauth2/status-lists/{id}", self.base)
     }
 
     /// Where a realm's public keys stand.

@@ -22,8 +22,17 @@ pub struct BadId {
 }
 
 /// A fresh ULID for this moment; the random part keeps two nodes apart.
+///
+/// A ULID knows the millisecond. Ten of its eighty random bits hold the microsecond, so that what one
+/// caller does in turn is in order also within one.
 fn ulid(now: Instant) -> Ulid {
-    Ulid::from_parts(millis(now), rand::random())
+    const RANDOM: u32 = 70;
+    let micros = u64::try_from(now.epoch_micros()).unwrap_or(0);
+    let random = rand::random::<u128>() & ((1 << RANDOM) - 1);
+    Ulid::from_parts(
+        micros / 1_000,
+        u128::from(micros % 1_000) << RANDOM | random,
+    )
 }
 
 fn millis(moment: Instant) -> u64 {
@@ -158,6 +167,10 @@ id_type!(
     AuditEventId, "aud_"
 );
 id_type!(
+    /// A Token Status List.
+    StatusListId, "stl_"
+);
+id_type!(
     /// Something that is for sale.
     PackageId, "pkg_"
 );
@@ -272,6 +285,49 @@ impl FromStr for ClientId {
     }
 }
 
+impl RequestId {
+    /// What sorts at or before every request of this moment and later, and after all earlier ones.
+    pub fn floor(moment: Instant) -> Self {
+        let millis = u64::try_from(moment.epoch_micros() / 1_000).unwrap_or(0);
+        Self(printed(Self::PREFIX, Ulid::from_parts(millis, 0)))
+    }
+}
+
+text_id!(
+    /// An id of anything that this server names by a ULID, whatever its kind.
+    ///
+    /// For columns and details into which nothing else may slip.
+    AnyId
+);
+
+impl AnyId {
+    /// The longest prefix, with its underscores.
+    const PREFIX: usize = 12;
+
+    /// What stands before the ULID: it names the kind.
+    pub fn prefix(&self) -> &str {
+        let end = self.0.rfind('_').map_or(0, |at| at + 1);
+        self.0.get(..end).unwrap_or_default()
+    }
+}
+
+impl FromStr for AnyId {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let (kind, rest) = text.rsplit_once('_').unwrap_or_default();
+        let is_kind = (1..Self::PREFIX).contains(&kind.len())
+            && kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        if is_kind && is_ulid(rest) {
+            Ok(Self(text.into()))
+        } else {
+            Err(BadId {
+                expected: "<kind>_",
+            })
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,6 +356,40 @@ mod tests {
         ] {
             assert!(bad.parse::<PartnerId>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn any_id_is_a_kind_and_a_ulid_and_nothing_else() {
+        let client = ClientId::generate(Realm::Live, now());
+        let any: AnyId = client.as_str().parse().unwrap();
+        assert_eq!((any.as_str(), any.prefix()), (client.as_str(), "cl_live_"));
+        let ulid = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+        for bad in [
+            ulid.to_owned(),
+            format!("_{ulid}"),
+            format!("ord_{}", ulid.to_lowercase()),
+            format!("Ord_{ulid}"),
+            format!("jane.doe_{ulid}"),
+            format!("something_longer_{ulid}"),
+            format!("ord_{ulid}?q"),
+            "ORDER-4711".to_owned(),
+        ] {
+            assert!(bad.parse::<AnyId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ids_are_in_order_within_a_millisecond() {
+        let ids = (0..2000).map(|micros| now().plus(std::time::Duration::from_micros(micros)));
+        let ids: Vec<_> = ids.map(RequestId::generate).collect();
+        assert!(ids.is_sorted());
+    }
+
+    #[test]
+    fn the_floor_of_a_moment_parts_earlier_requests_from_later_ones() {
+        let floor = RequestId::floor(now());
+        let earlier = now().minus(std::time::Duration::from_millis(1));
+        assert!(RequestId::generate(earlier) < floor && floor <= RequestId::generate(now()));
     }
 
     #[test]

@@ -12,11 +12,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use onyx_verifier::{Caller, Rejection, TokenFault, Verifier};
+use zeroize::Zeroizing;
 
 use super::problem::Problem;
+use super::remarks::remark;
 use super::source;
 use crate::app::App;
 use crate::audit::Actor;
+use crate::audit::tally::Refused;
 use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
@@ -43,6 +46,7 @@ macro_rules! rights {
 rights!(
     /// Any valid token of the right kind.
     AnyScope = None,
+    AuditRead = Some("audit:read"),
     CatalogueRead = Some("catalogue:read"),
     CatalogueWrite = Some("catalogue:write"),
     ClientsRead = Some("clients:read"),
@@ -58,6 +62,7 @@ rights!(
     OrdersRead = Some("orders:read"),
     PartnersRead = Some("partners:read"),
     PartnersWrite = Some("partners:write"),
+    RequestsRead = Some("requests:read"),
     ResourceServersWrite = Some("resource-servers:write"),
     RevocationsRead = Some("revocations:read"),
     SecurityRead = Some("security:read"),
@@ -104,13 +109,12 @@ impl<R> Operator<R> {
     }
 }
 
-/// A verified token that may follow a realm's revocations.
-#[derive(Debug)]
+/// A verified token that may follow a realm's revocations. It cannot be printed.
 pub struct Follower {
     /// The realm.
     pub realm: Realm,
     /// The token, which must stay good for as long as its holder listens.
-    pub token: String,
+    pub token: Zeroizing<String>,
     verifier: Verifier,
 }
 
@@ -149,7 +153,9 @@ impl FromRequest for Follower {
             let token = bearer.and_then(|value| value.to_str().ok()?.split_once(' '));
             Ok(Self {
                 realm: gate.realm,
-                token: token.map_or_else(String::new, |(_, token)| token.trim().to_owned()),
+                token: token
+                    .map_or_else(String::new, |(_, token)| token.trim().to_owned())
+                    .into(),
                 verifier,
             })
         })
@@ -254,7 +260,8 @@ pub(super) async fn check_address(
         StatusCode::FORBIDDEN,
         "address_not_allowed",
         "this client may not call from this address: its ip_allowlist says from where",
-    ))
+    )
+    .counted(Refused::AddressNotAllowed))
 }
 
 /// The realm whose tokens open this part of the server, and the application.
@@ -294,6 +301,10 @@ impl Gate {
         self.app.directory.check_news()?;
         let verified = onyx_verifier::actix::authorize(request, verifier).await;
         let caller = verified.map_err(|rejection| self.refuse(&rejection))?;
+        remark(request, |remarks| {
+            remarks.client_id = caller.client_id().parse().ok();
+            remarks.caller = self.tenant(&caller);
+        });
         check_address(request, &self.app, self.realm, &caller).await?;
         if let Some(scope) = scope {
             caller
@@ -301,6 +312,14 @@ impl Gate {
                 .map_err(|rejection| self.refuse(&rejection))?;
         }
         Ok(caller)
+    }
+
+    /// The partner that a token names, where its realm has partners, and its credential.
+    fn tenant(&self, caller: &Caller) -> Option<(Tenant, CredentialId)> {
+        let partner = caller.partner_id()?.parse().ok()?;
+        let credential = caller.credential_id()?.parse().ok()?;
+        (caller.env() == Some(self.realm.as_str()))
+            .then(|| (Tenant::of_token(partner, self.realm), credential))
     }
 
     /// Counts that the caller needed what this route demands.

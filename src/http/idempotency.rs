@@ -10,7 +10,9 @@ use serde::Serialize;
 
 use super::body::Members;
 use super::problem::Problem;
+use super::remarks::remark;
 use crate::app::App;
+use crate::domain::call::Idempotency;
 use crate::domain::tenant::Tenant;
 use crate::partner::PartnerError;
 use crate::partner::idempotency::{Answer, Once, Outcome};
@@ -120,17 +122,43 @@ fn unquoted(text: &str) -> Option<String> {
 }
 
 /// Executes a request in one transaction, or answers what it was answered before.
-pub async fn execute<F>(app: &App, once: Once, work: F) -> Result<HttpResponse, Problem>
+pub async fn execute<F>(
+    request: &HttpRequest,
+    app: &App,
+    once: Once,
+    work: F,
+) -> Result<HttpResponse, Problem>
 where
     F: FnOnce(&mut Db, &Once) -> Result<Outcome, PartnerError> + Send + 'static,
 {
-    let place = app.running.enter(&once)?;
-    // The place goes along: it is given back after the commit, also where the caller has gone.
-    let (outcome, _place) = app
-        .store
-        .write(move |db| Ok::<_, PartnerError>((work(db, &once)?, place)))
-        .await?;
-    sent(outcome)
+    let done = match app.running.enter(&once) {
+        Ok(place) => {
+            // The place goes along: it is given back after the commit, also where the caller has gone.
+            let write = move |db: &mut Db| Ok::<_, PartnerError>((work(db, &once)?, place));
+            app.store.write(write).await.map(|(outcome, _)| outcome)
+        }
+        Err(error) => Err(error),
+    };
+    note(request, &done);
+    sent(done?)
+}
+
+/// What the request log says of the key.
+fn note(request: &HttpRequest, done: &Result<Outcome, PartnerError>) {
+    let (said, order) = match done {
+        Ok(Outcome::Executed(answer)) => (Idempotency::Executed, answer.resource.as_deref()),
+        Ok(Outcome::Replayed(answer)) => (Idempotency::Replayed, answer.resource.as_deref()),
+        Err(PartnerError::KeyReused) => (Idempotency::Mismatch, None),
+        Err(PartnerError::InProgress) => (Idempotency::InProgress, None),
+        Err(_) => return,
+    };
+    remark(request, |remarks| {
+        remarks.idempotency(said);
+        // What is not an order's id names none.
+        if let Some(order) = order.and_then(|id| id.parse().ok()) {
+            remarks.order(&order);
+        }
+    });
 }
 
 /// A view as an answer that can be kept.

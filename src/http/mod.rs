@@ -3,7 +3,9 @@
 //! Only this room writes what callers see. It refuses to know SQL and cryptography.
 
 pub mod admin;
+pub mod audit;
 pub mod body;
+mod calls;
 pub mod deliveries;
 mod etag;
 pub mod extract;
@@ -11,10 +13,14 @@ pub mod idempotency;
 mod json;
 pub mod leaks;
 pub mod list;
+pub mod measure;
+pub mod metrics;
 pub mod oauth;
 pub mod openapi;
 pub mod ops;
 pub mod problem;
+mod refused;
+pub mod remarks;
 pub mod routes;
 pub mod server;
 pub mod source;

@@ -1,14 +1,38 @@
 //! Health and readiness, on a listener of their own.
 
+use std::sync::atomic::Ordering;
+
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use crate::app::App;
 
+/// Whether the process can do its work, and what was looked at.
 #[derive(Serialize)]
 struct Readiness {
     ready: bool,
+    /// What the checks found amiss, in a word each.
     reasons: Vec<&'static str>,
+    checks: Vec<Check>,
+}
+
+#[derive(Serialize)]
+struct Check {
+    name: &'static str,
+    #[serde(skip)]
+    reason: &'static str,
+    state: State,
+    /// What was found; nothing that only the log may hold.
+    detail: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Ok,
+    Failed,
+    /// Another check says already that it cannot be well.
+    Skipped,
 }
 
 /// `GET /healthz`: the process serves.
@@ -20,32 +44,82 @@ pub async fn healthz() -> HttpResponse {
 
 /// `GET /readyz`: the process can do its work; 503 with the reasons where it cannot.
 pub async fn readyz(app: web::Data<App>) -> HttpResponse {
-    let mut reasons = Vec::new();
-    if app.directory.is_fresh() {
-        if let Err(error) = app.store.ping().await {
+    let news = news(&app);
+    let database = database(&app, news.state).await;
+    let checks = vec![news, database, journal(&app), serving(&app)];
+    let failed = checks.iter().filter(|check| check.state == State::Failed);
+    let reasons: Vec<_> = failed.map(|check| check.reason).collect();
+    let mut answer = if reasons.is_empty() {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
+    };
+    answer.json(Readiness {
+        ready: reasons.is_empty(),
+        reasons,
+        checks,
+    })
+}
+
+fn check(name: &'static str, reason: &'static str, good: bool, detail: String) -> Check {
+    let state = if good { State::Ok } else { State::Failed };
+    if !good {
+        log::warn!("not ready: {name}: {detail}");
+    }
+    Check {
+        name,
+        reason,
+        state,
+        detail,
+    }
+}
+
+/// Where nothing is heard from the database, cached clients are no longer trusted.
+fn news(app: &App) -> Check {
+    let (silence, most) = (app.directory.staleness(), app.settings.max_staleness);
+    let detail = format!(
+        "the database was heard {:.3} s ago; {most} s are allowed",
+        silence.as_secs_f64()
+    );
+    check("news", "stale", app.directory.is_fresh(), detail)
+}
+
+async fn database(app: &App, news: State) -> Check {
+    if news != State::Ok {
+        return Check {
+            name: "database",
+            reason: "database",
+            state: State::Skipped,
+            detail: "not asked, since nothing was heard from it".to_owned(),
+        };
+    }
+    match app.store.ping().await {
+        Ok(()) => check("database", "database", true, "answers".to_owned()),
+        Err(error) => {
             log::warn!("not ready: {error}");
-            reasons.push("database");
+            let detail = "does not answer; the log says why".to_owned();
+            check("database", "database", false, detail)
         }
+    }
+}
+
+/// Who is asked to stop serves what it has, and is sent nothing new.
+fn serving(app: &App) -> Check {
+    let stopping = app.stopping.load(Ordering::Relaxed);
+    let detail = if stopping {
+        "was asked to stop"
     } else {
-        log::warn!(
-            "not ready: no news from the database for {:?}",
-            app.directory.staleness()
-        );
-        reasons.push("stale");
-    }
-    if !app.tokens.is_running() {
-        log::error!("not ready: the journal's writer has ended");
-        reasons.push("journal");
-    }
-    if reasons.is_empty() {
-        HttpResponse::Ok().json(Readiness {
-            ready: true,
-            reasons,
-        })
+        "serves"
+    };
+    check("serving", "stopping", !stopping, detail.to_owned())
+}
+
+fn journal(app: &App) -> Check {
+    let running = app.tokens.is_running();
+    let detail = if running {
+        "writes"
     } else {
-        HttpResponse::ServiceUnavailable().json(Readiness {
-            ready: false,
-            reasons,
-        })
-    }
+        "its writer has ended: restart the process"
+    };
+    check("journal", "journal", running, detail.to_owned())
 }

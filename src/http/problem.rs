@@ -11,7 +11,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::idempotency;
+use super::refused;
+use super::trace::Code;
 use crate::admin::AdminError;
+use crate::audit::tally::Refused;
 use crate::domain::id::{OrderId, RequestId};
 use crate::domain::launch::Requirement;
 use crate::logging;
@@ -28,6 +31,7 @@ pub struct Problem {
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Members of this kind of problem, such as the states that are allowed from here.
     more: serde_json::Map<String, serde_json::Value>,
+    refusal: Option<Refused>,
 }
 
 /// One wrong member of a request body.
@@ -115,6 +119,7 @@ impl Problem {
             errors: Vec::new(),
             headers: Vec::new(),
             more: serde_json::Map::new(),
+            refusal: None,
         }
     }
 
@@ -141,6 +146,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail)
     }
 
+    /// A handler panicked; where is in the log under the request's id.
+    pub(super) fn panicked() -> Self {
+        let detail = "something went wrong on our side; the request_id leads us to it";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
     /// The caller cannot help it; the cause is in the log under the request's id.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
         log::error!("{}", Chain(cause));
@@ -154,6 +165,22 @@ impl Problem {
         let detail = "the server cannot reach its database right now; try again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
             .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What the audit trail adds it up under, if it concerns security.
+    pub(super) fn refusal(&self) -> Option<Refused> {
+        self.refusal
+    }
+
+    /// The same as a refusal that the audit trail counts.
+    pub(super) fn counted(mut self, refusal: Refused) -> Self {
+        self.refusal = Some(refusal);
+        self
     }
 
     /// The same with a header.
@@ -181,7 +208,8 @@ impl Problem {
             }
             other => other.description().into(),
         };
-        let problem = Self::new(status, code, detail);
+        let mut problem = Self::new(status, code, detail);
+        problem.refusal = refused::of_bearer(rejection);
         match rejection
             .challenge(realm, resource_metadata)
             .map(|text| HeaderValue::from_str(&text))
@@ -220,6 +248,7 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let mut answer = HttpResponse::build(self.status);
+        answer.extensions_mut().insert(Code(self.code));
         for (name, value) in &self.headers {
             answer.insert_header((name.clone(), value.clone()));
         }
@@ -309,7 +338,9 @@ impl From<AdminError> for Problem {
                     .with("missing", missing)
             }
             AdminError::Outdated => Self::new(StatusCode::PRECONDITION_FAILED, "outdated", detail),
-            AdminError::FourEyes(_) => Self::new(StatusCode::FORBIDDEN, "four_eyes", detail),
+            AdminError::FourEyes(_) => {
+                Self::new(StatusCode::FORBIDDEN, "four_eyes", detail).counted(Refused::FourEyes)
+            }
             AdminError::Invalid(faults) => {
                 let fault = |(pointer, detail): (&str, String)| FieldFault {
                     pointer: pointer.to_owned(),

@@ -2,10 +2,11 @@
 
 use actix_web::{HttpResponse, web};
 
+use super::measure::Measured;
 use super::openapi::{self, Documents};
 use super::problem::Problem;
 use super::table::{Part, Table, at, scope};
-use super::{admin, deliveries, leaks, oauth, ops, v1};
+use super::{admin, deliveries, leaks, metrics, oauth, ops, v1};
 use crate::app::App;
 use crate::config::Role;
 use crate::domain::realm::Realm;
@@ -30,7 +31,10 @@ pub fn lay(
     documents: &web::Data<Documents>,
     face: Face,
 ) {
-    config.app_data(app.clone()).app_data(documents.clone());
+    config
+        .app_data(app.clone())
+        .app_data(documents.clone())
+        .app_data(Measured::unmatched());
     table(&app.settings.roles, face).lay(config);
     config.default_service(web::to(not_found));
 }
@@ -72,7 +76,8 @@ pub fn table(roles: &[Role], face: Face) -> Table {
 fn operations(table: &mut Table) {
     table
         .service(at("/healthz").get(ops::healthz).done())
-        .service(at("/readyz").get(ops::readyz).done());
+        .service(at("/readyz").get(ops::readyz).done())
+        .service(at("/metrics").get(metrics::show).done());
 }
 
 /// Links to secrets: each side of the outside serves those of its own realms.
@@ -131,6 +136,11 @@ fn of_realm(table: &mut Table, roles: &[Role], realm: Realm) {
                 .service(
                     at("/revocations/stream")
                         .get(oauth::revocations::stream)
+                        .done(),
+                )
+                .service(
+                    at("/status-lists/{id}")
+                        .get(oauth::status_lists::show)
                         .done(),
                 )
                 // Any method: a gateway asks with the one that it was asked with.
@@ -198,13 +208,16 @@ fn partner_api(realm: Realm) -> Part {
                 .done(),
         )
         .service(at("/orders/{id}").get(v1::orders::show).done())
+        .service(at("/requests").get(v1::requests::list).done())
+        .service(at("/audit/events").get(v1::audit::list).done())
+        .service(at("/audit/events/{id}/proof").get(v1::audit::proof).done())
 }
 
 fn admin_api() -> Part {
-    use admin::{agreements, launch, privacy};
+    use admin::{agreements, audit, launch, privacy};
     use admin::{
-        clients, credentials, grants, keys, operators, partners, resource_servers, reviews,
-        rotation, tokens,
+        clients, credentials, grants, keys, operators, partners, requests, resource_servers,
+        reviews, rotation, tokens,
     };
     use admin::{orders, packages, recommendations, scope_usage};
     scope(Realm::Admin, "v1")
@@ -349,6 +362,7 @@ fn admin_api() -> Part {
                 .patch(resource_servers::edit)
                 .done(),
         )
+        .service(at("/requests").get(requests::list).done())
         .service(at("/reviews").get(reviews::list).done())
         .service(at("/reviews/{id}/close").post(reviews::close).done())
         .service(at("/leak-reports").get(reviews::list_leak_reports).done())
@@ -378,8 +392,15 @@ fn admin_api() -> Part {
         .service(at("/orders/{id}/fail").post(orders::fail).done())
         .service(at("/orders/{id}/cancel").post(orders::cancel).done())
         .service(at("/tokens/revoke").post(tokens::revoke).done())
+        .service(at("/audit/events").get(audit::list).done())
+        .service(at("/audit/events/{id}/proof").get(audit::proof).done())
+        .service(at("/audit/checkpoint").get(audit::checkpoint).done())
+        .service(at("/audit/key").get(audit::key).done())
+        .service(at("/audit/consistency").get(audit::consistency).done())
+        .service(at("/audit/export").get(audit::export).done())
         .service(at("/keys").get(keys::list).done())
         .service(at("/keys/rotate").post(keys::rotate).done())
+        .service(at("/keys/{kid}/revoke").post(keys::revoke).done())
 }
 
 async fn not_found() -> Result<HttpResponse, Problem> {

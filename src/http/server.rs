@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
@@ -119,6 +120,9 @@ pub fn start(app: &Arc<App>, listeners: Listeners) -> Result<Running, ListenErro
 impl Running {
     /// Runs until the process is told to stop (SIGTERM, SIGINT) or `until` is done; then
     /// takes no new connections and lets requests under way finish.
+    ///
+    /// On SIGTERM it turns unready first and serves on for `drain_delay`: whoever hands requests out needs a
+    /// moment to see it, and a request that has reached the socket is not refused.
     pub async fn run(self, until: impl Future<Output = ()>) -> Result<(), ListenError> {
         let Self {
             app,
@@ -126,9 +130,18 @@ impl Running {
             handles,
         } = self;
         let tasks: Vec<_> = servers.into_iter().map(actix_web::rt::spawn).collect();
-        tokio::select! {
-            () = stop_signal() => log::info!("stopping: finishing requests under way"),
-            () = until => {}
+        let told = tokio::select! {
+            told = stop_signal() => Some(told),
+            () = until => None,
+        };
+        app.stopping.store(true, Ordering::Relaxed);
+        if told.is_some() {
+            log::info!("stopping: finishing requests under way");
+        }
+        if told == Some(Told::Terminate) {
+            let delay = Duration::from_secs(app.settings.drain_delay);
+            // Told again: at once.
+            let _ = tokio::time::timeout(delay, stop_signal()).await;
         }
         // Streams have no end of their own.
         app.feed.close();
@@ -144,18 +157,28 @@ impl Running {
     }
 }
 
-async fn stop_signal() {
+/// How the process was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// SIGTERM: by what runs it, among others perhaps.
+    Terminate,
+    /// SIGINT: by somebody at a terminal.
+    Interrupt,
+}
+
+async fn stop_signal() -> Told {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => {
             tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => Told::Terminate,
+                _ = tokio::signal::ctrl_c() => Told::Interrupt,
             }
         }
         Err(error) => {
             log::warn!("SIGTERM cannot be heard: {error}");
             let _ = tokio::signal::ctrl_c().await;
+            Told::Interrupt
         }
     }
 }

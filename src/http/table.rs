@@ -8,6 +8,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, guard, web};
 use utoipa::openapi::path::Operation;
 
+use super::measure::Measured;
 use super::openapi::arguments::Arguments;
 use super::problem::Problem;
 use crate::domain::realm::Realm;
@@ -46,6 +47,7 @@ pub struct Part {
 
 /// A path with all its methods.
 pub struct Place {
+    path: String,
     resource: Resource,
     served: Vec<Served>,
 }
@@ -69,7 +71,7 @@ impl Table {
     pub fn lay(self, config: &mut web::ServiceConfig) {
         for piece in self.pieces {
             match piece {
-                Piece::Place(place) => config.service(place.resource),
+                Piece::Place(place) => config.service(place.measured("")),
                 Piece::Part(part) => config.service(part.scope),
             };
         }
@@ -101,13 +103,21 @@ pub fn scope(realm: Realm, part: &str) -> Part {
 impl Part {
     /// Adds a path, which is relative to the part's.
     pub fn service(mut self, place: Place) -> Self {
-        self.scope = self.scope.service(place.resource);
         self.served
-            .extend(place.served.into_iter().map(|served| Served {
+            .extend(place.served.iter().cloned().map(|served| Served {
                 path: format!("{}{}", self.prefix, served.path),
                 ..served
             }));
+        self.scope = self.scope.service(place.measured(&self.prefix));
         self
+    }
+}
+
+impl Place {
+    /// The resource, which knows by what template its requests are measured.
+    fn measured(self, prefix: &str) -> Resource {
+        let template = format!("{prefix}{}", self.path);
+        self.resource.app_data(Measured::new(&template))
     }
 }
 
@@ -202,13 +212,15 @@ impl Path {
         A: FromRequest + Arguments + 'static,
         H::Output: Responder + 'static,
     {
+        // A pattern within the braces is for the router alone.
+        let path = self.path.replace(":.*}", "}");
         self.served.push(Served {
             method: Method::GET,
-            // A pattern within the braces is for the router alone.
-            path: self.path.replace(":.*}", "}"),
+            path: path.clone(),
             complete: A::describe,
         });
         Place {
+            path,
             resource: self.resource.route(web::to(handler)),
             served: self.served,
         }
@@ -235,6 +247,7 @@ impl Path {
         H::Output: Responder + 'static,
     {
         Place {
+            path: self.path,
             resource: self.resource.default_service(web::to(other)),
             served: self.served,
         }

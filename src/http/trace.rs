@@ -1,67 +1,179 @@
-//! Around every request: its id, its log line, and the headers that every answer carries.
+//! Around every request: its id, its trace, its log line, what is measured of it, and the headers that
+//! every answer carries. A handler that panics is answered here.
 
-use std::time::Instant as Stopwatch;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant as Stopwatch};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use actix_web::error::InternalError;
+use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, web};
+use actix_web::{Error, HttpResponse, ResponseError, web};
+use futures_util::FutureExt;
 
+use super::calls;
+use super::measure::Measured;
+use super::problem::Problem;
 use crate::app::App;
+use crate::clock::Clock;
 use crate::domain::id::RequestId;
-use crate::logging;
+use crate::domain::instant::Instant;
+use crate::logging::{self, Context, TraceParent};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("onyx-request-id");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 
-/// Gives the request an id, runs it, and logs method, route, status and milliseconds.
+/// Why an answer is no success: the problem's code, or the OAuth error's. Answers carry it for the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Code(pub &'static str);
+
+/// Gives the request an id, runs it, and logs method, route, status, milliseconds and reason.
 ///
 /// The path and the query are not logged: they can hold what a partner mistook for a
-/// safe place; the route's template says what a reader needs.
+/// safe place; the route's template says what a reader needs. An id that a caller sends is
+/// not taken over: ids name exactly one request.
 pub async fn request<B: MessageBody>(
     app: web::Data<App>,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    let id = RequestId::generate(app.clock.now());
-    logging::in_request(id.clone(), async move {
-        // The route's template is looked for among all routes: only where it is printed.
-        let logged = log::log_enabled!(log::Level::Info)
-            .then(|| (Stopwatch::now(), request.method().clone()));
-        let answer = next.call(request).await;
-        if let Some((started, method)) = logged {
-            log_line(&method, &answer, started);
+    let put_on_record = |id: &RequestId, at, took, answer: &ServiceResponse<B>| {
+        calls::note(&app, id, at, took, answer);
+    };
+    let mut answer = around(&app.clock, request, next, put_on_record).await?;
+    // The next request is for another process: this one stops, or hears nothing from its database.
+    let is_deaf = answer.status() == StatusCode::SERVICE_UNAVAILABLE && !app.directory.is_fresh();
+    if is_deaf || app.stopping.load(Ordering::Relaxed) {
+        let head = answer.response_mut().head_mut();
+        head.set_connection_type(ConnectionType::Close);
+    }
+    Ok(answer)
+}
+
+async fn around<B: MessageBody>(
+    clock: &Clock,
+    request: ServiceRequest,
+    next: Next<B>,
+    put_on_record: impl FnOnce(&RequestId, Instant, Duration, &ServiceResponse<B>),
+) -> Result<ServiceResponse<B>, Error> {
+    let now = clock.now();
+    let id = RequestId::generate(now);
+    let context = Context {
+        request: id.clone(),
+        trace: trace_of(request.headers()),
+    };
+    logging::in_request(context, async move {
+        let (started, method) = (Stopwatch::now(), request.method().clone());
+        log::trace!("{method} begins");
+        let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().await;
+        let outcome = outcome.unwrap_or_else(|_| Err(Panicked.into()));
+        let took = started.elapsed();
+        match outcome {
+            Ok(mut answer) => {
+                let code = answer.response().extensions().get::<Code>().copied();
+                note(
+                    &method,
+                    answer.request().app_data(),
+                    answer.status(),
+                    code,
+                    took,
+                );
+                put_on_record(&id, now, took, &answer);
+                dress(answer.headers_mut(), &id);
+                Ok(answer)
+            }
+            // What is no answer yet, and has not passed a route.
+            Err(error) => {
+                let mut answer = error.error_response();
+                let code = answer.extensions().get::<Code>().copied();
+                note(&method, None, answer.status(), code, took);
+                dress(answer.headers_mut(), &id);
+                Err(InternalError::from_response("", answer).into())
+            }
         }
-        let mut answer = answer?;
-        let headers = answer.headers_mut();
-        if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-            headers.insert(REQUEST_ID.clone(), value);
-        }
-        if !headers.contains_key(CACHE_CONTROL) {
-            // What is for one caller is kept by no cache; what is for all says so itself.
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
-        headers.insert(NOSNIFF.clone(), HeaderValue::from_static("nosniff"));
-        Ok(answer)
     })
     .await
 }
 
-fn log_line<B>(method: &Method, answer: &Result<ServiceResponse<B>, Error>, started: Stopwatch) {
-    let status = match answer {
-        Ok(answer) => answer.status(),
-        Err(error) => error.as_response_error().status_code(),
-    };
-    let route = match answer {
-        Ok(answer) => answer.request().match_pattern(),
-        Err(_) => None,
-    };
-    let route = route.as_deref().unwrap_or("-");
-    log::info!(
-        "{method} {route} {} {} ms",
-        status.as_u16(),
-        started.elapsed().as_millis()
-    );
+/// Where the caller's trace stands (W3C Trace Context §3.2). What is malformed, or sent twice, is as if
+/// it had not been sent.
+fn trace_of(headers: &HeaderMap) -> Option<logging::Trace> {
+    let mut sent = headers.get_all(&TRACEPARENT);
+    let parent = sent.next()?.to_str().ok()?.parse::<TraceParent>().ok()?;
+    sent.next().is_none().then(|| parent.child())
 }
+
+/// The headers that every answer has.
+fn dress(headers: &mut HeaderMap, id: &RequestId) {
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(REQUEST_ID.clone(), value);
+    }
+    if !headers.contains_key(CACHE_CONTROL) {
+        // What is for one caller is kept by no cache; what is for all says so itself.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    headers.insert(NOSNIFF.clone(), HeaderValue::from_static("nosniff"));
+}
+
+/// Measures, and writes the request's line.
+fn note(
+    method: &Method,
+    route: Option<&Measured>,
+    status: StatusCode,
+    code: Option<Code>,
+    took: Duration,
+) {
+    let code = code.map(|Code(code)| code);
+    let template = match route {
+        Some(route) => {
+            route.note(method, status, code, took);
+            route.template()
+        }
+        None => {
+            Measured::unmatched().note(method, status, code, took);
+            "-"
+        }
+    };
+    if log::log_enabled!(log::Level::Info) {
+        log_line(method, template, status, code, took);
+    }
+}
+
+fn log_line(
+    method: &Method,
+    route: &str,
+    status: StatusCode,
+    code: Option<&'static str>,
+    took: Duration,
+) {
+    let (method, status, ms) = (method.as_str(), status.as_u16(), took.as_millis());
+    let duration_ms = took.as_secs_f64() * 1000.0;
+    match code {
+        None => log::info!(
+            method, route, status, duration_ms;
+            "{method} {route} {status} {ms} ms"
+        ),
+        Some(code) => log::info!(
+            method, route, status, duration_ms, code;
+            "{method} {route} {status} {ms} ms {code}"
+        ),
+    }
+}
+
+/// A handler panicked: where is in the log, under the request's id.
+#[derive(Debug, thiserror::Error)]
+#[error("a handler panicked")]
+struct Panicked;
+
+impl ResponseError for Panicked {
+    fn error_response(&self) -> HttpResponse {
+        Problem::panicked().error_response()
+    }
+}
+
+#[cfg(test)]
+mod tests;

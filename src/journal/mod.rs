@@ -7,6 +7,7 @@
 mod queue;
 mod writer;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,16 +15,28 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::store::{Db, Store, StoreError};
+use crate::telemetry::telemetry;
 
 use queue::{Queue, Refused};
 
 /// Rows that may wait. More would only wait longer than their callers do.
 const QUEUE: usize = 4096;
+/// The most rows in one transaction.
+const BATCH: usize = 256;
+/// Rows that may wait where nobody waits for them: some seconds of all that a machine can serve.
+const LONG_QUEUE: usize = 65_536;
+/// The most of them in one transaction.
+const LONG_BATCH: usize = 1024;
+/// How long they gather: one commit for all, and the database is left to others meanwhile.
+const GATHERING: Duration = Duration::from_millis(200);
 /// How long a caller waits for its row.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A row that knows how it and its like are written.
 pub trait Row: Sized + Send + 'static {
+    /// What its journal is called where it is measured.
+    const JOURNAL: &'static str;
+
     /// Writes the rows within a transaction; the same rows come again where it failed.
     fn write_all(db: &mut Db, rows: &[&Self]) -> Result<(), StoreError>;
 }
@@ -47,29 +60,58 @@ pub enum AppendError {
 /// The row goes back with the answer: memory is given back quickest where it was taken.
 struct Append<R> {
     row: Box<R>,
-    done: oneshot::Sender<(Box<R>, Result<(), StoreError>)>,
+    /// `None`: nobody waits.
+    done: Option<oneshot::Sender<Written<R>>>,
+}
+
+type Written<R> = (Box<R>, Result<(), StoreError>);
+
+/// How a writer goes about it.
+#[derive(Clone, Copy, Debug)]
+struct Habit {
+    /// The most rows in one transaction.
+    batch: usize,
+    /// How long it lets rows gather after each round. `None`: somebody waits for them.
+    gathering: Option<Duration>,
 }
 
 /// The way in to the writer.
 pub struct Journal<R> {
     queue: Arc<Queue<Append<R>>>,
+    /// Rows that nobody waited for and that were not written.
+    lost: Arc<AtomicU64>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl<R: Row> Journal<R> {
     /// Starts the writer over a database, on a thread of its own.
     pub fn open(store: Store) -> std::io::Result<Self> {
-        Self::with_queue(store, QUEUE)
+        let habit = Habit {
+            batch: BATCH,
+            gathering: None,
+        };
+        Self::with_queue(store, QUEUE, habit)
     }
 
-    fn with_queue(store: Store, length: usize) -> std::io::Result<Self> {
+    /// Starts a writer for rows that nobody waits for: see [`Journal::enqueue`].
+    pub fn gathering(store: Store) -> std::io::Result<Self> {
+        let habit = Habit {
+            batch: LONG_BATCH,
+            gathering: Some(GATHERING),
+        };
+        Self::with_queue(store, LONG_QUEUE, habit)
+    }
+
+    fn with_queue(store: Store, length: usize, habit: Habit) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::new(length));
-        let rows = Arc::clone(&queue);
+        let lost = Arc::new(AtomicU64::new(0));
+        let (rows, losses) = (Arc::clone(&queue), Arc::clone(&lost));
         let writer = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || writer::run(&store, &rows))?;
+            .spawn(move || writer::run(&store, &rows, habit, &losses))?;
         Ok(Self {
             queue,
+            lost,
             writer: Mutex::new(Some(writer)),
         })
     }
@@ -82,7 +124,10 @@ impl<R: Row> Journal<R> {
         let (done, written) = oneshot::channel();
         let row = Box::new(row);
         self.queue
-            .push(Append { row, done })
+            .push(Append {
+                row,
+                done: Some(done),
+            })
             .map_err(|refused| match refused {
                 Refused::Full => AppendError::Full,
                 Refused::Closed => AppendError::Unwritten,
@@ -93,10 +138,32 @@ impl<R: Row> Journal<R> {
         }
     }
 
+    /// Appends a row that nobody waits for: it is written soon, or counted as lost.
+    pub fn enqueue(&self, row: R) {
+        let row = Box::new(row);
+        if self.queue.push(Append { row, done: None }).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many rows were handed over and not written, since nobody waited for them to be told.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
     /// Whether rows can be written: the writer lives.
     pub fn is_running(&self) -> bool {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.as_ref().is_some_and(|writer| !writer.is_finished())
+    }
+
+    /// Tells how it stands, for who measures.
+    pub fn tell(&self) {
+        let told = &telemetry().journals;
+        let waiting = i64::try_from(self.queue.len()).unwrap_or(i64::MAX);
+        told.waiting.with_label_values(&[R::JOURNAL]).set(waiting);
+        let running = told.running.with_label_values(&[R::JOURNAL]);
+        running.set(self.is_running().into());
     }
 
     /// Takes no more rows, and waits until those that wait are written. Blocks.

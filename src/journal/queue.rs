@@ -1,6 +1,7 @@
 //! What waits to be written: bounded, many put in, one takes all that is there.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Rows in the order of asking.
 pub(super) struct Queue<T> {
@@ -56,6 +57,11 @@ impl<T> Queue<T> {
         Ok(())
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().rows.len()
+    }
+
     /// Takes what waits, at most so many, and sleeps while nothing does. `false`: closed and empty.
     pub(super) fn take(&self, batch: &mut Vec<T>, most: usize) -> bool {
         let mut waiting = self.lock();
@@ -77,6 +83,15 @@ impl<T> Queue<T> {
             batch.extend(waiting.rows.drain(..many));
         }
         true
+    }
+
+    /// Lets rows gather for a while, or until the queue is closed.
+    pub(super) fn rest(&self, length: Duration) {
+        let waiting = self.lock();
+        // Nobody tells of rows meanwhile, since the taker is not marked as sleeping.
+        let open = |waiting: &mut Waiting<T>| !waiting.is_closed;
+        let rested = self.filled.wait_timeout_while(waiting, length, open);
+        drop(rested.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Refuses rows from now on; those that wait can still be taken.
@@ -138,7 +153,7 @@ mod tests {
                 assert!(queue.take(&mut batch, 9));
                 batch
             });
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(50));
             queue.push(7).unwrap();
             assert_eq!(taker.join().unwrap(), [7]);
         });

@@ -9,6 +9,8 @@ use crate::store::schema::instance;
 struct Fact(String);
 
 impl Row for Fact {
+    const JOURNAL: &'static str = "facts";
+
     fn write_all(db: &mut Db, rows: &[&Self]) -> Result<(), StoreError> {
         for row in rows {
             if row.0 == "slow" {
@@ -68,7 +70,11 @@ async fn one_bad_row_costs_one_caller() {
 #[actix_web::test]
 async fn a_full_queue_pushes_back_and_closing_writes_what_waits() {
     let (_folder, store) = store();
-    let journal = Arc::new(Journal::with_queue(store.clone(), 2).unwrap());
+    let habit = Habit {
+        batch: BATCH,
+        gathering: None,
+    };
+    let journal = Arc::new(Journal::with_queue(store.clone(), 2, habit).unwrap());
     let append = |name: &str| {
         let (journal, name) = (Arc::clone(&journal), name.to_owned());
         actix_web::rt::spawn(async move { journal.append(Fact(name)).await })
@@ -93,4 +99,28 @@ async fn a_full_queue_pushes_back_and_closing_writes_what_waits() {
         append("late").await.unwrap(),
         Err(AppendError::Unwritten)
     ));
+}
+
+#[actix_web::test]
+async fn rows_that_nobody_waits_for_are_written_and_what_is_lost_is_counted() {
+    let (_folder, store) = store();
+    let journal = Journal::gathering(store.clone()).unwrap();
+    for name in ["a", "b", "a", "c"] {
+        journal.enqueue(Fact(name.to_owned()));
+    }
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while count(&store).await < 3 {
+        assert!(std::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Closing cuts the gathering short, and loses nothing.
+    journal.enqueue(Fact("d".to_owned()));
+    let journal = Arc::new(journal);
+    let closing = Arc::clone(&journal);
+    tokio::task::spawn_blocking(move || closing.close())
+        .await
+        .unwrap();
+    assert_eq!((count(&store).await, journal.lost()), (4, 1));
+    journal.enqueue(Fact("e".to_owned()));
+    assert_eq!((count(&store).await, journal.lost()), (4, 2));
 }

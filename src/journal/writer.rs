@@ -1,17 +1,22 @@
 //! The one writer: takes what waits, writes it in one transaction, tells who waited.
 
-use super::queue::Queue;
-use super::{Append, Row};
-use crate::store::{Store, StoreError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant as Stopwatch;
 
-/// The most rows in one transaction.
-const BATCH: usize = 256;
+use prometheus::Histogram;
+
+use super::queue::Queue;
+use super::{Append, Habit, Row};
+use crate::store::{Store, StoreError};
+use crate::telemetry::{observe, telemetry};
 
 /// Writes until the queue is closed and empty.
 ///
 /// It blocks for the first row and then takes what is there without waiting for more:
 /// while one transaction commits, the next batch gathers by itself.
-pub(super) fn run<R: Row>(store: &Store, rows: &Queue<Append<R>>) {
+///
+/// Where nobody waits it lets rows gather instead.
+pub(super) fn run<R: Row>(store: &Store, rows: &Queue<Append<R>>, habit: Habit, lost: &AtomicU64) {
     let _leaving = Leaving(rows);
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -20,10 +25,28 @@ pub(super) fn run<R: Row>(store: &Store, rows: &Queue<Append<R>>) {
         Ok(runtime) => runtime,
         Err(error) => return log::error!("the journal has no runtime: {error}"),
     };
-    let mut batch = Vec::with_capacity(BATCH);
-    while rows.take(&mut batch, BATCH) {
-        runtime.block_on(write(store, &mut batch));
+    let [size, length] = measured::<R>();
+    let mut batch = Vec::with_capacity(habit.batch);
+    while rows.take(&mut batch, habit.batch) {
+        size.observe(batch.len() as f64);
+        let is_full = batch.len() >= habit.batch;
+        let started = Stopwatch::now();
+        let missed = runtime.block_on(write(store, &mut batch));
+        observe(&length, started.elapsed());
+        if missed > 0 {
+            let all = lost.fetch_add(missed, Ordering::Relaxed) + missed;
+            log::warn!("{missed} rows could not be written and are lost, {all} since the start");
+        }
+        if let Some(gathering) = habit.gathering.filter(|_| !is_full) {
+            rows.rest(gathering);
+        }
     }
+}
+
+/// What batches are measured by: how large they are, and how long they take.
+fn measured<R: Row>() -> [Histogram; 2] {
+    let told = &telemetry().journals;
+    [&told.rows, &told.duration].map(|each| each.with_label_values(&[R::JOURNAL]))
 }
 
 /// However the writer ends, nobody waits for it afterwards.
@@ -35,10 +58,16 @@ impl<R> Drop for Leaving<'_, R> {
     }
 }
 
-async fn write<R: Row>(store: &Store, batch: &mut Vec<Append<R>>) {
+/// Writes a batch; answers how many rows of those that nobody waits for were not written.
+async fn write<R: Row>(store: &Store, batch: &mut Vec<Append<R>>) -> u64 {
+    let mut missed = 0;
     let rows: Vec<&R> = batch.iter().map(|append| &*append.row).collect();
     match store.write_in_place(|db| R::write_all(db, &rows)).await {
-        Ok(()) => batch.drain(..).for_each(|append| answer(append, Ok(()))),
+        Ok(()) => {
+            for append in batch.drain(..) {
+                missed += answer(append, Ok(()));
+            }
+        }
         // The database refused something: each row alone, so that a bad one costs one caller.
         Err(
             error @ (StoreError::Failed(_) | StoreError::Duplicate(_) | StoreError::Dangling(_)),
@@ -47,24 +76,39 @@ async fn write<R: Row>(store: &Store, batch: &mut Vec<Append<R>>) {
                 "a batch of {} rows failed, each is tried alone: {error:?}",
                 batch.len()
             );
-            for append in batch.drain(..).filter(|append| !append.done.is_closed()) {
+            for append in batch.drain(..).filter(Append::is_awaited) {
                 let written = store
                     .write_in_place(|db| R::write_all(db, &[&append.row]))
                     .await;
-                answer(append, written);
+                missed += answer(append, written);
             }
         }
         // The database is not there: trying again would only let more callers wait.
         Err(error) => {
             let reason = error.to_string();
-            batch
-                .drain(..)
-                .for_each(|append| answer(append, Err(StoreError::Unreachable(reason.clone()))));
+            for append in batch.drain(..) {
+                missed += answer(append, Err(StoreError::Unreachable(reason.clone())));
+            }
         }
+    }
+    missed
+}
+
+impl<R> Append<R> {
+    /// Whether its writing is of use still: who waited for it may have gone.
+    fn is_awaited(&self) -> bool {
+        self.done.as_ref().is_none_or(|done| !done.is_closed())
     }
 }
 
-fn answer<R>(append: Append<R>, written: Result<(), StoreError>) {
-    // Who no longer waits has had its answer: none.
-    let _ = append.done.send((append.row, written));
+/// Tells who waits; answers 1 for a row that was not written and that nobody waits for.
+fn answer<R>(append: Append<R>, written: Result<(), StoreError>) -> u64 {
+    match append.done {
+        // Who no longer waits has had its answer: none.
+        Some(done) => {
+            let _ = done.send((append.row, written));
+            0
+        }
+        None => u64::from(written.is_err()),
+    }
 }

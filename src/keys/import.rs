@@ -50,7 +50,14 @@ pub fn import_all(
         if let Some(other) = seen.insert(key.kid.clone(), path.clone()) {
             return Err(ImportError::Twice { path, other }.into());
         }
-        if !signing_keys::exists(db, &key.kid)? {
+        let known = signing_keys::find(db, &key.kid)?;
+        if known.as_ref().is_some_and(|key| key.revoked_at.is_some()) {
+            log::warn!(
+                "{} holds a key that was revoked; it is never used again, and the file can go",
+                path.display()
+            );
+        }
+        if known.is_none() {
             let key = provision::introduce(db, key, now)?;
             log::info!(
                 "imported {} as {} key {}; it signs from {}",

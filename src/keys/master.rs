@@ -1,6 +1,7 @@
 //! The master key: 32 random bytes in a file, from which everything secret is derived.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use aws_lc_rs::{constant_time, hkdf, hmac};
 use base64::Engine as _;
@@ -8,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use rand::{TryRng, rngs::SysRng};
 use zeroize::Zeroizing;
 
+use super::audit::AuditKeys;
 use super::file::{self, KeyFileError};
 use crate::domain::secret::SecretHash;
 use crate::store::{Db, StoreError, instance};
@@ -19,9 +21,12 @@ pub const PEPPER_VERSION: i32 = 1;
 pub struct MasterKey {
     pub(super) sealing: Zeroizing<[u8; 32]>,
     pepper: hmac::Key,
+    /// Names secrets and tokens in investigations.
+    naming: hmac::Key,
     fingerprint: String,
     /// A hash that no secret has, to compare with where there is none.
     no_secret: SecretHash,
+    audit: Arc<AuditKeys>,
 }
 
 /// The master key cannot be used; each says what to do.
@@ -93,6 +98,17 @@ impl MasterKey {
         Ok(key)
     }
 
+    /// The master key that this database was made with, from its file; makes and writes nothing.
+    pub fn existing(db: &mut Db, path: &Path) -> Result<Self, MasterKeyError> {
+        let shown = || path.display().to_string();
+        let content = file::read(path)?;
+        let key = Self::parse(&content).ok_or_else(|| MasterKeyError::Malformed(shown()))?;
+        match instance::get(db, instance::Fact::MasterKeyFingerprint)? {
+            Some(known) if known == key.fingerprint => Ok(key),
+            _ => Err(MasterKeyError::Wrong(shown())),
+        }
+    }
+
     /// Reads base64 of 32 bytes; white space around it is harmless. `None`: anything else.
     pub fn parse(content: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(content).ok()?.trim();
@@ -108,11 +124,20 @@ impl MasterKey {
         };
         let pepper = derive(b"client secret pepper 1")?;
         let fingerprint = derive(b"fingerprint")?;
+        let audit = AuditKeys::of(
+            derive(b"audit event 1")?.as_slice(),
+            derive(b"audit place 1")?.as_slice(),
+            derive(b"audit checkpoint 1")?.as_slice(),
+            derive(b"audit log name")?.as_slice(),
+        )?;
+        let naming = derive(b"fingerprints of what leaked 1")?;
         Some(Self {
             sealing: derive(b"sealing")?,
             pepper: hmac::Key::new(hmac::HMAC_SHA256, pepper.as_slice()),
+            naming: hmac::Key::new(hmac::HMAC_SHA256, naming.as_slice()),
             fingerprint: hex(fingerprint.get(..16).unwrap_or_default()),
             no_secret: SecretHash(hex(derive(b"no secret")?.as_slice())),
+            audit: Arc::new(audit),
         })
     }
 
@@ -122,6 +147,18 @@ impl MasterKey {
     /// only give guessers a way to exhaust the server (standards: NIST SP 800-63B-4 §3.1).
     pub fn hash_secret(&self, secret: &[u8]) -> SecretHash {
         SecretHash(hex(hmac::sign(&self.pepper, secret).as_ref()))
+    }
+
+    /// The keys of the audit log.
+    pub fn audit(&self) -> &Arc<AuditKeys> {
+        &self.audit
+    }
+
+    /// By what a secret or a token can be named without being told: the same for the same text, and
+    /// nothing to whoever has not the master key.
+    pub fn fingerprint_of(&self, text: &[u8]) -> String {
+        let tag = hmac::sign(&self.naming, text);
+        hex(tag.as_ref().get(..16).unwrap_or_default())
     }
 
     /// A hash that no secret has: what an unknown client's secret is compared with.
@@ -149,7 +186,7 @@ fn fresh() -> Result<Zeroizing<String>, MasterKeyError> {
     Ok(Zeroizing::new(STANDARD.encode(bytes.as_slice()) + "\n"))
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
@@ -176,6 +213,10 @@ pub(crate) mod tests {
         ));
         assert!(!same_hash(&one.hash_secret(b"s"), &other.hash_secret(b"s")));
         assert_ne!(one.fingerprint, other.fingerprint);
+        assert_eq!(one.fingerprint_of(b"s"), master(1).fingerprint_of(b"s"));
+        assert_ne!(one.fingerprint_of(b"s"), other.fingerprint_of(b"s"));
+        // It says nothing of what is stored.
+        assert!(!one.hash_secret(b"s").0.contains(&one.fingerprint_of(b"s")));
     }
 
     #[test]

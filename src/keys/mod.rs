@@ -3,6 +3,7 @@
 //! Nothing outside this room holds a private key, and nothing in it prints one.
 //! It refuses to know who asks for a signature.
 
+pub mod audit;
 pub mod error;
 pub mod file;
 pub mod generate;
@@ -15,5 +16,7 @@ pub mod ring;
 pub mod sealed;
 pub mod signer;
 
+pub use audit::AuditKeys;
 pub use master::MasterKey;
+pub(crate) use master::hex;
 pub use ring::KeyRing;

@@ -1,6 +1,7 @@
 //! The key ring: which key signs now, and which are published.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -26,7 +27,7 @@ pub const PUBLISH_TAIL: Duration = Duration::from_secs(900 + 60 + 300);
 #[derive(Debug)]
 pub struct RingKey {
     stored: StoredKey,
-    signing: SigningKey,
+    signing: Arc<SigningKey>,
 }
 
 impl RingKey {
@@ -42,10 +43,6 @@ impl RingKey {
 
     fn has_begun(&self, now: Instant) -> bool {
         self.stored.signs_from <= now
-    }
-
-    fn has_ended(&self, now: Instant) -> bool {
-        self.stored.signs_until.is_some_and(|end| end <= now)
     }
 
     /// What is stored is published: a node whose clock is behind the maker's shows it all the same.
@@ -79,26 +76,108 @@ pub enum RingError {
 #[derive(Debug, Default)]
 pub struct KeyRing {
     keys: ArcSwap<Vec<Arc<RingKey>>>,
+    changing: Mutex<Changing>,
+}
+
+/// What whoever changes the ring must know, one at a time.
+#[derive(Debug, Default)]
+struct Changing {
+    /// How often the ring was changed.
+    epoch: u64,
+    /// Keys that were revoked: what was read before that brings none of them back.
+    withdrawn: BTreeSet<String>,
+}
+
+/// The state of the ring before a read of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epoch(u64);
+
+/// What came of keys that were offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// They are held now.
+    Over,
+    /// They were held already.
+    Before,
+    /// The ring was changed since they were read: they may be older than what it holds.
+    TooLate,
 }
 
 impl KeyRing {
-    /// Takes over what the database holds; `true` if anything differs. Keys that are held already are not parsed again.
-    pub fn load(&self, master: &MasterKey, stored: Vec<StoredKey>) -> Result<bool, RingError> {
+    /// Takes over what the database holds. Keys that are held already are not parsed again.
+    ///
+    /// For whoever reads the database in order; others [`offer`](Self::offer).
+    pub fn load(&self, master: &MasterKey, stored: Vec<StoredKey>) -> Result<Taken, RingError> {
+        self.take(&mut self.changing(), master, stored)
+    }
+
+    /// To be noted before the database is read.
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.changing().epoch)
+    }
+
+    /// Takes over what was read since an epoch, unless the ring was changed meanwhile.
+    pub fn offer(
+        &self,
+        since: Epoch,
+        master: &MasterKey,
+        stored: Vec<StoredKey>,
+    ) -> Result<Taken, RingError> {
+        let mut changing = self.changing();
+        if changing.epoch != since.0 {
+            return Ok(Taken::TooLate);
+        }
+        self.take(&mut changing, master, stored)
+    }
+
+    /// Drops a revoked key for good: it signs nothing and is not published from here on.
+    pub fn withdraw(&self, kid: &str) {
+        let mut changing = self.changing();
+        if !changing.withdrawn.insert(kid.to_owned()) {
+            return;
+        }
+        changing.epoch += 1;
         let held = self.keys.load();
-        if held.len() == stored.len()
-            && held
-                .iter()
-                .zip(&stored)
-                .all(|(key, row)| key.stored == *row)
-        {
-            return Ok(false);
+        let kept = held.iter().filter(|key| key.kid() != kid).cloned();
+        self.keys.store(Arc::new(kept.collect()));
+    }
+
+    /// Forgets what was withdrawn: the database was put back to an earlier state, and says what holds.
+    pub fn begin_anew(&self) {
+        self.changing().withdrawn.clear();
+    }
+
+    fn changing(&self) -> MutexGuard<'_, Changing> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(
+        &self,
+        changing: &mut Changing,
+        master: &MasterKey,
+        mut stored: Vec<StoredKey>,
+    ) -> Result<Taken, RingError> {
+        stored.retain(|row| !changing.withdrawn.contains(&row.kid));
+        let held = self.keys.load();
+        if held.iter().map(|key| &key.stored).eq(&stored) {
+            return Ok(Taken::Before);
         }
         let keys = stored
             .into_iter()
-            .map(|row| unseal(master, row))
+            .map(|row| {
+                let known = held.iter().find(|key| key.stored.kid == row.kid);
+                match known {
+                    Some(known) => Ok(Arc::new(RingKey {
+                        signing: Arc::clone(&known.signing),
+                        stored: row,
+                    })),
+                    None => unseal(master, row),
+                }
+            })
             .collect::<Result<Vec<_>, _>>()?;
+        changing.epoch += 1;
         self.keys.store(Arc::new(keys));
-        Ok(true)
+        Ok(Taken::Over)
     }
 
     /// The key that signs for a realm and algorithm at a moment: the one that began last.
@@ -108,7 +187,7 @@ impl KeyRing {
     pub fn signer(&self, realm: Realm, alg: Algorithm, now: Instant) -> Option<Arc<RingKey>> {
         let keys = self.keys.load();
         let fits = |key: &&Arc<RingKey>| {
-            key.stored.realm == realm && key.stored.alg == alg && !key.has_ended(now)
+            key.stored.realm == realm && key.stored.alg == alg && !key.stored.has_ended(now)
         };
         let begun = keys.iter().filter(fits).filter(|key| key.has_begun(now));
         let last = begun.max_by_key(|key| key.stored.signs_from);
@@ -131,12 +210,26 @@ impl KeyRing {
         }
     }
 
+    /// Since when the keys that sign at a moment do, for each realm and algorithm.
+    pub fn signing(&self, now: Instant) -> Vec<(Realm, Algorithm, Instant)> {
+        let kinds = Realm::ALL.iter().flat_map(|realm| {
+            let algorithms = self.algorithms(*realm, now).into_iter();
+            algorithms.map(|alg| (*realm, alg))
+        });
+        kinds
+            .filter_map(|(realm, alg)| {
+                let key = self.signer(realm, alg, now)?;
+                Some((realm, alg, key.stored.signs_from))
+            })
+            .collect()
+    }
+
     /// The algorithms that a realm can sign with at a moment, in order and without doubles.
     pub fn algorithms(&self, realm: Realm, now: Instant) -> Vec<Algorithm> {
         let keys = self.keys.load();
         let mut algs: Vec<_> = keys
             .iter()
-            .filter(|k| k.stored.realm == realm && !k.has_ended(now))
+            .filter(|k| k.stored.realm == realm && !k.stored.has_ended(now))
             .map(|k| k.stored.alg)
             .collect();
         algs.sort();
@@ -157,7 +250,10 @@ fn unseal(master: &MasterKey, stored: StoredKey) -> Result<Arc<RingKey>, RingErr
             kid: stored.kid.clone(),
             cause,
         })?;
-    Ok(Arc::new(RingKey { stored, signing }))
+    Ok(Arc::new(RingKey {
+        stored,
+        signing: Arc::new(signing),
+    }))
 }
 
 #[cfg(test)]
@@ -265,7 +361,51 @@ mod tests {
             .is_err()
         );
         assert_eq!(ring.jwks(Realm::Live, at(2)).keys.len(), 1);
-        assert!(!ring.load(&master(1), vec![first]).unwrap());
+        let again = ring.load(&master(1), vec![first]).unwrap();
+        assert_eq!(again, Taken::Before);
+    }
+
+    #[test]
+    fn a_withdrawn_key_is_gone_and_no_row_that_was_read_before_brings_it_back() {
+        let ring = KeyRing::default();
+        let (old, new) = (
+            key(Algorithm::Es256, at(0), at(0)),
+            key(Algorithm::Es256, at(5), at(5)),
+        );
+        ring.load(&master(1), vec![old.clone()]).unwrap();
+        // Somebody reads the database, and is slow.
+        let before = ring.epoch();
+        ring.withdraw(&old.kid);
+        let signer = |s| ring.signer(Realm::Live, Algorithm::Es256, at(s));
+        assert!(signer(1).is_none() && ring.jwks(Realm::Live, at(1)).keys.is_empty());
+        let offered = ring.offer(before, &master(1), vec![old.clone()]).unwrap();
+        assert_eq!(offered, Taken::TooLate);
+        // A node whose clock is far behind reads rows that its clock knows nothing against.
+        let both = vec![old.clone(), new.clone()];
+        let offered = ring.offer(ring.epoch(), &master(1), both).unwrap();
+        assert_eq!(offered, Taken::Over);
+        for moment in [-300, 0, 5, 300] {
+            assert_eq!(signer(moment).unwrap().kid(), new.kid);
+            let published = ring.jwks(Realm::Live, at(moment)).keys;
+            assert!(published.iter().all(|jwk| jwk.kid == new.kid));
+        }
+    }
+
+    #[test]
+    fn what_was_read_before_other_keys_came_is_not_taken_over_them() {
+        let ring = KeyRing::default();
+        let (first, second) = (
+            key(Algorithm::Es256, at(0), at(0)),
+            key(Algorithm::Es256, at(1), at(1)),
+        );
+        ring.load(&master(1), vec![first.clone()]).unwrap();
+        let before = ring.epoch();
+        ring.load(&master(1), vec![first.clone(), second.clone()])
+            .unwrap();
+        let offered = ring.offer(before, &master(1), vec![first]).unwrap();
+        assert_eq!(offered, Taken::TooLate);
+        let signer = ring.signer(Realm::Live, Algorithm::Es256, at(2)).unwrap();
+        assert_eq!(signer.kid(), second.kid);
     }
 
     #[test]

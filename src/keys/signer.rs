@@ -68,7 +68,7 @@ static PROVIDER: LazyLock<CryptoProvider> = LazyLock::new(|| CryptoProvider {
 static INSTALLED: LazyLock<bool> = LazyLock::new(|| PROVIDER.install_default().is_ok());
 
 /// Room for the claims of an ordinary token, so that writing them asks for memory once.
-const CLAIMS: usize = 768;
+const CLAIMS: usize = 1024;
 
 /// A private key, parsed, with what never changes about its tokens.
 pub struct SigningKey {

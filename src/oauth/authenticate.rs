@@ -55,9 +55,10 @@ pub async fn authenticate(
         )
     });
     match (entry, shown) {
-        (Some(entry), Some((credential_id, credential_ends_at, marks)))
-            if entry.is_active(now) && entry.may_call_from(from) =>
-        {
+        (Some(entry), Some((credential_id, credential_ends_at, marks))) if entry.is_active(now) => {
+            if !entry.may_call_from(from) {
+                return Err(Refusal::WrongAddress);
+            }
             Ok(Authenticated {
                 entry,
                 credential_id,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use onyx_verifier::{Audience, Claims};
+use onyx_verifier::{Audience, Claims, StatusClaim, StatusListRef};
 use utoipa::ToSchema;
 
 use super::grant::Granted;
@@ -17,6 +17,7 @@ use crate::domain::scope::ScopeSet;
 use crate::domain::secret::unguessable_id;
 use crate::journal::Journal;
 use crate::keys::KeyRing;
+use crate::revocation::status_list::indices::{Indices, Place};
 use crate::store::issued_tokens::IssuedToken;
 use crate::usage::Usage;
 
@@ -71,6 +72,8 @@ pub struct Press<'a> {
     pub uses: &'a Tallies,
     /// Where it is counted what clients ask for.
     pub usage: &'a Usage,
+    /// Where tokens get their places on status lists.
+    pub indices: &'a Indices,
     /// The issuers' names.
     pub addresses: &'a Addresses,
     /// Seconds that a token lives unless its client says otherwise.
@@ -94,14 +97,18 @@ pub async fn issue(
         .signer(press.realm, granted.alg, press.now)
         .ok_or(Refusal::NoKey)?;
     let life = life(press, &granted)?;
+    let taken = press.indices.take(press.realm, press.now).await;
+    let place = taken.map_err(Refusal::NoIndex)?;
     let jti = unguessable_id();
     let token = key
         .signing()
-        .sign_access_token(&claims(press, &granted, life, &jti))?;
-    let source_ip = source.map(|ip| ip.to_string());
+        .sign_access_token(&claims(press, &granted, life, &place, &jti))?;
     let marks = &granted.who.marks;
     let record = TokenRecord {
-        token: record(press, &granted, life, jti, key.kid(), source_ip),
+        token: IssuedToken {
+            source_ip: source.map(|ip| ip.to_string()),
+            ..record(press, &granted, life, &place, jti, key.kid())
+        },
         first_use: (!marks.was_used()).then_some(press.now),
     };
     press.tokens.append(record).await?;
@@ -142,7 +149,13 @@ fn life(press: Press<'_>, granted: &Granted) -> Result<Life, Refusal> {
     Ok(Life { iat, exp })
 }
 
-fn claims<'a>(press: Press<'a>, granted: &'a Granted, life: Life, jti: &'a str) -> Claims<&'a str> {
+fn claims<'a>(
+    press: Press<'a>,
+    granted: &'a Granted,
+    life: Life,
+    place: &'a Place,
+    jti: &'a str,
+) -> Claims<&'a str> {
     let client = &granted.who.entry.client;
     let aud = match granted.audiences.as_slice() {
         [one] => Audience::One(&**one),
@@ -163,7 +176,12 @@ fn claims<'a>(press: Press<'a>, granted: &'a Granted, life: Life, jti: &'a str) 
         env: partner_id.map(|_| press.realm.as_str()),
         credential_id: Some(granted.who.credential_id.as_str()),
         rsn: Some(press.rsn.unsigned_abs()),
-        status: None,
+        status: Some(StatusClaim {
+            status_list: StatusListRef {
+                idx: place.index.into(),
+                uri: &*place.uri,
+            },
+        }),
         cnf: None,
     }
 }
@@ -172,9 +190,9 @@ fn record(
     press: Press<'_>,
     granted: &Granted,
     life: Life,
+    place: &Place,
     jti: String,
     kid: &str,
-    source_ip: Option<String>,
 ) -> IssuedToken {
     let client = &granted.who.entry.client;
     IssuedToken {
@@ -188,7 +206,10 @@ fn record(
         aud: granted.audiences.join(" "),
         kid: kid.to_owned(),
         expires_at: Instant::from_epoch_seconds(life.exp),
-        source_ip,
+        source_ip: None,
+        rsn: Some(press.rsn),
+        status_list: Some(place.list),
+        status_index: Some(place.index.into()),
     }
 }
 

@@ -21,6 +21,8 @@ pub struct TokenRecord {
 }
 
 impl Row for TokenRecord {
+    const JOURNAL: &'static str = "tokens";
+
     fn write_all(db: &mut Db, rows: &[&Self]) -> Result<(), StoreError> {
         let tokens: Vec<&IssuedToken> = rows.iter().map(|row| &row.token).collect();
         issued_tokens::insert_all(db, &tokens)?;

@@ -18,6 +18,9 @@ pub enum Refusal {
     /// Unknown client, wrong secret, suspended, revoked or expired: one answer for all.
     #[error("client authentication failed")]
     InvalidClient,
+    /// The right secret, shown from where its client may not call. The caller is told the same.
+    #[error("client authentication failed")]
+    WrongAddress,
     /// Only client_credentials is served.
     #[error("grant_type must be client_credentials")]
     UnsupportedGrantType,
@@ -45,6 +48,9 @@ pub enum Refusal {
     /// No key signs for the audience's algorithm.
     #[error("the server cannot sign a token right now; try again")]
     NoKey,
+    /// No status list has a place for the token.
+    #[error("the server cannot place a token on a status list right now; try again")]
+    NoIndex(#[source] StoreError),
     /// The system has no randomness.
     #[error("the server cannot make a secret right now; try again")]
     Randomness(#[from] rand::rngs::SysError),
@@ -63,7 +69,9 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidRequest(_) => "invalid_request",
-            Self::NoClientAuthentication(_) | Self::InvalidClient => "invalid_client",
+            Self::NoClientAuthentication(_) | Self::InvalidClient | Self::WrongAddress => {
+                "invalid_client"
+            }
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope(_) => "invalid_scope",
             Self::InvalidTarget(_) => "invalid_target",
@@ -73,6 +81,7 @@ impl Refusal {
             Self::Store(_)
             | Self::Append(_)
             | Self::NoKey
+            | Self::NoIndex(_)
             | Self::Randomness(_)
             | Self::Signer(_) => "temporarily_unavailable",
         }

@@ -10,10 +10,13 @@ pub mod orders;
 
 pub use error::PartnerError;
 
+use std::sync::Arc;
+
 use crate::audit::{self, Actor, Deed};
 use crate::domain::event::EventKind;
 use crate::domain::instant::Instant;
 use crate::domain::tenant::Tenant;
+use crate::keys::AuditKeys;
 use crate::store::{Db, StoreError, events};
 
 /// Who acts, and when.
@@ -21,6 +24,8 @@ use crate::store::{Db, StoreError, events};
 pub struct Act {
     pub actor: Actor,
     pub now: Instant,
+    /// What the record of it is made safe with.
+    pub trail: Arc<AuditKeys>,
 }
 
 impl Act {
@@ -28,7 +33,7 @@ impl Act {
     pub fn record(&self, db: &mut Db, tenant: &Tenant, deed: Deed) -> Result<(), StoreError> {
         log::info!("{deed}, by {}", self.actor);
         let deed = deed.partner(tenant.partner_id()).realm(tenant.realm());
-        audit::record(db, &self.actor, deed, self.now)
+        audit::record(db, &self.trail, &self.actor, deed, self.now)
     }
 
     /// Tells the partner. The number that it takes is held to the commit: so late in a transaction

@@ -4,14 +4,13 @@
 //! however late it comes to its turn.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use onyx_verifier::{Revocation, Revocations};
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::directory::Hears;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::revocation::RevocationKind;
@@ -25,8 +24,12 @@ pub struct Feed {
     applied: watch::Sender<i64>,
     /// Up to where revocations were forgotten.
     purged: AtomicI64,
+    /// How often numbers began anew.
+    beginnings: AtomicU64,
     closed: watch::Sender<bool>,
     listeners: Arc<Semaphore>,
+    /// How many may listen.
+    places: usize,
 }
 
 #[derive(Debug)]
@@ -71,8 +74,10 @@ impl Feed {
             realms: Realm::ALL.iter().map(realm).collect(),
             applied: watch::Sender::new(0),
             purged: AtomicI64::new(0),
+            beginnings: AtomicU64::new(0),
             closed: watch::Sender::new(false),
             listeners: Arc::new(Semaphore::new(listeners)),
+            places: listeners,
         }
     }
 
@@ -81,10 +86,21 @@ impl Feed {
         Arc::clone(&self.listeners).try_acquire_owned().ok()
     }
 
+    /// How many listen.
+    pub fn listeners(&self) -> usize {
+        self.places
+            .saturating_sub(self.listeners.available_permits())
+    }
+
     /// The highest revocation that this process has applied, with all that it touched: to be
     /// read before a client is looked up, and written into its token.
     pub fn applied(&self) -> i64 {
         *self.applied.borrow()
+    }
+
+    /// How often numbers began anew: what was read under another beginning says nothing.
+    pub fn beginnings(&self) -> u64 {
+        self.beginnings.load(Ordering::Acquire)
     }
 
     /// Waits until this process has applied a revocation.
@@ -167,32 +183,26 @@ impl Feed {
         let Some(feed) = self.realms.get(&numbered.realm) else {
             return;
         };
-        let entry = Revocation {
-            seq: numbered.seq.unsigned_abs(),
-            kind: kind(numbered.kind),
-            id: numbered.id,
-            scope: numbered.scope,
-            revoked_at: numbered.revoked_at.epoch_seconds(),
-            expires_at: numbered.expires_at.epoch_seconds(),
-        };
+        let seq = numbered.seq;
+        let entry = wire(numbered);
         feed.revocations.apply(&entry);
         match serde_json::value::to_raw_value(&entry) {
             Ok(json) => {
                 let told = Told {
-                    seq: numbered.seq,
+                    seq,
                     json: json.into(),
                     expires_at: entry.expires_at,
                 };
                 let mut entries = feed.entries.write().unwrap_or_else(PoisonError::into_inner);
-                entries.insert(numbered.seq, told);
+                entries.insert(seq, told);
             }
-            Err(error) => log::error!("revocation {} cannot be told: {error}", numbered.seq),
+            Err(error) => log::error!("revocation {seq} cannot be told: {error}"),
         }
     }
-}
 
-impl Hears for Feed {
-    fn hear(&self, revoked: Vec<Numbered>, upto: i64, purged: i64) {
+    /// Takes revocations in, in order, up to where they are complete, and up to where older ones were
+    /// forgotten; see [`Hears`](crate::directory::Hears).
+    pub fn hear(&self, revoked: Vec<Numbered>, upto: i64, purged: i64) {
         let mut last: BTreeMap<Realm, i64> = BTreeMap::new();
         for numbered in revoked {
             last.insert(numbered.realm, numbered.seq);
@@ -212,7 +222,8 @@ impl Hears for Feed {
         }
     }
 
-    fn begin_anew(&self) {
+    /// Forgets everything: the database was put back to an earlier state.
+    pub fn begin_anew(&self) {
         for feed in self.realms.values() {
             feed.entries
                 .write()
@@ -221,11 +232,24 @@ impl Hears for Feed {
             feed.revocations.replace(&[]);
         }
         self.purged.store(0, Ordering::Release);
+        self.beginnings.fetch_add(1, Ordering::AcqRel);
         self.applied.send_replace(0);
         // Whoever listens finds its cursor beyond the head, and starts anew.
         for feed in self.realms.values() {
             feed.last.send_replace(0);
         }
+    }
+}
+
+/// The revocation as verifiers know it.
+pub(super) fn wire(numbered: Numbered) -> Revocation {
+    Revocation {
+        seq: numbered.seq.unsigned_abs(),
+        kind: kind(numbered.kind),
+        id: numbered.id,
+        scope: numbered.scope,
+        revoked_at: numbered.revoked_at.epoch_seconds(),
+        expires_at: numbered.expires_at.epoch_seconds(),
     }
 }
 

@@ -226,3 +226,14 @@ pub fn hold_active(db: &mut Db, id: &ClientId, now: Instant) -> Result<bool, Sto
     .execute(db)?;
     Ok(held == 1)
 }
+
+/// Those of these that there are, each with its partner.
+pub fn partners_of(
+    db: &mut Db,
+    ids: &[&ClientId],
+) -> Result<Vec<(ClientId, Option<PartnerId>)>, StoreError> {
+    let found = clients::table
+        .filter(clients::id.eq_any(ids))
+        .select((clients::id, clients::partner_id));
+    Ok(found.load(db)?)
+}

@@ -9,15 +9,16 @@ use diesel::sqlite::Sqlite;
 
 use crate::domain::agreement::{AgreementKind, AgreementState};
 use crate::domain::allowlist::Allowlist;
+use crate::domain::call::Idempotency;
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::delivery::{DeliveryState, ProofHash};
 use crate::domain::event::EventKind;
 use crate::domain::grant::GrantState;
 use crate::domain::id::{
-    AgreementId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId, InvoiceId,
-    LaunchReviewId, LeakReportId, LedgerEntryId, OrderId, PackageId, PartnerId, PrivacyNoticeId,
-    ResourceServerId, ReviewId, UsageRecordId,
+    AgreementId, AnyId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId,
+    InvoiceId, LaunchReviewId, LeakReportId, LedgerEntryId, OrderId, PackageId, PartnerId,
+    PrivacyNoticeId, RequestId, ResourceServerId, ReviewId, StatusListId, UsageRecordId,
 };
 use crate::domain::instant::Instant;
 use crate::domain::invoice::InvoiceState;
@@ -72,6 +73,7 @@ text_column!(
     LaunchReviewId,
     ReviewId,
     LeakReportId,
+    StatusListId,
     EventId,
     AuditEventId,
     AgreementKind,
@@ -88,6 +90,9 @@ text_column!(
     Allowlist,
     DeliveryId,
     DeliveryState,
+    AnyId,
+    RequestId,
+    Idempotency,
     PackageId,
     OrderId,
     UsageRecordId,
@@ -138,6 +143,62 @@ where
 {
     fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
         Ok(NaiveDateTime::from_sql(bytes)?.into())
+    }
+}
+
+/// A moment as it was found: what is kept for evidence is also read where it was garbled.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    diesel::expression::AsExpression,
+    diesel::deserialize::FromSqlRow,
+)]
+#[diesel(sql_type = Timestamp)]
+pub struct FoundInstant(Option<Instant>);
+
+impl FoundInstant {
+    /// The moment. `None`: what stands there is none.
+    pub fn get(self) -> Option<Instant> {
+        self.0
+    }
+}
+
+impl From<Instant> for FoundInstant {
+    fn from(moment: Instant) -> Self {
+        Self(Some(moment))
+    }
+}
+
+impl std::fmt::Display for FoundInstant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(moment) => moment.fmt(f),
+            None => f.pad("not a time"),
+        }
+    }
+}
+
+impl<DB: Backend> ToSql<Timestamp, DB> for FoundInstant
+where
+    Instant: ToSql<Timestamp, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        match &self.0 {
+            Some(moment) => moment.to_sql(out),
+            None => Err("there is no time to write".into()),
+        }
+    }
+}
+
+impl<DB: Backend> FromSql<Timestamp, DB> for FoundInstant
+where
+    Instant: FromSql<Timestamp, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        Ok(Self(Instant::from_sql(bytes).ok()))
     }
 }
 

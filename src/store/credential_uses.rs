@@ -8,9 +8,10 @@ use diesel::sql_types::{Nullable, Text, Timestamp};
 
 use super::db::Db;
 use super::error::StoreError;
-use super::schema::credentials;
+use super::schema::{clients, credentials, partners};
 use crate::domain::id::CredentialId;
 use crate::domain::instant::Instant;
+use crate::domain::partner::PartnerState;
 
 /// Uses of a credential that are not on record yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +90,49 @@ pub fn add(db: &mut Db, uses: &BTreeMap<CredentialId, Uses>) -> Result<(), Store
             Ok(())
         }
     }
+}
+
+/// Takes the address out of credentials that were last used before a moment, at most so many;
+/// answers of how many.
+pub fn forget_addresses(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreError> {
+    let old = credentials::last_used_ip
+        .is_not_null()
+        .and(credentials::last_used_at.lt(before));
+    let ids: Vec<CredentialId> = credentials::table
+        .filter(old)
+        .order(credentials::id.asc())
+        .select(credentials::id)
+        .limit(most)
+        .load(db)?;
+    // Asked again: one that was used meanwhile keeps its new address.
+    let those = credentials::table
+        .filter(credentials::id.eq_any(&ids))
+        .filter(old);
+    Ok(diesel::update(those)
+        .set(credentials::last_used_ip.eq(None::<String>))
+        .execute(db)?)
+}
+
+/// Takes the address out of credentials of partners that were let go, at most so many; answers of
+/// how many. Uses of the last second before are written down after the partner was let go.
+pub fn forget_addresses_of_the_gone(db: &mut Db, most: i64) -> Result<usize, StoreError> {
+    let theirs = clients::partner_id.eq_any(
+        partners::table
+            .filter(partners::state.eq(PartnerState::Offboarded))
+            .select(partners::id.nullable()),
+    );
+    let ids: Vec<CredentialId> = credentials::table
+        .inner_join(clients::table)
+        .filter(credentials::last_used_ip.is_not_null())
+        .filter(theirs)
+        .order(credentials::id.asc())
+        .select(credentials::id)
+        .limit(most)
+        .load(db)?;
+    let those = credentials::table.filter(credentials::id.eq_any(&ids));
+    Ok(diesel::update(those)
+        .set(credentials::last_used_ip.eq(None::<String>))
+        .execute(db)?)
 }
 
 /// One statement would take the rows in an order of its own.

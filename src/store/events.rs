@@ -1,5 +1,7 @@
 //! What partners are told: numbered without gaps for a partner and realm.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 
 use super::db::{Db, on_engine};
@@ -9,6 +11,7 @@ use crate::domain::event::EventKind;
 use crate::domain::id::{EventId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
+use crate::domain::tenant::Tenant;
 
 /// Writes an event under the partner's next number. `data` holds the ids of what it is about.
 ///
@@ -44,4 +47,42 @@ pub fn append(
     );
     on_engine!(db, conn => diesel::insert_into(events::table).values(row).execute(conn))?;
     Ok(id)
+}
+
+/// Forgets events from before a moment, the oldest first, about so many at most, and remembers up to
+/// which number; answers how many. A partner's numbers go on as if nothing had been forgotten.
+pub fn purge(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreError> {
+    let old = events::table
+        .filter(events::created_at.lt(before))
+        .order(events::created_at.asc())
+        .select((events::partner_id, events::realm, events::seq))
+        .limit(most);
+    let old: Vec<(PartnerId, Realm, i64)> = old.load(db)?;
+    let mut upto = BTreeMap::new();
+    for (partner, realm, seq) in old {
+        let last = upto.entry((partner, realm)).or_insert(seq);
+        *last = seq.max(*last);
+    }
+    let mut gone = 0;
+    for ((partner, realm), last) in upto {
+        let counter = event_counters::table
+            .find((&partner, realm))
+            .filter(event_counters::purged.lt(last));
+        diesel::update(counter)
+            .set(event_counters::purged.eq(last))
+            .execute(db)?;
+        let those = events::table
+            .filter(events::partner_id.eq(&partner).and(events::realm.eq(realm)))
+            .filter(events::seq.le(last));
+        gone += diesel::delete(those).execute(db)?;
+    }
+    Ok(gone)
+}
+
+/// The highest number among a partner's events that were forgotten; 0: none was.
+pub fn purged(db: &mut Db, tenant: &Tenant) -> Result<i64, StoreError> {
+    let counter = event_counters::table
+        .find((tenant.partner_id(), tenant.realm()))
+        .select(event_counters::purged);
+    Ok(counter.first(db).optional()?.unwrap_or(0))
 }

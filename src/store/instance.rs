@@ -13,6 +13,8 @@ pub enum Fact {
     MasterKeyFingerprint,
     /// The partner that `quickstart` made.
     QuickstartPartner,
+    /// That audit events from before there were MACs have theirs.
+    AuditTrailAdopted,
 }
 
 impl Fact {
@@ -20,6 +22,7 @@ impl Fact {
         match self {
             Fact::MasterKeyFingerprint => "master_key_fingerprint",
             Fact::QuickstartPartner => "quickstart_partner",
+            Fact::AuditTrailAdopted => "audit_trail_adopted",
         }
     }
 }

@@ -211,6 +211,18 @@ pub fn end_grace(
     Ok(())
 }
 
+/// The reports in which a secret with this hash was, oldest first; and which credential it was, if any.
+pub fn reported(
+    db: &mut Db,
+    hash: &SecretHash,
+) -> Result<Vec<(LeakReportId, Option<CredentialId>)>, StoreError> {
+    Ok(leak_candidates::table
+        .filter(leak_candidates::hash.eq(hash))
+        .order(leak_candidates::report_id.asc())
+        .select((leak_candidates::report_id, leak_candidates::credential_id))
+        .load(db)?)
+}
+
 /// A page of reports, oldest first.
 pub fn page(
     db: &mut Db,
@@ -253,11 +265,29 @@ pub fn matches(db: &mut Db, reports: &[LeakReportId]) -> Result<Vec<Match>, Stor
         .load(db)?)
 }
 
-/// Forgets reports from before a moment in which nothing matched; answers how many.
-pub fn purge(db: &mut Db, before: Instant) -> Result<usize, StoreError> {
+/// Forgets reports from before a moment in which nothing matched, at most so many; answers how many.
+pub fn purge(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreError> {
     let empty = leak_reports::table
         .filter(leak_reports::state.eq(LeakReportState::Done))
         .filter(leak_reports::matches.eq(0))
-        .filter(leak_reports::received_at.lt(before));
-    Ok(diesel::delete(empty).execute(db)?)
+        .filter(leak_reports::received_at.lt(before))
+        .select(leak_reports::id)
+        .limit(most);
+    let empty: Vec<LeakReportId> = empty.load(db)?;
+    let those = leak_reports::table.filter(leak_reports::id.eq_any(&empty));
+    Ok(diesel::delete(those).execute(db)?)
+}
+
+/// Takes the addresses out of reports from before a moment, at most so many; answers of how many.
+pub fn forget_addresses(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreError> {
+    let old = leak_reports::table
+        .filter(leak_reports::source_ip.is_not_null())
+        .filter(leak_reports::received_at.lt(before))
+        .select(leak_reports::id)
+        .limit(most);
+    let old: Vec<LeakReportId> = old.load(db)?;
+    let those = leak_reports::table.filter(leak_reports::id.eq_any(&old));
+    Ok(diesel::update(those)
+        .set(leak_reports::source_ip.eq(None::<String>))
+        .execute(db)?)
 }

@@ -8,6 +8,8 @@
 
 pub mod agreements;
 pub mod audit_events;
+pub mod audit_tree;
+pub mod backup;
 pub mod changes;
 pub mod clients;
 mod columns;
@@ -19,10 +21,14 @@ pub mod events;
 pub mod expiry_warnings;
 pub mod grants;
 pub mod idempotency;
+#[cfg(feature = "postgres")]
+mod in_use;
 pub mod instance;
 pub mod issued_tokens;
+mod lane;
 pub mod launch_reviews;
 pub mod leaks;
+pub mod leases;
 pub mod ledger;
 mod migrate;
 pub mod offboarding;
@@ -31,6 +37,7 @@ pub mod packages;
 pub mod partners;
 pub mod privacy_notices;
 pub mod recommendations;
+pub mod request_log;
 pub mod resource_servers;
 pub mod reviews;
 pub mod revocations;
@@ -39,34 +46,23 @@ pub mod schema;
 pub mod scope_usage;
 pub mod secret_deliveries;
 pub mod signing_keys;
+pub mod status_lists;
 pub mod tail;
-
-use std::sync::Arc;
-use std::time::Duration;
-
-use diesel::connection::TransactionManager;
-use diesel::prelude::*;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+pub mod trespasses;
 
 use crate::domain::instant::Instant;
+use diesel::connection::TransactionManager;
+use diesel::prelude::*;
 
 pub use db::{Db, Target};
 pub use error::{OpenError, StoreError};
 
 use changes::{Change, Touched};
 use db::Manager;
+use lane::Lane;
 
 /// Connections kept for reading, and for everything on PostgreSQL.
 const READERS: u32 = 8;
-/// How long a request may wait for its turn at the database.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long a request may wait for the database's answer: longer than the database itself
-/// lets a statement run.
-const LONGEST: Duration = Duration::from_secs(10);
-
-type Pool = r2d2::Pool<Manager>;
-
 /// The database, opened and migrated.
 #[derive(Clone)]
 pub struct Store {
@@ -75,13 +71,6 @@ pub struct Store {
     /// SQLite has one writer at a time: a lane of one connection lets writers queue
     /// here, in order, instead of sleeping and retrying inside the engine.
     writers: Lane,
-}
-
-/// A pool, and as many permits as it has connections: who waits, waits without a thread.
-#[derive(Clone)]
-struct Lane {
-    pool: Pool,
-    permits: Arc<Semaphore>,
 }
 
 impl Store {
@@ -103,12 +92,12 @@ impl Store {
         );
         let (readers, writers) = match &target {
             Target::Sqlite(_) => {
-                let writers = Lane::open(&target, 1)?;
-                (Lane::open(&target, READERS)?, writers)
+                let writers = Lane::open(&target, "writers", 1)?;
+                (Lane::open(&target, "readers", READERS)?, writers)
             }
             #[cfg(feature = "postgres")]
             Target::Postgres(_) => {
-                let lane = Lane::open(&target, READERS)?;
+                let lane = Lane::open(&target, "all", READERS)?;
                 (lane.clone(), lane)
             }
         };
@@ -194,68 +183,15 @@ impl Store {
         .await
     }
 
+    /// Tells how its connections stand, for who measures.
+    pub fn tell(&self) {
+        self.readers.tell();
+        self.writers.tell();
+    }
+
     /// Where the database is.
     pub fn target(&self) -> &Target {
         &self.target
-    }
-}
-
-impl Lane {
-    fn open(target: &Target, size: u32) -> Result<Self, OpenError> {
-        let pool = r2d2::Pool::builder()
-            .max_size(size)
-            // No spare connections: they would be opened in the background, and a short command
-            // could end while libpq is at it.
-            .min_idle(Some(0))
-            .connection_timeout(PATIENCE)
-            // Who asked for the connection is told, and tells.
-            .error_handler(Box::new(r2d2::NopErrorHandler))
-            .build(Manager(target.clone()))
-            .map_err(|error| OpenError::connect(&error))?;
-        Ok(Self {
-            pool,
-            permits: Arc::new(Semaphore::new(size as usize)),
-        })
-    }
-
-    /// A turn at the pool; turns come in the order of asking.
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
-        let waiting = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned());
-        match waiting.await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(StoreError::Unreachable(
-                "all connections are busy".to_owned(),
-            )),
-        }
-    }
-
-    fn connection(&self) -> Result<r2d2::PooledConnection<Manager>, StoreError> {
-        self.pool
-            .get()
-            .map_err(|error| StoreError::Unreachable(error.to_string()))
-    }
-
-    async fn run<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: FnOnce(&mut Db) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        let permit = self.permit().await?;
-        let lane = self.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            // The permit is given back with the connection, even if the caller has gone.
-            let _permit = permit;
-            work(&mut *lane.connection()?)
-        });
-        // A connection whose network is gone can block for ever; its thread keeps the permit, and
-        // the caller is told in time. What was asked for may still happen.
-        match tokio::time::timeout(LONGEST, task).await {
-            Ok(done) => done.unwrap_or_else(|_| Err(StoreError::Interrupted.into())),
-            Err(_) => {
-                Err(StoreError::Unreachable("the database does not answer".to_owned()).into())
-            }
-        }
     }
 }
 

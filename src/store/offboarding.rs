@@ -6,12 +6,16 @@ use super::clients::Client;
 use super::db::Db;
 use super::error::StoreError;
 use super::grants::Grant;
-use super::schema::{clients, scope_grants};
+use super::schema::{
+    clients, credentials, orders, partners, privacy_notices, scope_grants, secret_deliveries,
+};
+use crate::domain::allowlist::Allowlist;
 use crate::domain::client::ClientStep;
 use crate::domain::grant::GrantStep;
-use crate::domain::id::PartnerId;
+use crate::domain::id::{OrderId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::lifecycle::Step;
+use crate::domain::partner::PartnerState;
 
 /// Revokes every client of a partner, in both environments; answers those that were not revoked before.
 pub fn revoke_clients(
@@ -50,4 +54,91 @@ pub fn revoke_grants(
         ))
         .returning(scope_grants::all_columns)
         .get_results(db)?)
+}
+
+/// What stands where something personal stood.
+pub const REMOVED: &str = "removed";
+
+/// How many records something was taken out of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Anonymised {
+    pub security_contacts: usize,
+    pub notices: usize,
+    pub clients: usize,
+    pub credentials: usize,
+    pub deliveries: usize,
+}
+
+/// Takes contacts, names and addresses out of a partner's records.
+///
+/// What is taken out already is not counted again.
+pub fn anonymise(db: &mut Db, partner: &PartnerId, now: Instant) -> Result<Anonymised, StoreError> {
+    let contact = partners::table
+        .find(partner)
+        .filter(partners::security_contact.ne(REMOVED));
+    let notice = privacy_notices::table
+        .filter(privacy_notices::partner_id.eq(partner))
+        .filter(privacy_notices::support_contact.ne(REMOVED));
+    let theirs = clients::table
+        .filter(clients::partner_id.eq(partner))
+        .filter(clients::name.ne(REMOVED));
+    let ids = || {
+        clients::table
+            .filter(clients::partner_id.eq(partner))
+            .select(clients::id)
+    };
+    let credential = credentials::table
+        .filter(credentials::client_id.eq_any(ids()))
+        .filter(credentials::last_used_ip.is_not_null());
+    let delivery = secret_deliveries::table
+        .filter(
+            secret_deliveries::credential_id.eq_any(
+                credentials::table
+                    .filter(credentials::client_id.eq_any(ids()))
+                    .select(credentials::id),
+            ),
+        )
+        .filter(secret_deliveries::opened_ip.is_not_null());
+    Ok(Anonymised {
+        security_contacts: diesel::update(contact)
+            .set((
+                partners::security_contact.eq(REMOVED),
+                partners::updated_at.eq(now),
+            ))
+            .execute(db)?,
+        notices: diesel::update(notice)
+            .set(privacy_notices::support_contact.eq(REMOVED))
+            .execute(db)?,
+        clients: diesel::update(theirs)
+            .set((
+                clients::name.eq(REMOVED),
+                clients::ip_allowlist.eq(None::<Allowlist>),
+                clients::updated_at.eq(now),
+            ))
+            .execute(db)?,
+        credentials: diesel::update(credential)
+            .set(credentials::last_used_ip.eq(None::<String>))
+            .execute(db)?,
+        deliveries: diesel::update(delivery)
+            .set(secret_deliveries::opened_ip.eq(None::<String>))
+            .execute(db)?,
+    })
+}
+
+/// Takes what partners wrote into orders out of those of partners that were let go, at most so many
+/// at a time; answers of how many.
+pub fn forget_metadata_of_the_gone(db: &mut Db, most: i64) -> Result<usize, StoreError> {
+    let gone = partners::table
+        .filter(partners::state.eq(PartnerState::Offboarded))
+        .select(partners::id);
+    let ids: Vec<OrderId> = orders::table
+        .filter(orders::partner_id.eq_any(gone))
+        .filter(orders::metadata.is_not_null())
+        .select(orders::id)
+        .limit(most)
+        .load(db)?;
+    let those = orders::table.filter(orders::id.eq_any(&ids));
+    Ok(diesel::update(those)
+        .set(orders::metadata.eq(None::<String>))
+        .execute(db)?)
 }

@@ -61,13 +61,10 @@ pub struct Numbered {
     pub expires_at: Instant,
 }
 
-/// The revocations after a number, in order, at most [`PAGE`] of them.
-pub fn after(db: &mut Db, seq: i64) -> Result<Vec<Numbered>, StoreError> {
-    Ok(revocations::table
-        .filter(revocations::seq.gt(seq))
-        .order(revocations::seq.asc())
-        .limit(PAGE)
-        .select((
+/// The columns of [`Numbered`].
+macro_rules! numbered {
+    () => {
+        (
             revocations::seq,
             revocations::realm,
             revocations::kind,
@@ -75,7 +72,33 @@ pub fn after(db: &mut Db, seq: i64) -> Result<Vec<Numbered>, StoreError> {
             revocations::scope,
             revocations::revoked_at,
             revocations::expires_at,
-        ))
+        )
+    };
+}
+
+/// The revocations after a number, in order, at most [`PAGE`] of them.
+pub fn after(db: &mut Db, seq: i64) -> Result<Vec<Numbered>, StoreError> {
+    Ok(revocations::table
+        .filter(revocations::seq.gt(seq))
+        .order(revocations::seq.asc())
+        .limit(PAGE)
+        .select(numbered!())
+        .load(db)?)
+}
+
+/// A realm's revocations after a number, in order, that can concern a living token.
+pub fn living_of(
+    db: &mut Db,
+    realm: Realm,
+    seq: i64,
+    now: Instant,
+) -> Result<Vec<Numbered>, StoreError> {
+    Ok(revocations::table
+        .filter(revocations::realm.eq(realm))
+        .filter(revocations::seq.gt(seq))
+        .filter(revocations::expires_at.ge(now))
+        .order(revocations::seq.asc())
+        .select(numbered!())
         .load(db)?)
 }
 

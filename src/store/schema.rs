@@ -115,6 +115,7 @@ diesel::table! {
         signs_from -> Timestamp,
         signs_until -> Nullable<Timestamp>,
         published_until -> Nullable<Timestamp>,
+        revoked_at -> Nullable<Timestamp>,
     }
 }
 
@@ -131,6 +132,32 @@ diesel::table! {
         kid -> Text,
         expires_at -> Timestamp,
         source_ip -> Nullable<Text>,
+        rsn -> Nullable<BigInt>,
+        status_list -> Nullable<BigInt>,
+        status_index -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    status_lists (number) {
+        number -> BigInt,
+        id -> Text,
+        realm -> Text,
+        size -> BigInt,
+        leased -> BigInt,
+        created_at -> Timestamp,
+        closed_at -> Nullable<Timestamp>,
+        retired_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    status_index_leases (list, first_index) {
+        list -> BigInt,
+        first_index -> BigInt,
+        length -> BigInt,
+        taken_at -> Timestamp,
+        ends_at -> Timestamp,
     }
 }
 
@@ -242,6 +269,35 @@ diesel::table! {
         request_id -> Nullable<Text>,
         source_ip -> Nullable<Text>,
         details -> Text,
+        mac -> Nullable<Text>,
+        source_ip_salt -> Nullable<Text>,
+        source_ip_commitment -> Nullable<Text>,
+        leaf_index -> Nullable<BigInt>,
+        leaf_mac -> Nullable<Text>,
+        set_aside -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    audit_hashes (chunk) {
+        chunk -> BigInt,
+        hashes -> Binary,
+    }
+}
+
+diesel::table! {
+    audit_checkpoints (size) {
+        size -> BigInt,
+        note -> Text,
+        signed_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    leases (name) {
+        name -> Text,
+        holder -> Text,
+        expires_at -> Timestamp,
     }
 }
 
@@ -262,6 +318,7 @@ diesel::table! {
         partner_id -> Text,
         realm -> Text,
         value -> BigInt,
+        purged -> BigInt,
     }
 }
 
@@ -330,6 +387,33 @@ diesel::table! {
         scope -> Text,
         asked -> BigInt,
         used -> BigInt,
+    }
+}
+
+diesel::table! {
+    request_log (request_id) {
+        request_id -> Text,
+        at -> Timestamp,
+        partner_id -> Text,
+        realm -> Text,
+        client_id -> Text,
+        credential_id -> Text,
+        method -> Text,
+        route -> Text,
+        status -> Integer,
+        code -> Nullable<Text>,
+        micros -> BigInt,
+        idempotency -> Text,
+        order_id -> Nullable<Text>,
+        subject -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    trespasses (partner_id, day) {
+        partner_id -> Text,
+        day -> Text,
+        review_id -> Text,
     }
 }
 
@@ -480,6 +564,7 @@ diesel::table! {
     }
 }
 
+diesel::allow_tables_to_appear_in_same_query!(status_index_leases, status_lists);
 diesel::joinable!(credentials -> clients (client_id));
 diesel::allow_tables_to_appear_in_same_query!(clients, scope_usage);
 diesel::allow_tables_to_appear_in_same_query!(
@@ -488,6 +573,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     expiry_warnings,
     secret_deliveries
 );
+diesel::allow_tables_to_appear_in_same_query!(clients, partners);
+diesel::allow_tables_to_appear_in_same_query!(orders, partners);
+diesel::allow_tables_to_appear_in_same_query!(credentials, partners);
 diesel::allow_tables_to_appear_in_same_query!(expiry_warnings, scope_grants);
 diesel::allow_tables_to_appear_in_same_query!(credentials, leak_candidates);
 diesel::allow_tables_to_appear_in_same_query!(leak_candidates, leak_reports);

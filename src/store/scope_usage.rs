@@ -175,8 +175,19 @@ pub fn used_by_tenant(
     Ok(rows)
 }
 
-/// Forgets the days before one; answers how many rows that were.
-pub fn purge(db: &mut Db, before: Day) -> Result<usize, StoreError> {
-    let old = scope_usage::table.filter(scope_usage::day.lt(before.to_string()));
-    Ok(diesel::delete(old).execute(db)?)
+/// Forgets the days before one, of some clients, which have so many rows at least if so many are
+/// left; answers how many rows that were.
+pub fn purge(db: &mut Db, before: Day, most: i64) -> Result<usize, StoreError> {
+    let old = scope_usage::day.lt(before.to_string());
+    let mut clients: Vec<ClientId> = scope_usage::table
+        .filter(old.clone())
+        .select(scope_usage::client_id)
+        .limit(most)
+        .load(db)?;
+    clients.sort();
+    clients.dedup();
+    let theirs = scope_usage::table
+        .filter(scope_usage::client_id.eq_any(&clients))
+        .filter(old);
+    Ok(diesel::delete(theirs).execute(db)?)
 }

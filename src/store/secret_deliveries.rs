@@ -168,3 +168,18 @@ pub fn revoked_on_the_way(db: &mut Db, most: i64) -> Result<Vec<CredentialId>, S
         .load(db)?;
     Ok(rows)
 }
+
+/// Takes the addresses out of deliveries that were opened before a moment, at most so many; answers
+/// of how many.
+pub fn forget_addresses(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreError> {
+    let old = secret_deliveries::table
+        .filter(secret_deliveries::opened_ip.is_not_null())
+        .filter(secret_deliveries::opened_at.lt(before))
+        .select(secret_deliveries::id)
+        .limit(most);
+    let old: Vec<DeliveryId> = old.load(db)?;
+    let those = secret_deliveries::table.filter(secret_deliveries::id.eq_any(&old));
+    Ok(diesel::update(those)
+        .set(secret_deliveries::opened_ip.eq(None::<String>))
+        .execute(db)?)
+}

@@ -7,6 +7,8 @@ use super::changes::{self, Subject};
 use super::db::{Db, Manager};
 use super::error::{OpenError, StoreError};
 use super::revocations::{self, Numbered};
+use super::signing_keys::{self, StoredKey};
+use crate::domain::instant::Instant as Moment;
 
 /// How often a waiting tail looks: at SQLite's tables, or at PostgreSQL's socket.
 const LOOK: Duration = Duration::from_millis(10);
@@ -31,6 +33,8 @@ pub struct Tail {
 pub struct Heard {
     /// What was touched; `None` for what a newer version wrote.
     pub touched: Vec<Option<Subject>>,
+    /// The keys that are published, if any was touched.
+    pub keys: Option<Vec<StoredKey>>,
     /// What was revoked, in order.
     pub revoked: Vec<Numbered>,
     /// The last revocation that is covered.
@@ -71,8 +75,13 @@ impl Tail {
         Ok(purged)
     }
 
+    /// The keys that are published at a moment.
+    pub fn keys(&mut self, now: Moment) -> Result<Vec<StoredKey>, StoreError> {
+        signing_keys::published(&mut self.db, now)
+    }
+
     /// Waits a little for news. `None`: there was none, and the database says so.
-    pub fn news(&mut self) -> Result<Option<Heard>, StoreError> {
+    pub fn news(&mut self, time: impl Fn() -> Moment) -> Result<Option<Heard>, StoreError> {
         std::thread::sleep(LOOK);
         if !self.should_ask()? {
             return Ok(None);
@@ -98,10 +107,18 @@ impl Tail {
                 break;
             }
         }
+        // Last, for the same reason: they are read with everything that was revoked up to here.
+        let is_of_keys = |subject: &Option<Subject>| matches!(subject, None | Some(Subject::Keys));
+        let keys = if touched.iter().any(is_of_keys) {
+            Some(self.keys(time())?)
+        } else {
+            None
+        };
         self.head = head;
         self.asked = now;
         Ok(Some(Heard {
             touched,
+            keys,
             revoked,
             upto: self.revoked,
             purged,
@@ -145,6 +162,7 @@ fn listen(db: &mut Db) -> Result<(), StoreError> {
         #[cfg(feature = "postgres")]
         Db::Postgres(conn) => {
             use diesel::RunQueryDsl;
+            super::in_use::share(conn)?;
             diesel::sql_query(format!("LISTEN {}", changes::CHANNEL)).execute(conn)?;
         }
     }

@@ -14,9 +14,6 @@ use crate::store::{StoreError, leaks as rows};
 const ROUND: Duration = Duration::from_millis(250);
 /// How many reports, or ended hours, are taken on at a time.
 const BATCH: i64 = 100;
-/// How often reports in which nothing matched are swept away, and how old they are then.
-const SWEEP_ROUND: Duration = Duration::from_secs(3600);
-const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Follows reports until it is stopped.
 pub(super) async fn follow(app: Arc<App>) {
@@ -89,17 +86,4 @@ async fn end_graces(app: &App) -> Result<(), StoreError> {
         }
     }
     Ok(())
-}
-
-/// Sweeps away reports in which nothing matched, once they are old.
-pub(super) async fn sweep(app: Arc<App>) {
-    loop {
-        let before = app.clock.now().minus(KEPT);
-        match app.store.write(move |db| rows::purge(db, before)).await {
-            Ok(0) => {}
-            Ok(reports) => log::info!("forgot {reports} leak reports in which nothing matched"),
-            Err(error) => log::warn!("old leak reports could not be swept away: {error}"),
-        }
-        tokio::time::sleep(SWEEP_ROUND).await;
-    }
 }

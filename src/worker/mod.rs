@@ -1,10 +1,17 @@
 //! What runs beside the server: loops, each of which can miss a turn without harm.
 
 mod agreements;
+mod audit_retention;
 mod deliveries;
 mod grants;
+mod indices;
+mod keys;
 mod leaks;
+mod retention;
+mod sequencer;
 mod simulate;
+mod tally;
+mod trespasses;
 mod uses;
 mod warn;
 
@@ -15,28 +22,14 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::config::Role;
-use crate::domain::day::Day;
-use crate::partner::idempotency::KEPT;
-use crate::store::{
-    StoreError, changes, expiry_warnings, idempotency, issued_tokens, revocations, scope_usage,
-};
 
 /// How often keys that other processes made are looked for.
 const KEY_ROUND: Duration = Duration::from_secs(5);
+/// How long revocations are kept beyond their time: by how much clocks may be wrong, those of the nodes that
+/// revoke, that give tokens out and that forget together. Whatever is forgotten too soon lets a token live again.
+const WRONG_CLOCKS: Duration = Duration::from_secs(900);
 /// How often revocations that are over are dropped from memory.
 const FORGET_ROUND: Duration = Duration::from_secs(60);
-/// How often old rows are swept away.
-const SWEEP_ROUND: Duration = Duration::from_secs(3600);
-/// How long a token's record outlives the longest token.
-const TOKEN_RECORDS: Duration = Duration::from_secs(24 * 3600 + 900);
-
-/// How long changes are kept: a node that was away for longer looks at everything again.
-const CHANGES: Duration = Duration::from_secs(3600);
-
-/// How many days scope usage is kept: longer than anybody can ask about.
-const USAGE_DAYS: u32 = 400;
-/// How long it is kept which warnings were given: longer than the first is given before the end.
-const WARNINGS: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// The loops of a process; they end when this is dropped.
 #[derive(Debug)]
@@ -53,19 +46,28 @@ pub fn start(app: &Arc<App>) -> Loops {
     let mut loops = vec![
         tokio::spawn(follow_keys(Arc::clone(app))),
         tokio::spawn(forget_revocations(Arc::clone(app))),
+        tokio::spawn(tally::follow(Arc::clone(app))),
     ];
     if app.settings.has_role(Role::Auth) {
         loops.push(tokio::spawn(uses::follow(Arc::clone(app))));
+        loops.push(tokio::spawn(indices::lease_ahead(Arc::clone(app))));
     }
     if app.settings.has_role(Role::Worker) {
-        loops.push(tokio::spawn(sweep(Arc::clone(app))));
+        loops.push(tokio::spawn(retention::run(Arc::clone(app))));
+        loops.push(tokio::spawn(trespasses::run(Arc::clone(app))));
+        loops.push(tokio::spawn(sequencer::follow(Arc::clone(app))));
+        loops.push(tokio::spawn(audit_retention::follow(Arc::clone(app))));
         loops.push(tokio::spawn(warn::run(Arc::clone(app))));
         loops.push(tokio::spawn(leaks::follow(Arc::clone(app))));
-        loops.push(tokio::spawn(leaks::sweep(Arc::clone(app))));
         loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));
         loops.push(tokio::spawn(grants::expire(Arc::clone(app))));
         loops.push(tokio::spawn(deliveries::settle(Arc::clone(app))));
         loops.push(tokio::spawn(simulate::run(Arc::clone(app))));
+        let days = u64::from(app.settings.key_rotation_days);
+        if days > 0 {
+            let age = Duration::from_secs(days * 24 * 3600);
+            loops.push(tokio::spawn(keys::rotate(Arc::clone(app), age)));
+        }
     }
     Loops(loops)
 }
@@ -74,6 +76,9 @@ pub fn start(app: &Arc<App>) -> Loops {
 pub async fn finish(app: &App) {
     if let Err(error) = uses::record(app).await {
         log::warn!("uses of credentials could not be written: {error}");
+    }
+    if let Err(error) = tally::record(app).await {
+        log::warn!("what was added up in the last minute is lost: {error}");
     }
 }
 
@@ -90,40 +95,6 @@ async fn follow_keys(app: Arc<App>) {
 async fn forget_revocations(app: Arc<App>) {
     loop {
         tokio::time::sleep(FORGET_ROUND).await;
-        app.feed.forget_before(app.clock.now());
-    }
-}
-
-async fn sweep(app: Arc<App>) {
-    loop {
-        let now = app.clock.now();
-        let (tokens, news) = (now.minus(TOKEN_RECORDS), now.minus(CHANGES));
-        let (days, warned) = (Day::of(now).minus(USAGE_DAYS), now.minus(WARNINGS));
-        let answered = now.minus(KEPT);
-        let swept = app.store.write(move |db| {
-            let kept = idempotency::purge(db, answered)?;
-            if kept > 0 {
-                log::info!("forgot {kept} answers that were kept for retries");
-            }
-            let rest = scope_usage::purge(db, days)? + expiry_warnings::purge(db, warned)?;
-            if rest > 0 {
-                log::info!("forgot {rest} rows of old usage and of warnings given");
-            }
-            Ok::<_, StoreError>((issued_tokens::purge(db, tokens)?, changes::purge(db, news)?))
-        });
-        match swept.await {
-            Ok((0, 0)) => {}
-            Ok((tokens, changes)) => {
-                log::info!("forgot {tokens} records of dead tokens and {changes} of old changes")
-            }
-            Err(error) => log::warn!("old rows could not be swept away: {error}"),
-        }
-        // A change, so that nodes hear up to where revocations were forgotten.
-        match app.change(now, move |db| revocations::purge(db, now)).await {
-            Ok(0) => {}
-            Ok(count) => log::info!("forgot {count} revocations that concern no living token"),
-            Err(error) => log::warn!("old revocations could not be swept away: {error}"),
-        }
-        tokio::time::sleep(SWEEP_ROUND).await;
+        app.feed.forget_before(app.clock.now().minus(WRONG_CLOCKS));
     }
 }

@@ -52,9 +52,10 @@ const ROUTES: [(&str, &str, &str); 28] = [
 ];
 
 /// The routes of the signing keys: they have no record in their path.
-const KEY_ROUTES: [(&str, &str, &str); 2] = [
+const KEY_ROUTES: [(&str, &str, &str); 3] = [
     ("GET", "/keys", "keys:manage"),
     ("POST", "/keys/rotate", "keys:manage"),
+    ("POST", "/keys/{kid}/revoke", "keys:manage"),
 ];
 
 /// A ULID that no record has.

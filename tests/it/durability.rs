@@ -42,6 +42,14 @@ fn id(token: &str) -> String {
 /// The record of a token says what the token says.
 fn assert_same(row: &IssuedToken, token: &str) {
     let said = claims(token);
+    assert_eq!(
+        (row.rsn, row.status_index, row.status_list.is_some()),
+        (
+            said["rsn"].as_i64(),
+            said["status"]["status_list"]["idx"].as_i64(),
+            true
+        )
+    );
     let text = |name: &str| said[name].as_str().unwrap().to_owned();
     assert_eq!(
         (

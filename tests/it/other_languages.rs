@@ -52,6 +52,11 @@ fn curl(world: &World, who: &Credential, resource: Option<&str>) -> String {
 
 /// What PyJWT makes of tokens, each at an audience.
 fn pyjwt(issuer: &str, tokens: &[(&str, &str)]) -> Vec<Value> {
+    told(&[SCRIPT], issuer, tokens)
+}
+
+/// What a program in Python says of tokens, each at an audience, a line of JSON a token.
+fn told(program: &[&str], issuer: &str, tokens: &[(&str, &str)]) -> Vec<Value> {
     let library = Command::new(PYTHON)
         .args(["-c", "import jwt, cryptography"])
         .output();
@@ -64,7 +69,7 @@ fn pyjwt(issuer: &str, tokens: &[(&str, &str)]) -> Vec<Value> {
         .map(|(token, audience)| json!({ "token": token, "audience": audience }))
         .collect();
     let asked = json!({ "issuer": issuer, "tokens": tokens }).to_string();
-    let told = run(Command::new(PYTHON).arg(SCRIPT), &asked);
+    let told = run(Command::new(PYTHON).args(program), &asked);
     assert!(
         told.status.success(),
         "{}",
@@ -124,5 +129,44 @@ async fn a_token_fetched_with_curl_is_accepted_by_pyjwt_under_every_algorithm() 
                 json!({ "refused": "InvalidAudienceError" })
             ]
         );
+    }
+}
+
+/// The Python of `docs/status-lists.md`, driven by a script.
+fn documented() -> String {
+    let page = include_str!("../../docs/status-lists.md");
+    let code = page.split("```python\n").nth(1).unwrap();
+    let code = code.split("```").next().unwrap();
+    [code, include_str!("other_languages/status.py")].concat()
+}
+
+#[actix_web::test]
+async fn the_documented_python_reads_a_tokens_status_from_its_list() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let who = world.sandbox_client(&["orders:read"]).await;
+        let second = operator.issue(&who.client_id).await;
+        let (dead, kept) = (
+            world.token("sandbox", &who, &[]).await,
+            world.token("sandbox", &second, &[]).await,
+        );
+        let issuer = format!("{}/sandbox", world.base);
+        let api = format!("{issuer}/v1");
+        let program = documented();
+        let status = || {
+            let tokens = [(dead.as_str(), api.as_str()), (kept.as_str(), api.as_str())];
+            let told = told(&["-c", &program], &issuer, &tokens);
+            for (told, token) in told.iter().zip([&dead, &kept]) {
+                assert_eq!(told["claims"], claims(token), "{told}");
+                assert_eq!(
+                    (&told["size"], &told["beyond"]),
+                    (&json!(1 << 20), &json!("refused"))
+                );
+            }
+            [told[0]["revoked"].clone(), told[1]["revoked"].clone()]
+        };
+        assert_eq!(status(), [false, false]);
+        operator.revoke(&who.credential_id).await.expect(200);
+        assert_eq!(status(), [true, false]);
     }
 }

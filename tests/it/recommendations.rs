@@ -217,6 +217,7 @@ async fn what_is_used_at_another_service_counts_by_what_is_asked_for() {
             apply(&operator, &found[0]).await.expect(409)["code"],
             "no_longer_applies"
         );
+        world.take_down_the_audit_fence();
         world.execute(&format!(
             "UPDATE audit_events SET at = '{}'",
             days_away(-95)

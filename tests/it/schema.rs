@@ -61,6 +61,7 @@ fn tables(world: &World) -> Tables {
         let kind = match kind.to_ascii_lowercase().as_str() {
             "timestamp without time zone" => "timestamp".to_owned(),
             "boolean" => "bool".to_owned(),
+            "blob" | "bytea" => "binary".to_owned(),
             other => other.to_owned(),
         };
         tables.entry(table.to_owned()).or_default().insert(

@@ -177,10 +177,17 @@ fn the_effective_settings_are_printed_with_the_password_masked() {
     max_staleness = 5
     client_cache = 100000
     feed_listeners = 2000
+    drain_delay = 1
     sandbox_auto_approve = true
     sandbox_secret_days = 365
     live_secret_days = 90
     unused_days = 90
+    request_log = true
+    request_log_days = 90
+    token_record_days = 1
+    events_days = 30
+    idempotency_days = 1
+    personal_days = 30
     "#);
 
     // What was printed is itself a settings file.
@@ -289,10 +296,18 @@ async fn a_first_start_makes_what_it_needs_for_its_owner_alone() {
             assert_eq!(mode(&world.path().join("data/onyx.db-wal")), 0o600);
         }
         let answer = world.http.get(format!("{}/readyz", world.ops)).send().await;
+        let ready: serde_json::Value = answer.unwrap().json().await.unwrap();
         assert_eq!(
-            answer.unwrap().text().await.unwrap(),
-            r#"{"ready":true,"reasons":[]}"#
+            (&ready["ready"], &ready["reasons"]),
+            (&json!(true), &json!([]))
         );
+        for (nth, name) in ["news", "database", "journal"].iter().enumerate() {
+            let check = &ready["checks"][nth];
+            assert_eq!(
+                (&check["name"], &check["state"]),
+                (&json!(name), &json!("ok"))
+            );
+        }
         let answer = world
             .http
             .get(format!("{}/healthz", world.ops))

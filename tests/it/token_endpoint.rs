@@ -172,7 +172,7 @@ async fn every_realm_gives_tokens_in_its_own_name_to_its_own_kinds_of_client() {
         );
         assert_eq!(
             names(&token).into_iter().collect::<Vec<_>>().join(" "),
-            "aud client_id credential_id env exp iat iss jti nbf partner_id rsn scope sub"
+            "aud client_id credential_id env exp iat iss jti nbf partner_id rsn scope status sub"
         );
         world
             .get("/live/v1/me", Some(&world.token("live", &live, &[]).await))
@@ -188,7 +188,8 @@ async fn every_realm_gives_tokens_in_its_own_name_to_its_own_kinds_of_client() {
                 &json!(format!("{base}/admin/v1"))
             )
         );
-        let without_a_partner = "aud client_id credential_id exp iat iss jti nbf rsn scope sub";
+        let without_a_partner =
+            "aud client_id credential_id exp iat iss jti nbf rsn scope status sub";
         assert_eq!(
             names(&admin).into_iter().collect::<Vec<_>>().join(" "),
             without_a_partner

@@ -56,7 +56,7 @@ pub struct Claims<S = String> {
     pub rsn: Option<u64>,
     /// Where the token's status can be looked up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<StatusClaim>,
+    pub status: Option<StatusClaim<S>>,
     /// The key that a sender-constrained token is bound to (RFC 7800 §3.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cnf: Option<serde_json::Value>,
@@ -128,9 +128,9 @@ impl<S: AsRef<str>> Audience<S> {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StatusClaim {
+pub struct StatusClaim<S = String> {
     /// The token's place in a Token Status List.
-    pub status_list: StatusListRef,
+    pub status_list: StatusListRef<S>,
 }
 
 /// A place in a Token Status List (draft-ietf-oauth-status-list §6.1).
@@ -145,11 +145,11 @@ pub struct StatusClaim {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StatusListRef {
+pub struct StatusListRef<S = String> {
     /// The index within the list, from 0.
     pub idx: u64,
     /// The list's URL.
-    pub uri: String,
+    pub uri: S,
 }
 
 #[cfg(test)]
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn claims_that_are_lent_are_written_like_claims_that_were_read() {
-        let wire = r#"{"iss":"i","sub":"c","client_id":"c","aud":["a","b"],"scope":"s","iat":1,"nbf":1,"exp":2,"jti":"j","partner_id":"p","env":"live","credential_id":"k","rsn":7}"#;
+        let wire = r#"{"iss":"i","sub":"c","client_id":"c","aud":["a","b"],"scope":"s","iat":1,"nbf":1,"exp":2,"jti":"j","partner_id":"p","env":"live","credential_id":"k","rsn":7,"status":{"status_list":{"idx":3,"uri":"https://as/l"}}}"#;
         let lent = Claims {
             iss: "i",
             sub: "c",
@@ -184,7 +184,12 @@ mod tests {
             env: Some("live"),
             credential_id: Some("k"),
             rsn: Some(7),
-            status: None,
+            status: Some(StatusClaim {
+                status_list: StatusListRef {
+                    idx: 3,
+                    uri: "https://as/l",
+                },
+            }),
             cnf: None,
         };
         assert_eq!(serde_json::to_string(&lent).unwrap(), wire);

@@ -200,6 +200,7 @@ mod caller;
 mod claims;
 mod error;
 mod fetch;
+mod filter;
 mod follow;
 #[cfg(any(feature = "actix", feature = "tower"))]
 mod gate;

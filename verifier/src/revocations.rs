@@ -1,13 +1,15 @@
 //! Revocations that are still of use, held so that a look at them costs nanoseconds.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use papaya::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Claims;
+use crate::filter::Filter;
 
 /// What a revocation is about.
 ///
@@ -29,7 +31,8 @@ pub enum RevocationKind {
     Client,
     /// All tokens of a partner's clients.
     Partner,
-    /// All tokens that a key signed, by its `kid`.
+    /// All tokens that a key signed, by its `kid`, whatever number they carry: who has stolen a key
+    /// writes what he likes.
     Key,
     /// All tokens of a partner's clients that carry a scope.
     Grant,
@@ -63,6 +66,19 @@ pub struct Revocation {
     pub expires_at: i64,
 }
 
+/// All of them.
+const KINDS: [RevocationKind; 6] = [
+    RevocationKind::Token,
+    RevocationKind::Credential,
+    RevocationKind::Client,
+    RevocationKind::Partner,
+    RevocationKind::Key,
+    RevocationKind::Grant,
+];
+
+/// How many subjects the smallest filter has room for; it takes half a KiB.
+const SMALLEST: usize = 256;
+
 /// What is remembered of the newest revocation of a subject.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
@@ -92,7 +108,7 @@ impl Mark {
     }
 }
 
-type Marks = HashMap<Box<str>, Mark>;
+type Marks = HashMap<Box<str>, Mark, RandomState>;
 
 /// The live revocations of one issuer. Shared by whoever hears of them and whoever verifies.
 ///
@@ -115,13 +131,24 @@ type Marks = HashMap<Box<str>, Mark>;
 #[derive(Debug, Default)]
 pub struct Revocations {
     held: ArcSwap<Held>,
+    /// Whoever changes what is held, one after the other.
+    writing: Mutex<()>,
     /// Moves after each entry: who has passed at this state need not look again.
     epoch: AtomicU64,
 }
 
-/// What is held, a map a kind, so that a look needs no key of its own.
-#[derive(Debug, Default)]
+/// What is held, and what says of most tokens that nothing of it concerns them.
+#[derive(Debug)]
 struct Held {
+    marks: Arc<AllMarks>,
+    filter: Filter,
+    /// The highest number. 0: nothing is held.
+    newest: AtomicU64,
+}
+
+/// A map a kind, so that a look needs no key of its own.
+#[derive(Debug, Default)]
+struct AllMarks {
     tokens: Marks,
     credentials: Marks,
     clients: Marks,
@@ -152,7 +179,13 @@ impl Revocations {
     /// assert_eq!(revocations.len(), 1);
     /// ```
     pub fn apply(&self, entry: &Revocation) {
-        self.held.load().apply(entry);
+        let writing = self.lock();
+        let held = self.held.load();
+        held.apply(entry);
+        if held.marks.len() > held.filter.room() {
+            self.held.store(Arc::new(held.with_fresh_filter()));
+        }
+        drop(writing);
         // After the entry is to be found: who sees the new epoch sees the entry.
         self.epoch.fetch_add(1, Ordering::Release);
     }
@@ -177,9 +210,11 @@ impl Revocations {
     /// assert_eq!(revocations.len(), 2);
     /// ```
     pub fn replace(&self, entries: &[Revocation]) {
-        let held = Held::default();
+        let held = Held::with_room_for(entries.len());
         entries.iter().for_each(|entry| held.apply(entry));
+        let writing = self.lock();
         self.held.store(Arc::new(held));
+        drop(writing);
         self.epoch.fetch_add(1, Ordering::Release);
     }
 
@@ -219,6 +254,8 @@ impl Revocations {
 
     /// Forgets revocations that expired before a moment, in seconds since the Unix epoch.
     ///
+    /// Not those of keys: a verifier that cannot refresh its keys may hold a revoked one for longer.
+    ///
     /// ```
     /// use onyx_verifier::{Revocation, RevocationKind, Revocations};
     ///
@@ -237,8 +274,17 @@ impl Revocations {
     /// assert!(revocations.is_empty());
     /// ```
     pub fn forget_before(&self, moment: i64) {
-        for marks in self.held.load().all() {
-            marks.pin().retain(|_, mark| mark.expires_at >= moment);
+        let _writing = self.lock();
+        let held = self.held.load();
+        let before = held.marks.len();
+        for kind in KINDS {
+            if kind != RevocationKind::Key {
+                let marks = held.marks.of(kind).pin();
+                marks.retain(|_, mark| mark.expires_at >= moment);
+            }
+        }
+        if held.marks.len() < before {
+            self.held.store(Arc::new(held.with_fresh_filter()));
         }
     }
 
@@ -248,7 +294,7 @@ impl Revocations {
     /// assert_eq!(onyx_verifier::Revocations::default().len(), 0);
     /// ```
     pub fn len(&self) -> usize {
-        self.held.load().all().iter().map(|marks| marks.len()).sum()
+        self.held.load().marks.len()
     }
 
     /// Whether none is held.
@@ -259,72 +305,143 @@ impl Revocations {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self::with_room_for(0)
+    }
 }
 
 impl Held {
+    fn with_room_for(entries: usize) -> Self {
+        Self {
+            marks: Arc::default(),
+            filter: Filter::for_names(entries.max(SMALLEST)),
+            newest: AtomicU64::new(0),
+        }
+    }
+
+    /// The same marks, with a filter that has room for twice as many and knows nothing else.
+    fn with_fresh_filter(&self) -> Self {
+        let filter = Filter::for_names(self.marks.len().saturating_mul(2).max(SMALLEST));
+        self.marks
+            .each_name(|kind, id, scope| filter.add(kind, id, scope));
+        Self {
+            marks: Arc::clone(&self.marks),
+            filter,
+            newest: AtomicU64::new(self.newest.load(Ordering::Acquire)),
+        }
+    }
+
     fn apply(&self, entry: &Revocation) {
         let mark = Mark {
             seq: entry.seq,
             revoked_at: entry.revoked_at,
             expires_at: entry.expires_at,
         };
-        let (marks, key) = match (entry.kind, &entry.scope) {
-            (RevocationKind::Grant, Some(scope)) => {
-                (&self.grants, grant_key(&entry.id, scope).into_boxed_str())
+        let scope = entry.scope.as_deref().unwrap_or_default();
+        let (kind, key) = match entry.kind {
+            RevocationKind::Grant if scope.is_empty() => {
+                // A grant without a scope is none that an issuer makes; in doubt it counts for all scopes.
+                (RevocationKind::Partner, entry.id.clone())
             }
-            (kind, _) => (self.marks(kind), entry.id.as_str().into()),
+            RevocationKind::Grant => (RevocationKind::Grant, grant_key(&entry.id, scope)),
+            kind => (kind, entry.id.clone()),
         };
-        marks
-            .pin()
-            .update_or_insert(key, |held| held.with(mark), mark);
+        self.marks.of(kind).pin().update_or_insert(
+            key.into_boxed_str(),
+            |held| held.with(mark),
+            mark,
+        );
+        match kind {
+            RevocationKind::Grant => self.filter.add(kind, &entry.id, scope),
+            _ => self.filter.add(kind, &entry.id, ""),
+        }
+        // Last: who sees the number finds the entry.
+        self.newest.fetch_max(entry.seq, Ordering::AcqRel);
     }
 
     fn is_revoked(&self, claims: &Claims, kid: &str) -> bool {
-        let killed = |marks: &Marks, id: &str| {
-            !marks.is_empty() && marks.pin().get(id).is_some_and(|mark| mark.kills(claims))
+        let newest = self.newest.load(Ordering::Acquire);
+        if newest == 0 {
+            return false;
+        }
+        // What a revoked key signed is dead whatever it says of itself: no node of the issuer signs
+        // with a key whose revocation it has counted in, so a higher number is forged.
+        let keys = &self.marks.keys;
+        if !keys.is_empty() && keys.pin().contains_key(kid) {
+            return true;
+        }
+        // Whoever gave the token out had heard of all that is held.
+        if claims.rsn.is_some_and(|rsn| rsn >= newest) {
+            return false;
+        }
+        let killed = |kind: RevocationKind, id: &str| {
+            self.filter.may_hold(kind, id, "") && self.marks.kill(kind, id, claims)
         };
-        if killed(&self.tokens, &claims.jti)
-            || killed(&self.clients, &claims.client_id)
-            || killed(&self.keys, kid)
+        if killed(RevocationKind::Token, &claims.jti)
+            || killed(RevocationKind::Client, &claims.client_id)
         {
             return true;
         }
         if let Some(credential) = &claims.credential_id
-            && killed(&self.credentials, credential)
+            && killed(RevocationKind::Credential, credential)
         {
             return true;
         }
         let Some(partner) = &claims.partner_id else {
             return false;
         };
-        killed(&self.partners, partner)
-            || !self.grants.is_empty()
-                && claims
-                    .scope
-                    .split(' ')
-                    .any(|scope| killed(&self.grants, &grant_key(partner, scope)))
+        killed(RevocationKind::Partner, partner)
+            || !self.marks.grants.is_empty()
+                && claims.scope.split(' ').any(|scope| {
+                    self.filter.may_hold(RevocationKind::Grant, partner, scope)
+                        && self.marks.kill(
+                            RevocationKind::Grant,
+                            &grant_key(partner, scope),
+                            claims,
+                        )
+                })
+    }
+}
+
+impl AllMarks {
+    fn kill(&self, kind: RevocationKind, key: &str, claims: &Claims) -> bool {
+        let marks = self.of(kind).pin();
+        marks.get(key).is_some_and(|mark| mark.kills(claims))
     }
 
-    fn marks(&self, kind: RevocationKind) -> &Marks {
+    fn of(&self, kind: RevocationKind) -> &Marks {
         match kind {
             RevocationKind::Token => &self.tokens,
             RevocationKind::Credential => &self.credentials,
             RevocationKind::Client => &self.clients,
+            RevocationKind::Partner => &self.partners,
             RevocationKind::Key => &self.keys,
-            // A grant without a scope is none that an issuer makes; in doubt it counts for all scopes.
-            RevocationKind::Partner | RevocationKind::Grant => &self.partners,
+            RevocationKind::Grant => &self.grants,
         }
     }
 
-    fn all(&self) -> [&Marks; 6] {
-        [
-            &self.tokens,
-            &self.credentials,
-            &self.clients,
-            &self.partners,
-            &self.keys,
-            &self.grants,
-        ]
+    /// Every subject: its kind, its id, and its scope where it has one.
+    fn each_name(&self, mut name: impl FnMut(RevocationKind, &str, &str)) {
+        for kind in KINDS {
+            for (key, _) in &self.of(kind).pin() {
+                let (id, scope) = match kind {
+                    RevocationKind::Grant => key.split_once(' ').unwrap_or((key, "")),
+                    _ => (&**key, ""),
+                };
+                name(kind, id, scope);
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        KINDS.into_iter().map(|kind| self.of(kind).len()).sum()
     }
 }
 
@@ -364,7 +481,6 @@ mod tests {
             (RevocationKind::Credential, "k"),
             (RevocationKind::Client, "c"),
             (RevocationKind::Partner, "p"),
-            (RevocationKind::Key, "kid"),
             (RevocationKind::Grant, "p"),
         ] {
             let revocations = Revocations::default();
@@ -379,12 +495,51 @@ mod tests {
     }
 
     #[test]
+    fn a_revoked_key_kills_what_it_signed_whatever_that_says_and_is_not_forgotten() {
+        let revocations = Revocations::default();
+        revocations.apply(&entry(5, RevocationKind::Key, "kid"));
+        revocations.forget_before(i64::MAX);
+        let mut forged = claims(None);
+        forged.iat = i64::MAX;
+        for claims in [claims(Some(4)), claims(Some(u64::MAX)), forged] {
+            assert!(revocations.is_revoked(&claims, "kid"));
+            assert!(!revocations.is_revoked(&claims, "another"));
+        }
+        revocations.replace(&[]);
+        assert!(!revocations.is_revoked(&claims(None), "kid"));
+    }
+
+    #[test]
     fn a_grant_kills_only_tokens_that_carry_its_scope() {
         let revocations = Revocations::default();
         revocations.apply(&entry(5, RevocationKind::Grant, "p"));
         let mut narrow = claims(Some(0));
         narrow.scope = "orders:create".to_owned();
         assert!(!revocations.is_revoked(&narrow, "kid"));
+    }
+
+    #[test]
+    fn many_are_held_and_forgotten_and_none_is_overlooked() {
+        let revocations = Revocations::default();
+        let kinds = [RevocationKind::Client, RevocationKind::Grant];
+        for seq in 1..=2_000 {
+            let kind = kinds[usize::try_from(seq).expect("a small number") % 2];
+            revocations.apply(&Revocation {
+                expires_at: i64::try_from(seq).expect("a small number"),
+                ..entry(seq, kind, &format!("p{seq}"))
+            });
+        }
+        let dead = |seq: u64| {
+            let mut claims = claims(Some(0));
+            claims.client_id = format!("p{seq}");
+            claims.partner_id = Some(format!("p{seq}"));
+            revocations.is_revoked(&claims, "kid")
+        };
+        assert!((1..=2_000).all(dead));
+        assert!(!dead(2_001) && !dead(0));
+        revocations.forget_before(1_501);
+        assert!((1..=1_500).all(|seq| !dead(seq)) && (1_501..=2_000).all(dead));
+        assert_eq!(revocations.len(), 500);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the sandbox shows settles checks by itself: told to a real database, with a record that
 //! the test writes. In production the record is what partners did.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -11,6 +12,8 @@ use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
 use crate::domain::launch::CheckName::*;
 use crate::domain::partner::PartnerStep;
+use crate::domain::retention::Kept;
+use crate::keys::master::tests::master;
 use crate::store::Store;
 use crate::store::schema::audit_events;
 
@@ -55,7 +58,15 @@ fn act(now: Instant) -> Act {
             sandbox_secret_age: Duration::MAX,
             live_secret_age: Duration::MAX,
             revocations_remembered: Duration::from_secs(965),
+            kept: Kept {
+                requests: 90,
+                tokens: 1,
+                events: 30,
+                idempotency: 1,
+                personal: 30,
+            },
         },
+        trail: Arc::clone(master(1).audit()),
     }
 }
 

@@ -4,17 +4,20 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::StatedReason;
 use crate::admin::AdminError;
 use crate::admin::keys;
 use crate::app::{App, StartError};
 use crate::domain::Algorithm;
 use crate::domain::instant::Instant;
+use crate::domain::key::KeyState;
 use crate::domain::page::Page;
 use crate::domain::realm::Realm;
 use crate::http::body::Members;
 use crate::http::extract::{KeysManage, Operator};
 use crate::http::list::ListView;
 use crate::http::openapi::domain::SigningAlgorithm;
+use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::keys::provision;
 use crate::store::signing_keys::{self, StoredKey};
@@ -26,15 +29,18 @@ pub struct KeyView {
     #[schema(value_type = SigningAlgorithm)]
     alg: Algorithm,
     origin: String,
+    state: KeyState,
     published_at: Instant,
     signs_from: Instant,
     signs_until: Option<Instant>,
     published_until: Option<Instant>,
+    revoked_at: Option<Instant>,
 }
 
-impl From<StoredKey> for KeyView {
-    fn from(key: StoredKey) -> Self {
+impl KeyView {
+    fn at(key: StoredKey, now: Instant) -> Self {
         Self {
+            state: key.state(now),
             kid: key.kid,
             realm: key.realm,
             alg: key.alg,
@@ -43,6 +49,7 @@ impl From<StoredKey> for KeyView {
             signs_from: key.signs_from,
             signs_until: key.signs_until,
             published_until: key.published_until,
+            revoked_at: key.revoked_at,
         }
     }
 }
@@ -71,7 +78,8 @@ pub async fn list(
         .store
         .read(move |db| signing_keys::published(db, now))
         .await?;
-    Ok(ListView::of(Page { rows, next: None }, KeyView::from))
+    let page = Page { rows, next: None };
+    Ok(ListView::of(page, |key| KeyView::at(key, now)))
 }
 
 /// Makes a successor of a signing key: published now, signing later.
@@ -99,7 +107,41 @@ pub async fn rotate(
         .carry_out(who.actor, move |db, act| keys::rotate(db, act, fresh))
         .await?;
     refresh(&app).await?;
-    Ok(HttpResponse::Created().json(KeyView::from(key)))
+    Ok(HttpResponse::Created().json(KeyView::at(key, now)))
+}
+
+/// Revokes a signing key, for good: for the day when somebody else may have it.
+///
+/// From the answer on it signs and is published no more, and every token that it signed is refused,
+/// also by verifiers that hold it in a cache and follow revocations. A successor signs at once.
+#[utoipa::path(
+    post, path = "/admin/v1/keys/{kid}/revoke", operation_id = "revoke_key", tag = "keys",
+    params(("kid" = String, Path, description = "The key")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The key", body = KeyView), Conflict)
+)]
+pub async fn revoke(
+    who: Operator<KeysManage>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<KeyView>, Problem> {
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (body.text("reason", 1000),);
+    let (reason,) = body.finish(taken)?;
+    let (kid, now) = (path.into_inner(), app.clock.now());
+    let wanted = kid.clone();
+    let found = app.store.read(move |db| signing_keys::find(db, &wanted));
+    let key = found.await?.ok_or_else(Problem::not_found)?;
+    let fresh = fresh(&app, key.realm, key.alg, now).await?;
+    let revoked = app
+        .carry_out(who.actor, move |db, act| {
+            keys::revoke(db, act, &kid, &reason, fresh)
+        })
+        .await?;
+    refresh(&app).await?;
+    Ok(web::Json(KeyView::at(revoked, now)))
 }
 
 /// Makes sure that a realm can sign with an algorithm, and that this process knows the key.

@@ -1,6 +1,7 @@
 //! The admin API, one file a noun.
 
 pub mod agreements;
+pub mod audit;
 pub mod clients;
 pub mod credentials;
 pub mod delivery;
@@ -13,6 +14,7 @@ pub mod packages;
 pub mod partners;
 pub mod privacy;
 pub mod recommendations;
+pub mod requests;
 pub mod resource_servers;
 pub mod reviews;
 pub mod rotation;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{StatedReason, id};
+use crate::admin::offboarding::{self, Offboarded};
 use crate::admin::partners::{self, NewPartner};
 use crate::app::App;
 use crate::domain::id::PartnerId;
@@ -265,12 +266,60 @@ pub async fn resume(
     step(who, &path, app, PartnerStep::Resume, Some(reason)).await
 }
 
+/// A partner that was let go, and what became of its records.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OffboardedPartnerView)]
+pub struct OffboardedView {
+    #[serde(flatten)]
+    partner: PartnerView,
+    /// What was taken out.
+    anonymised: Vec<AnonymisedView>,
+    /// What stays, and why.
+    kept: Vec<KeptView>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AnonymisedRecords)]
+struct AnonymisedView {
+    what: &'static str,
+    /// Out of how many records.
+    records: usize,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KeptRecords)]
+struct KeptView {
+    what: &'static str,
+    why: String,
+}
+
+impl From<Offboarded> for OffboardedView {
+    fn from(gone: Offboarded) -> Self {
+        let anonymised = gone.anonymised.into_iter().map(|one| AnonymisedView {
+            what: one.what,
+            records: one.records,
+        });
+        let kept = gone.kept.into_iter().map(|one| KeptView {
+            what: one.what,
+            why: one.why,
+        });
+        Self {
+            partner: gone.partner.into(),
+            anonymised: anonymised.collect(),
+            kept: kept.collect(),
+        }
+    }
+}
+
 /// Lets a suspended partner go, for good: its clients, credentials and grants end with it.
+///
+/// Contacts, names and addresses that the books do not need are taken out of its records. The
+/// answer says which, and what is kept and why.
 #[utoipa::path(
     post, path = "/admin/v1/partners/{id}/offboard", operation_id = "offboard_partner", tag = "partners",
     params(("id" = PartnerId, Path, description = "The partner")),
     request_body = StatedReason,
-    responses((status = 200, description = "The partner", body = PartnerView), Conflict)
+    responses((status = 200, description = "The partner", body = OffboardedView), Conflict)
 )]
 pub async fn offboard(
     who: Operator<PartnersWrite>,
@@ -278,11 +327,17 @@ pub async fn offboard(
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
-) -> Result<web::Json<PartnerView>, Problem> {
+) -> Result<web::Json<OffboardedView>, Problem> {
+    let id: PartnerId = id(&path)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (body.text("reason", 1000),);
     let (reason,) = body.finish(taken)?;
-    step(who, &path, app, PartnerStep::Offboard, Some(reason)).await
+    let gone = app
+        .carry_out(who.actor, move |db, act| {
+            offboarding::offboard(db, act, &id, &reason)
+        })
+        .await?;
+    Ok(web::Json(gone.into()))
 }
 
 async fn step(

@@ -42,7 +42,8 @@ pub(super) async fn read(
         from,
         now,
     );
-    let who = who.await?;
+    let who = who.await;
+    let who = who.map_err(|refusal| Denial::to(&asked.client_id, refusal))?;
     app.uses.note(&who.marks, now, from);
     let missing = || Refusal::invalid_request("token is missing: send the token in the form");
     Ok(HandedIn {

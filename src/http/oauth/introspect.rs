@@ -62,7 +62,7 @@ pub async fn introspect(
 ) -> HttpResponse {
     match answer(&request, payload, &app, realm.0).await {
         Ok(answer) => answer,
-        Err(denial) => denial.response(&request, realm.0),
+        Err(denial) => denial.response(&app, &request, realm.0),
     }
 }
 
@@ -77,7 +77,8 @@ async fn answer(
     let server = client.resource_server_id.clone();
     let Some(server) = server.filter(|_| client.kind == ClientKind::ResourceServer) else {
         let advice = "only resource servers' clients may ask about tokens";
-        return Err(Refusal::UnauthorizedClient(advice.into()).into());
+        let refusal = Refusal::UnauthorizedClient(advice.into());
+        return Err(Denial::to(client.id.as_str(), refusal));
     };
     let found = app
         .store

@@ -6,5 +6,6 @@ pub mod introspect;
 pub mod revocations;
 pub mod revoke;
 pub mod rotate;
+pub mod status_lists;
 pub mod token;
 pub mod verify;

@@ -7,6 +7,7 @@ use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
+use rand::RngExt;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -28,6 +29,14 @@ const LONGEST_WAIT: u64 = 60;
 /// How often a stream says that it is alive, and how fresh its news is.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
+/// How often a listener looks whether this node still hears its database.
+const GLANCE: Duration = Duration::from_secs(1);
+/// When listeners are to come back from a process that stops, in milliseconds.
+const RETRIES: std::ops::Range<u32> = 50..1000;
+/// How soon the second heartbeat follows the first: only a clock that moves is news to whoever comes
+/// from another node.
+const SECOND_BEAT: Duration = Duration::from_secs(2);
+
 /// A poll's answer.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RevocationPageView)]
@@ -42,8 +51,8 @@ pub struct Poll<'a> {
     entries: Vec<&'a RawValue>,
 }
 
-/// A revocation. A token of its subject is dead if its `rsn` is below `seq`. Times are in seconds
-/// since 1970.
+/// A revocation. A token of its subject is dead if its `rsn` is below `seq`; one that a revoked key
+/// signed, in any case. Times are in seconds since 1970.
 #[derive(Debug, ToSchema)]
 #[schema(as = Revocation)]
 pub struct RevocationView {
@@ -158,6 +167,8 @@ pub async fn stream(
         cursor,
         // At once: whoever connects wants to know how fresh the news is.
         heartbeat: Moment::now(),
+        pause: SECOND_BEAT,
+        ended: false,
         _place: place,
     };
     let events = stream::unfold(listener, |mut listener| async {
@@ -177,8 +188,11 @@ struct Listener {
     app: web::Data<App>,
     news: watch::Receiver<i64>,
     cursor: i64,
-    /// When the next heartbeat is due.
+    /// When the next heartbeat is due, and how long after it the one that follows.
     heartbeat: Moment,
+    pause: Duration,
+    /// Whether its token is good no more, or the process ends.
+    ended: bool,
     _place: OwnedSemaphorePermit,
 }
 
@@ -186,27 +200,41 @@ impl Listener {
     /// The next bytes to be sent. `None`: the stream ends.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            // A revoked or expired token ends its stream, and so does a feed that began anew:
-            // whoever comes back is told.
-            if !self.who.may_go_on(self.app.clock.now())
+            // A feed that began anew ends its streams: whoever comes back is told. So does a node that
+            // hears nothing: another may.
+            if self.ended
                 || self.app.feed.check(self.cursor).is_err()
+                || self.app.directory.check_news().is_err()
             {
                 return None;
             }
+            // A revoked or expired token ends its stream, once it has told what was revoked until
+            // then: with a signing key, all followers are cut off at once, and must know why.
+            self.ended = !self.who.may_go_on(self.app.clock.now());
             let (told, cursor) = self.app.feed.after(self.who.realm, self.cursor, PAGE);
             self.cursor = cursor;
             if !told.is_empty() {
                 return Some(revocation_events(&told));
             }
+            if self.ended {
+                return None;
+            }
             if Moment::now() >= self.heartbeat {
-                self.heartbeat = Moment::now() + HEARTBEAT;
+                self.heartbeat = Moment::now() + self.pause;
+                self.pause = HEARTBEAT;
                 return heartbeat_event(cursor, self.app.as_of());
             }
             let end = Moment::now() + self.who.lives_for(self.app.clock.now());
+            let wake = self.heartbeat.min(end).min(Moment::now() + GLANCE);
             tokio::select! {
                 changed = self.news.changed() => changed.ok()?,
-                () = tokio::time::sleep_until(self.heartbeat.min(end)) => {}
-                () = self.app.feed.closed() => return None,
+                () = tokio::time::sleep_until(wake) => {}
+                () = self.app.feed.closed() => {
+                    // The end is the sign to come back, to another node; not all in one moment.
+                    self.ended = true;
+                    let pause = rand::rng().random_range(RETRIES);
+                    return Some(format!("retry: {pause}\n\n").into());
+                }
             }
         }
     }

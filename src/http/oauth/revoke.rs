@@ -49,7 +49,7 @@ pub async fn revoke(
 ) -> HttpResponse {
     match answer(&request, payload, &app, realm.0).await {
         Ok(()) => uncached(HttpResponse::Ok()).finish(),
-        Err(denial) => denial.response(&request, realm.0),
+        Err(denial) => denial.response(&app, &request, realm.0),
     }
 }
 
@@ -69,7 +69,8 @@ async fn answer(
     };
     if caller.client_id() != who.entry.client.id.as_str() {
         let advice = "the token was given to another client: only that one may revoke it";
-        return Err(Refusal::UnauthorizedClient(advice.into()).into());
+        let refusal = Refusal::UnauthorizedClient(advice.into());
+        return Err(Denial::to(who.entry.client.id.as_str(), refusal));
     }
     record(app, &handed_in, realm, &caller).await
 }

@@ -71,7 +71,7 @@ pub async fn rotate(
             replaces: rotated.replaces.clone(),
             accepts_until: rotated.accepts_until,
         }),
-        Err(denial) => denial.response(&request, realm.0),
+        Err(denial) => denial.response(&app, &request, realm.0),
     }
 }
 
@@ -99,7 +99,8 @@ async fn answer(
         from,
         now,
     )
-    .await?;
+    .await
+    .map_err(|refusal| Denial::to(&asked.client_id, refusal))?;
     let actor = Actor::client(&who.entry.client.id, Some(who.credential_id.clone())).within(
         logging::current_request().map(|id| id.to_string()),
         from.map(|ip| ip.to_string()),
@@ -131,7 +132,7 @@ async fn rotate_as(
             log::warn!("a refused rotation could not be put on record: {error}");
         }
     }
-    rotated.map_err(|denied| refusal(denied).into())
+    rotated.map_err(|denied| Denial::to(who.entry.client.id.as_str(), refusal(denied)))
 }
 
 fn refusal(denied: Denied) -> Refusal {

@@ -14,11 +14,14 @@ use crate::app::App;
 use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
+use crate::http::refused::note_oauth;
+use crate::http::trace::Code;
 use crate::http::{body, source};
 use crate::oauth::grant::{Desk, grant};
 use crate::oauth::issue::{Press, TokenAnswer, issue};
 use crate::oauth::refusal::Refusal;
 use crate::oauth::request::TokenRequest;
+use crate::telemetry::telemetry;
 
 /// An error answer (RFC 6749 §5.2).
 #[derive(Serialize)]
@@ -78,8 +81,14 @@ pub async fn exchange(
     realm: web::ThinData<Realm>,
 ) -> HttpResponse {
     match answer(&request, payload, &app, realm.0).await {
-        Ok(token) => given(&token, app.clock.now()),
-        Err(denial) => denial.response(&request, realm.0),
+        Ok(token) => {
+            telemetry().tokens.issued(realm.0);
+            given(&token, app.clock.now())
+        }
+        Err(denial) => {
+            telemetry().tokens.refused(realm.0, denial.code());
+            denial.response(&app, &request, realm.0)
+        }
     }
 }
 
@@ -143,12 +152,14 @@ async fn answer(
         from,
         now,
     };
-    let granted = grant(desk, &asked).await?;
+    let granted = grant(desk, &asked).await;
+    let granted = granted.map_err(|refusal| Denial::to(&asked.client_id, refusal))?;
     let press = Press {
         ring: &app.ring,
         tokens: &app.tokens,
         uses: &app.uses,
         usage: &app.usage,
+        indices: &app.indices,
         addresses: &app.addresses,
         token_ttl: app.settings.token_ttl,
         realm,
@@ -160,7 +171,7 @@ async fn answer(
 
 /// Another method than POST.
 pub async fn method_not_allowed() -> HttpResponse {
-    uncached(HttpResponse::MethodNotAllowed())
+    coded(HttpResponse::MethodNotAllowed(), "invalid_request")
         .insert_header(("Allow", "POST"))
         .json(Wire {
             error: "invalid_request",
@@ -171,21 +182,48 @@ pub async fn method_not_allowed() -> HttpResponse {
 /// Why no token is answered: the protocol's refusals, and those of HTTP around it.
 #[derive(Debug)]
 pub(super) enum Denial {
-    Refused(Refusal),
+    Refused {
+        refusal: Refusal,
+        /// Who asks, as far as it says so.
+        client: Option<String>,
+    },
     UnsupportedMediaType,
     Body(body::BodyError),
 }
 
 impl From<Refusal> for Denial {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+        Self::Refused {
+            refusal,
+            client: None,
+        }
     }
 }
 
 impl Denial {
-    pub(super) fn response(&self, request: &HttpRequest, realm: Realm) -> HttpResponse {
+    /// The error's code.
+    fn code(&self) -> &'static str {
         match self {
-            Self::Refused(refusal) => refused(refusal, request, realm),
+            Self::Refused { refusal, .. } => refusal.code(),
+            Self::UnsupportedMediaType | Self::Body(_) => "invalid_request",
+        }
+    }
+
+    /// A refusal of who says that it is this client.
+    pub(super) fn to(client: &str, refusal: Refusal) -> Self {
+        Self::Refused {
+            refusal,
+            client: Some(client.to_owned()),
+        }
+    }
+
+    /// The answer. Every refusal of an OAuth endpoint comes by here, and is counted if it concerns security.
+    pub(super) fn response(&self, app: &App, request: &HttpRequest, realm: Realm) -> HttpResponse {
+        match self {
+            Self::Refused { refusal, client } => {
+                note_oauth(app, request, refusal, client.as_deref(), realm);
+                refused(refusal, request, realm)
+            }
             Self::UnsupportedMediaType => {
                 let advice = "send the body as application/x-www-form-urlencoded";
                 invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, advice)
@@ -206,7 +244,7 @@ impl Denial {
 }
 
 fn invalid(status: StatusCode, advice: &str) -> HttpResponse {
-    uncached(HttpResponse::build(status)).json(Wire {
+    coded(HttpResponse::build(status), "invalid_request").json(Wire {
         error: "invalid_request",
         error_description: advice,
     })
@@ -219,12 +257,15 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
         Refusal::Store(_)
         | Refusal::Append(_)
         | Refusal::NoKey
+        | Refusal::NoIndex(_)
         | Refusal::Randomness(_)
         | Refusal::Signer(_) => {
             log::error!("nothing could be given: {refusal:?}");
             answer.insert_header((RETRY_AFTER, "1"));
         }
-        Refusal::NoClientAuthentication(_) | Refusal::InvalidClient if used_header => {
+        Refusal::NoClientAuthentication(_) | Refusal::InvalidClient | Refusal::WrongAddress
+            if used_header =>
+        {
             answer.insert_header((
                 WWW_AUTHENTICATE,
                 format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
@@ -233,7 +274,7 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
         _ => {}
     }
     let description = printable(&refusal.to_string());
-    uncached(answer).json(Wire {
+    coded(answer, refusal.code()).json(Wire {
         error: refusal.code(),
         error_description: &description,
     })
@@ -241,11 +282,14 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
 
 fn status(refusal: &Refusal, used_header: bool) -> StatusCode {
     match refusal {
-        Refusal::NoClientAuthentication(_) | Refusal::InvalidClient if used_header => {
+        Refusal::NoClientAuthentication(_) | Refusal::InvalidClient | Refusal::WrongAddress
+            if used_header =>
+        {
             StatusCode::UNAUTHORIZED
         }
         Refusal::NoClientAuthentication(_)
         | Refusal::InvalidClient
+        | Refusal::WrongAddress
         | Refusal::InvalidRequest(_)
         | Refusal::UnsupportedGrantType
         | Refusal::InvalidScope(_)
@@ -256,6 +300,7 @@ fn status(refusal: &Refusal, used_header: bool) -> StatusCode {
         Refusal::Store(_)
         | Refusal::Append(_)
         | Refusal::NoKey
+        | Refusal::NoIndex(_)
         | Refusal::Randomness(_)
         | Refusal::Signer(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -274,6 +319,13 @@ pub(super) fn uncached(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
     answer
         .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .insert_header((PRAGMA, HeaderValue::from_static("no-cache")));
+    answer
+}
+
+/// The same, with the error's code for the log.
+fn coded(answer: HttpResponseBuilder, code: &'static str) -> HttpResponseBuilder {
+    let mut answer = uncached(answer);
+    answer.extensions_mut().insert(Code(code));
     answer
 }
 

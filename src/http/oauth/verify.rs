@@ -11,6 +11,7 @@ use crate::domain::realm::Realm;
 use crate::http::extract::check_address;
 use crate::http::list::Parameters;
 use crate::http::problem::{Problem, ProblemView};
+use crate::http::remarks::remark;
 
 /// Tells a gateway whether a request may pass, by the request's own `Authorization`.
 ///
@@ -58,6 +59,9 @@ async fn check(
     let caller = onyx_verifier::actix::authorize(request, &verifier)
         .await
         .map_err(refuse)?;
+    remark(request, |remarks| {
+        remarks.client_id = caller.client_id().parse().ok();
+    });
     let mut wanted = scope.split(' ').filter(|scope| !scope.is_empty());
     if wanted.any(|scope| !caller.has_scope(scope)) {
         return Err(refuse(Rejection::InsufficientScope { required: scope }));

@@ -2,10 +2,10 @@
 
 use utoipa::OpenApi;
 
-use crate::http::admin::{agreements, launch, orders, packages, privacy};
+use crate::http::admin::{agreements, audit, launch, orders, packages, privacy};
 use crate::http::admin::{
-    clients, credentials, grants, keys, operators, partners, recommendations, resource_servers,
-    reviews, rotation, scope_usage, tokens,
+    clients, credentials, grants, keys, operators, partners, recommendations, requests,
+    resource_servers, reviews, rotation, scope_usage, tokens,
 };
 use crate::http::deliveries;
 
@@ -32,6 +32,8 @@ use crate::http::deliveries;
         (name = "security", description = "Cases to look into, and reports of leaked secrets."),
         (name = "packages", description = "What is for sale, and to whom."),
         (name = "orders", description = "What partners ordered, for who fulfils it."),
+        (name = "requests", description = "What partners called."),
+        (name = "audit", description = "Who did what, and proofs of it."),
         (name = "tokens", description = "Access tokens, one by one."),
         (name = "keys", description = "Signing keys."),
         (name = "discovery", description = "This document."),
@@ -86,6 +88,7 @@ use crate::http::deliveries;
         resource_servers::list,
         resource_servers::show,
         resource_servers::create,
+        requests::list,
         reviews::list,
         reviews::close,
         reviews::list_leak_reports,
@@ -107,8 +110,15 @@ use crate::http::deliveries;
         scope_usage::show,
         recommendations::list,
         recommendations::apply,
+        audit::list,
+        audit::checkpoint,
+        audit::key,
+        audit::proof,
+        audit::consistency,
+        audit::export,
         keys::list,
         keys::rotate,
+        keys::revoke,
     )
 )]
 pub struct Document;

@@ -7,15 +7,21 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::domain::Algorithm;
 use crate::domain::agreement::{AgreementKind, AgreementState};
 use crate::domain::allowlist::{Allowlist, MAX_NETWORKS};
+use crate::domain::call::Idempotency;
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::day::Day;
 use crate::domain::delivery::{Channel, DeliveryState};
 use crate::domain::grant::GrantState;
-use crate::domain::id::{AgreementId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId};
-use crate::domain::id::{ClientId, CredentialId, GrantId, PartnerId, RequestId, ResourceServerId};
-use crate::domain::id::{OrderId, PackageId};
+use crate::domain::id::StatusListId;
+use crate::domain::id::{
+    AgreementId, AnyId, AuditEventId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId,
+};
+use crate::domain::id::{
+    ClientId, CredentialId, GrantId, OrderId, PackageId, PartnerId, RequestId, ResourceServerId,
+};
 use crate::domain::instant::Instant;
+use crate::domain::key::KeyState;
 use crate::domain::launch::{CheckName, CheckState, Decision, Finding, Requirement, ReviewState};
 use crate::domain::leak::{LeakAction, LeakReportState};
 use crate::domain::money::{Currency, LARGEST, Money};
@@ -62,6 +68,7 @@ words!(
     CredentialKind: "What a client shows to authenticate.",
     CredentialState: "active ⇄ rotated (superseded, accepted until `accepts_until`); either → revoked.",
     RevocationReason: "Why a credential is revoked.",
+    KeyState: "published → signing → retired, with time; each → revoked.",
     GrantState: "requested → approved or denied; approved → revoked or expired.",
     RecommendationKind: "What a recommendation is about.",
     Remedy: "What is done when a recommendation is applied.",
@@ -71,6 +78,7 @@ words!(
     ReviewKind: "What is looked into.",
     LeakReportState: "received → done: every candidate was looked for.",
     LeakAction: "What was done about a leaked secret: revoked; left for at most an hour; revoked after that hour; nothing, since it was revoked before.",
+    Idempotency: "What became of an idempotency key: `none` was sent; the call was executed; its stored answer was given again; the key belongs to another request; the first call is running still.",
     RevocationKind: "What a revocation is about.",
     Currency: "A currency (ISO 4217).",
     PackageState: "draft → published ⇄ withdrawn.",
@@ -93,6 +101,7 @@ ids!(
     PartnerId: "A partner.",
     AgreementId: "An agreement.",
     PrivacyNoticeId: "A privacy notice.",
+    AuditEventId: "An event of the audit trail.",
     LaunchReviewId: "A launch review.",
     CredentialId: "A credential.",
     GrantId: "A scope grant.",
@@ -100,6 +109,7 @@ ids!(
     ReviewId: "A case that operators look into.",
     LeakReportId: "A report of leaked secrets.",
     PackageId: "A package.",
+    StatusListId: "A Token Status List.",
     OrderId: "An order.",
     RequestId: "A request, as in its log lines and in `Onyx-Request-Id`.",
 );
@@ -112,6 +122,17 @@ impl PartialSchema for ClientId {
     }
 }
 impl ToSchema for ClientId {}
+
+impl PartialSchema for AnyId {
+    fn schema() -> RefOr<Schema> {
+        id(
+            "A record, of whichever kind the prefix names.",
+            "[a-z_]+_",
+            "ord_",
+        )
+    }
+}
+impl ToSchema for AnyId {}
 
 impl PartialSchema for Instant {
     fn schema() -> RefOr<Schema> {

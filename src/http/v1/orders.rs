@@ -151,7 +151,7 @@ pub async fn create(
         client_id: who.client_id,
         credential_id: who.credential_id,
     };
-    idempotency::execute(&app, once, move |db, once| {
+    idempotency::execute(&request, &app, once, move |db, once| {
         orders::place(db, &buyer, &act, once, new, |order| {
             let location = format!("/{}/v1/orders/{}", order.realm, order.id);
             let view = OrderView::from(order.clone());

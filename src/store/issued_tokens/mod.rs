@@ -1,5 +1,6 @@
 //! Issued tokens: one row each, durable before the token is answered.
 
+mod named;
 mod statement;
 
 use std::time::Duration;
@@ -13,6 +14,8 @@ use crate::domain::id::{ClientId, CredentialId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::ScopeSet;
+
+pub use named::{Listed, Named, Window, named};
 
 /// A row of `issued_tokens`.
 #[derive(Clone, Debug, Queryable)]
@@ -33,6 +36,12 @@ pub struct IssuedToken {
     pub kid: String,
     pub expires_at: Instant,
     pub source_ip: Option<String>,
+    /// The last revocation that had been applied before its client was looked up.
+    pub rsn: Option<i64>,
+    /// The number of the status list that it is on.
+    pub status_list: Option<i64>,
+    /// Its index there.
+    pub status_index: Option<i64>,
 }
 
 /// Records tokens.
@@ -67,10 +76,67 @@ pub fn living(
     Ok(row.optional()?)
 }
 
-/// Forgets tokens that were given out before a moment; answers how many.
-pub fn purge(db: &mut Db, issued_before: Instant) -> Result<usize, StoreError> {
-    Ok(
-        diesel::delete(issued_tokens::table.filter(issued_tokens::issued_at.lt(issued_before)))
-            .execute(db)?,
-    )
+/// The record of a token that was given out within a second. `None`: there is none, or none any more.
+pub fn given(
+    db: &mut Db,
+    realm: Realm,
+    jti: &str,
+    second: Instant,
+) -> Result<Option<IssuedToken>, StoreError> {
+    let within = issued_tokens::issued_at
+        .ge(second)
+        .and(issued_tokens::issued_at.lt(second.plus(Duration::from_secs(1))));
+    let row = issued_tokens::table
+        .filter(within)
+        .filter(
+            issued_tokens::jti
+                .eq(jti)
+                .and(issued_tokens::realm.eq(realm)),
+        )
+        .first(db);
+    Ok(row.optional()?)
+}
+
+/// Forgets tokens that were given out before a moment, the oldest first, about so many at most;
+/// answers how many.
+pub fn purge(db: &mut Db, issued_before: Instant, most: i64) -> Result<usize, StoreError> {
+    let old = issued_tokens::table
+        .filter(issued_tokens::issued_at.lt(issued_before))
+        .order(issued_tokens::issued_at.asc())
+        .select(issued_tokens::issued_at);
+    let last: Option<Instant> = old.offset(most - 1).limit(1).first(db).optional()?;
+    let gone = match last {
+        Some(last) => {
+            let those = issued_tokens::table.filter(issued_tokens::issued_at.le(last));
+            diesel::delete(those).execute(db)
+        }
+        None => {
+            let those = issued_tokens::table.filter(issued_tokens::issued_at.lt(issued_before));
+            diesel::delete(those).execute(db)
+        }
+    };
+    Ok(gone?)
+}
+
+/// Takes the addresses out of tokens that were given out before a moment, about so many at most;
+/// answers of how many.
+pub fn forget_addresses(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreError> {
+    let known = issued_tokens::source_ip
+        .is_not_null()
+        .and(issued_tokens::issued_at.lt(before));
+    let moments: Vec<Instant> = issued_tokens::table
+        .filter(known)
+        .order(issued_tokens::issued_at.asc())
+        .select(issued_tokens::issued_at)
+        .limit(most)
+        .load(db)?;
+    let Some(last) = moments.last() else {
+        return Ok(0);
+    };
+    let those = issued_tokens::table
+        .filter(issued_tokens::issued_at.le(last))
+        .filter(issued_tokens::source_ip.is_not_null());
+    Ok(diesel::update(those)
+        .set(issued_tokens::source_ip.eq(None::<String>))
+        .execute(db)?)
 }

@@ -5,14 +5,14 @@
 
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{Nullable, Text, Timestamp};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 
 use super::IssuedToken;
 use crate::store::columns::Stamp;
 
 const INTO: &str = "INSERT INTO issued_tokens (issued_at, jti, realm, client_id, partner_id, \
-    credential_id, scope, aud, kid, expires_at, source_ip) ";
+    credential_id, scope, aud, kid, expires_at, source_ip, rsn, status_list, status_index) ";
 
 /// Writes tokens with statements of sixteen rows, of four, and of one.
 pub(super) fn on_sqlite(conn: &mut SqliteConnection, tokens: &[&IssuedToken]) -> QueryResult<()> {
@@ -82,6 +82,10 @@ impl<const ROWS: usize> QueryFragment<Sqlite> for Values<'_, ROWS> {
             out.push_bind_param::<Timestamp, _>(&row.expires_at)?;
             out.push_sql(", ");
             out.push_bind_param::<Nullable<Text>, _>(&token.source_ip)?;
+            for number in [&token.rsn, &token.status_list, &token.status_index] {
+                out.push_sql(", ");
+                out.push_bind_param::<Nullable<BigInt>, _>(number)?;
+            }
             before = "), (";
         }
         out.push_sql(")");
@@ -123,6 +127,9 @@ mod postgres {
         kid: Vec<&'a str>,
         expires_at: Vec<Instant>,
         source_ip: Vec<Option<&'a str>>,
+        rsn: Vec<Option<i64>>,
+        status_list: Vec<Option<i64>>,
+        status_index: Vec<Option<i64>>,
     }
 
     impl<'a> Columns<'a> {
@@ -147,6 +154,9 @@ mod postgres {
                 kid: column(tokens, |token| token.kid.as_str()),
                 expires_at: column(tokens, |token| token.expires_at),
                 source_ip: column(tokens, |token| token.source_ip.as_deref()),
+                rsn: column(tokens, |token| token.rsn),
+                status_list: column(tokens, |token| token.status_list),
+                status_index: column(tokens, |token| token.status_index),
             }
         }
     }
@@ -175,6 +185,10 @@ mod postgres {
             out.push_bind_param::<Array<Timestamp>, _>(&self.expires_at)?;
             out.push_sql(", ");
             out.push_bind_param::<Array<Nullable<Text>>, _>(&self.source_ip)?;
+            for column in [&self.rsn, &self.status_list, &self.status_index] {
+                out.push_sql(", ");
+                out.push_bind_param::<Array<Nullable<BigInt>>, _>(column)?;
+            }
             out.push_sql(")");
             Ok(())
         }

@@ -38,6 +38,10 @@ async fn a_partner_keeps_to_its_drawing_and_says_what_is_allowed() {
                 partner = step(verb).await.expect(200);
             }
             assert_eq!(partner["state"], state);
+            // What became of its records is told once.
+            for told in ["anonymised", "kept"] {
+                partner.as_object_mut().unwrap().remove(told);
+            }
             let before = trail(&world, &id);
             for verb in verbs {
                 let to = match verb {
@@ -311,5 +315,89 @@ async fn what_is_said_of_a_partner_can_be_edited_member_by_member() {
         assert_eq!(operator.get(&path).await.expect(200), after);
         let renamed = edit(json!({ "name": "Acme & Sons", "legal_name": "Acme & Sons Ltd" }));
         assert_eq!(renamed.await.expect(200)["name"], "Acme & Sons");
+    }
+}
+
+#[actix_web::test]
+async fn offboarding_takes_out_what_the_books_do_not_need_and_says_what_it_keeps() {
+    for mut world in worlds().await {
+        let live = world.live_client(&["orders:read"]).await;
+        let partner = live.partner_id.clone();
+        world.token("live", &live, &[]).await;
+        // Uses are written down at the end.
+        assert_eq!(world.terminate(), Some(0));
+        world.start().await;
+        let operator = world.operator().await;
+        let path = format!("/clients/{}/credentials", live.client_id);
+        let held = operator.get(&path).await.expect(200);
+        assert_eq!(held["data"][0]["last_used_ip"], "127.0.0.1");
+
+        let step = async |verb: &str| {
+            let path = format!("/partners/{partner}/{verb}");
+            operator
+                .post(&path, json!({ "reason": REASON }))
+                .await
+                .expect(200)
+        };
+        step("suspend").await;
+        let before = operator
+            .get(&format!("/partners/{partner}"))
+            .await
+            .expect(200);
+        let gone = step("offboard").await;
+        assert_eq!(
+            (&gone["state"], &gone["legal_name"]),
+            (&json!("offboarded"), &before["legal_name"])
+        );
+        assert_eq!(gone["security_contact"], "removed");
+        let told = |name: &str, value: &str| {
+            let rows = gone[name].as_array().unwrap().iter();
+            let rows = rows.map(|row| format!("{}: {}", text(row, "what"), row[value]));
+            rows.collect::<Vec<_>>().join("\n")
+        };
+        assert_snapshot!(told("anonymised", "records"), @"
+        the security contact: 1
+        support contacts in privacy notices: 1
+        names and address lists of clients: 1
+        addresses in credentials: 1
+        addresses in deliveries of secrets: 0
+        ");
+        assert_snapshot!(told("kept", "why"), @r#"
+        name and legal name: "contracts and books are with this name"
+        agreements with their references and documents' hashes: "they prove what was agreed, and on which basis data was handed over"
+        orders, ledger and invoices: "they are the books; what the partner wrote into orders as metadata is taken out within the hour"
+        privacy notices, launch reviews and scope grants: "they prove which access was given, for which purpose and by whom"
+        ids of clients, and credentials with their secrets' hashes: "records name them, and a secret that turns up later must be recognised"
+        audit trail: "what was done must stay provable; it says who, and contacts as they were told then"
+        request log: "it holds no names and no addresses; each row goes after 90 days"
+        records of issued tokens, with addresses: "investigations need them; how many days past its token's end each goes: 1"
+        events: "they hold the ids of what they are about; each goes after 30 days"
+        "#);
+
+        // Nothing of it is left but in the audit trail, which says so.
+        let client = operator
+            .get(&format!("/clients/{}", live.client_id))
+            .await
+            .expect(200);
+        assert_eq!(client["name"], "removed");
+        let held = operator.get(&path).await.expect(200);
+        assert!(held["data"][0]["last_used_ip"].is_null());
+        let notice = operator
+            .get(&format!("/partners/{partner}/privacy-notice"))
+            .await;
+        assert_eq!(notice.expect(200)["support_contact"], "removed");
+        let agreements = operator
+            .get(&format!("/partners/{partner}/agreements"))
+            .await
+            .expect(200);
+        assert_ne!(agreements["data"][0]["reference"], "removed");
+        let trail = trail(&world, &partner);
+        let told =
+            |line: &String| line.starts_with("partner.anonymised") && line.contains("legal name");
+        assert_eq!(
+            trail.iter().filter(|line| told(line)).count(),
+            1,
+            "{trail:?}"
+        );
     }
 }

@@ -2,6 +2,8 @@
 
 pub mod browser;
 pub mod governance;
+pub mod listener;
+pub mod mesh;
 pub mod proxy;
 pub mod recipient;
 pub mod shop;

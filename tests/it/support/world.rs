@@ -295,6 +295,24 @@ impl World {
         }
     }
 
+    /// Takes down the triggers that guard the audit trail's tables, as somebody may who owns the database.
+    pub fn take_down_the_audit_fence(&self) {
+        let triggers = match self.engine {
+            Engine::Sqlite => {
+                "SELECT name AS line FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'audit%'"
+            }
+            Engine::Postgres => {
+                "SELECT t.tgname || ' ON ' || c.relname AS line FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
+                 WHERE c.relnamespace = current_schema()::regnamespace AND t.tgname LIKE 'audit%' AND NOT t.tgisinternal"
+            }
+        };
+        let triggers = self.lines(triggers);
+        assert!(triggers.len() >= 6);
+        for trigger in triggers {
+            self.execute(&format!("DROP TRIGGER {trigger}"));
+        }
+    }
+
     /// The database's URL.
     pub fn database_url(&self) -> String {
         let known = self
@@ -388,6 +406,16 @@ impl World {
         }
     }
 
+    /// The running server's process.
+    pub fn pid(&self) -> u32 {
+        self.server.as_ref().unwrap().id()
+    }
+
+    /// The name of this world's schema on PostgreSQL.
+    pub fn schema(&self) -> &str {
+        self.schema.as_deref().unwrap()
+    }
+
     /// Kills the server: SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
@@ -407,6 +435,12 @@ impl World {
         let server = self.server.as_ref().unwrap().id().to_string();
         let sent = Command::new("kill").args(["-s", name, &server]).status();
         assert!(sent.unwrap().success());
+    }
+
+    /// Whether the server has ended.
+    pub fn has_ended(&mut self) -> bool {
+        let ended = self.server.as_mut().unwrap().try_wait();
+        ended.unwrap().is_some()
     }
 
     /// Waits for the server's exit code.

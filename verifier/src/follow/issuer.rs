@@ -1,5 +1,6 @@
 //! The issuer's endpoints that a follower needs: tokens, the feed, introspection.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,11 @@ use crate::{ConnectError, Revocation, fetch};
 
 /// How long an answer may take; a poll waits for [`WAIT`] besides.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a stream may be silent: its heart beats every five seconds.
-const SILENCE: Duration = Duration::from_secs(12);
+/// How long a stream may be silent: its heart beats every five seconds. Another is opened while the
+/// news is younger than most owners' bound.
+const SILENCE: Duration = Duration::from_secs(7);
+/// How long a stream may take to begin: its heart beats at once.
+const PROMPT: Duration = Duration::from_secs(3);
 /// How long a poll waits at the issuer. Its answers are the only heartbeat while polling.
 const WAIT: Duration = Duration::from_secs(4);
 /// A token is not used in its last seconds.
@@ -49,6 +53,9 @@ pub enum FeedError {
     /// Not a stream of events, or one without end.
     #[error("the feed is not understood")]
     Nonsense,
+    /// The stream was opened, and nothing comes of it: something on the way holds it back.
+    #[error("the stream is held back on its way")]
+    HeldBack,
     /// The feed does not reach back to the cursor, or began anew.
     #[error("the feed begins anew")]
     CursorGone,
@@ -141,6 +148,34 @@ impl Page {
     }
 }
 
+/// A stream that is open.
+pub(super) struct Stream {
+    answer: Response,
+    has_begun: bool,
+}
+
+impl Stream {
+    /// The next bytes. `None`: it ended.
+    pub(super) async fn chunk(
+        &mut self,
+    ) -> Result<Option<impl Deref<Target = [u8]> + use<>>, FeedError> {
+        if self.has_begun {
+            return Ok(self.answer.chunk().await?);
+        }
+        Ok(prompt(self.answer.chunk()).await??)
+    }
+
+    /// Its heart has beaten: from now on it may be silent between beats.
+    pub(super) fn has_begun(&mut self) {
+        self.has_begun = true;
+    }
+}
+
+async fn prompt<T>(work: impl Future<Output = T>) -> Result<T, FeedError> {
+    let done = tokio::time::timeout(PROMPT, work).await;
+    done.map_err(|_| FeedError::HeldBack)
+}
+
 /// The feed, with a token that is fetched when it is needed.
 pub(super) struct Feed {
     issuer: Issuer,
@@ -155,13 +190,17 @@ impl Feed {
         }
     }
 
-    pub(super) async fn stream(&mut self, cursor: Option<u64>) -> Result<Response, FeedError> {
+    pub(super) async fn stream(&mut self, cursor: Option<u64>) -> Result<Stream, FeedError> {
         let request = self.get("revocations/stream").await?;
         let request = match cursor {
             Some(seq) => request.header("Last-Event-ID", seq),
             None => request,
         };
-        self.answer(request).await
+        let answer = prompt(self.answer(request)).await??;
+        Ok(Stream {
+            answer,
+            has_begun: false,
+        })
     }
 
     pub(super) async fn poll(&mut self, cursor: Option<u64>) -> Result<Page, FeedError> {

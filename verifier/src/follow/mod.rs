@@ -54,6 +54,10 @@ impl std::fmt::Debug for Credentials {
 
 /// How long a broken stream is polled in place of before it is tried again.
 const POLLING: Duration = Duration::from_secs(60);
+/// How often revocations that are over are forgotten.
+const TIDY: Duration = Duration::from_secs(60);
+/// How many seconds clocks may be off, all of them together, before a revocation is forgotten too soon.
+const WRONG_CLOCKS: i64 = 900;
 /// The shortest and the longest pause after a failure.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -88,6 +92,7 @@ impl Following {
             revocations,
             news: Arc::new(News::new()),
             cursor: None,
+            tidied: Instant::now(),
         };
         task.begin_anew().await.map_err(ConnectError::Revocations)?;
         let news = Arc::clone(&task.news);
@@ -138,6 +143,8 @@ struct Task {
     news: Arc<News>,
     /// The number to go on from. `None`: from the start.
     cursor: Option<u64>,
+    /// When what is over was last forgotten.
+    tidied: Instant,
 }
 
 impl Task {
@@ -163,7 +170,8 @@ impl Task {
                 Err(error) => {
                     failures += 1;
                     log::warn!("the revocation feed is interrupted: {error}");
-                    if !polls && failures > 1 {
+                    // What is held back once is held back again; what broke may be whole.
+                    if !polls && (failures > 1 || matches!(error, FeedError::HeldBack)) {
                         polling_until = Some(Instant::now() + POLLING);
                     }
                 }
@@ -179,7 +187,10 @@ impl Task {
         let mut is_a_feed = false;
         while let Some(bytes) = stream.chunk().await? {
             for event in reader.feed(&bytes).map_err(|_| FeedError::Nonsense)? {
-                is_a_feed |= event.kind == "heartbeat";
+                if event.kind == "heartbeat" {
+                    is_a_feed = true;
+                    stream.has_begun();
+                }
                 self.take(&event)?;
             }
             self.tidy();
@@ -240,10 +251,16 @@ impl Task {
         Ok(())
     }
 
-    /// Forgets what is over, by the issuer's clock: this machine's may be wrong.
-    fn tidy(&self) {
+    /// Forgets what is over, by the issuer's clock: this machine's may be wrong. So may the issuer's,
+    /// and that of the node that revoked: nothing is lost by forgetting later.
+    fn tidy(&mut self) {
+        // Each time all that is held is looked at.
+        if self.tidied.elapsed() < TIDY {
+            return;
+        }
+        self.tidied = Instant::now();
         if let Some(as_of) = self.news.as_of() {
-            self.revocations.forget_before(as_of);
+            self.revocations.forget_before(as_of - WRONG_CLOCKS);
         }
     }
 }

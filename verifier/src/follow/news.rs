@@ -1,24 +1,45 @@
 //! How old the news of revocations is.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// How far ahead of what was seen of it a clock may be, in milliseconds: it tells whole seconds,
+/// and no answer travels in no time.
+const AHEAD: i64 = 2_000;
+/// How late an answer may be, in milliseconds, to be taken for one of the same clock.
+const LATE: i64 = 5_000;
+/// How many clocks are told apart: nodes behind one address.
+const CLOCKS: usize = 16;
 
 /// When the issuer's node last said that it had heard its database.
 ///
-/// Its `as_of` is by its clock, which may be wrong; so only that it moves counts, and the age is
-/// that of the moment at which it moved, by this machine's monotonic clock.
+/// Its `as_of` is by its own clock, which may be wrong by minutes, and the next answer may be another
+/// node's. So clocks are told apart by how far each is ahead of this machine's monotonic one; only that
+/// a clock moves is news, and the news is as old as the second that it shows.
 #[derive(Debug)]
 pub(crate) struct News {
     started: Instant,
+    clocks: Mutex<Vec<Clock>>,
     as_of: AtomicI64,
     /// Milliseconds after `started`, and one more; 0: never.
     heard: AtomicU64,
+}
+
+/// What was seen of one clock.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    /// The last second that it showed.
+    as_of: i64,
+    /// The most that it was ahead of this machine's, in milliseconds.
+    ahead: i64,
 }
 
 impl News {
     pub(crate) fn new() -> Self {
         Self {
             started: Instant::now(),
+            clocks: Mutex::default(),
             as_of: AtomicI64::new(i64::MIN),
             heard: AtomicU64::new(0),
         }
@@ -26,15 +47,48 @@ impl News {
 
     /// Takes in what the issuer says of itself. Seconds that do not move are no news.
     pub(crate) fn hear(&self, as_of: i64) {
-        if self.as_of.fetch_max(as_of, Ordering::AcqRel) < as_of {
-            let at = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.heard.fetch_max(at.saturating_add(1), Ordering::AcqRel);
-        }
+        let now = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.hear_at(as_of, now);
     }
 
-    /// The issuer's feed begins anew: its clock may, too.
+    fn hear_at(&self, as_of: i64, now: i64) {
+        self.as_of.store(as_of, Ordering::Release);
+        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        if clocks.iter().any(|clock| clock.as_of == as_of) {
+            return;
+        }
+        let offset = as_of.saturating_mul(1000).saturating_sub(now);
+        let is_first = clocks.is_empty();
+        let known = clocks
+            .iter()
+            .position(|clock| (-LATE..=AHEAD).contains(&offset.saturating_sub(clock.ahead)));
+        let clock = known.map_or(
+            Clock {
+                as_of,
+                ahead: offset,
+            },
+            |at| clocks.remove(at),
+        );
+        if is_first || (known.is_some() && as_of > clock.as_of) {
+            // A clock that is seen for the first time says nothing of how long it has stood still.
+            let moved_at = as_of.saturating_mul(1000).saturating_sub(clock.ahead);
+            let at = u64::try_from(moved_at.min(now)).unwrap_or(0);
+            self.heard.fetch_max(at.saturating_add(1), Ordering::AcqRel);
+        }
+        if clocks.len() >= CLOCKS {
+            clocks.remove(0);
+        }
+        // The one heard last is at the end.
+        clocks.push(Clock {
+            as_of: as_of.max(clock.as_of),
+            ahead: offset.max(clock.ahead),
+        });
+    }
+
+    /// The issuer's feed begins anew: its clocks may, too.
     pub(crate) fn begin_anew(&self) {
-        self.as_of.store(i64::MIN, Ordering::Release);
+        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        clocks.clear();
     }
 
     /// What the issuer said last. `None`: nothing yet.
@@ -57,22 +111,55 @@ impl News {
 mod tests {
     use super::*;
 
+    /// After what was heard, when: the moment that the news is of.
+    fn heard(news: &[(i64, i64)]) -> Option<u64> {
+        let held = News::new();
+        for (as_of, now) in news {
+            held.hear_at(*as_of, *now);
+        }
+        held.heard.load(Ordering::Acquire).checked_sub(1)
+    }
+
     #[test]
     fn only_a_clock_that_moves_is_news() {
-        let news = News::new();
-        assert_eq!(news.age(), None);
-        news.hear(100);
-        std::thread::sleep(Duration::from_millis(30));
-        news.hear(100);
-        news.hear(99);
-        assert!(
-            news.age()
-                .is_some_and(|age| age >= Duration::from_millis(30))
-        );
-        news.hear(101);
-        assert!(
-            news.age()
-                .is_some_and(|age| age < Duration::from_millis(30))
-        );
+        assert_eq!(heard(&[]), None);
+        assert_eq!(heard(&[(100, 10)]), Some(10));
+        assert_eq!(heard(&[(100, 10), (100, 4_000), (99, 5_000)]), Some(10));
+        assert_eq!(heard(&[(100, 10), (105, 5_010)]), Some(5_010));
+    }
+
+    #[test]
+    fn news_that_was_long_on_its_way_is_as_old_as_what_it_tells() {
+        // The network held the second answer back for three seconds.
+        assert_eq!(heard(&[(100, 0), (105, 8_000)]), Some(5_000));
+        // For twenty: it is taken for another clock's, and for no news.
+        assert_eq!(heard(&[(100, 0), (105, 25_000)]), Some(0));
+    }
+
+    #[test]
+    fn a_node_whose_clock_is_minutes_off_is_news_when_its_clock_moves() {
+        for off in [-300, 300] {
+            let first = [(100, 0), (105, 5_000), (106 + off, 6_000)];
+            assert_eq!(heard(&first), Some(5_000), "{off}");
+            let moved = [&first[..], &[(108 + off, 8_000)]].concat();
+            assert_eq!(heard(&moved), Some(8_000), "{off}");
+            // One that stands still is none, however often it is heard.
+            let frozen = [&first[..], &[(106 + off, 9_000), (106 + off, 60_000)]].concat();
+            assert_eq!(heard(&frozen), Some(5_000), "{off}");
+        }
+    }
+
+    #[test]
+    fn nodes_that_answer_in_turns_are_told_apart() {
+        let mut answers = Vec::new();
+        for round in 0..10 {
+            let at = round * 4;
+            answers.push((100 + at, at * 1000));
+            answers.push((400 + at + 2, (at + 2) * 1000));
+        }
+        assert_eq!(heard(&answers), Some(38_000));
+        // The one is cut off; its answers are no news, the other's are.
+        let cut = [&answers[..], &[(136, 40_000), (442, 42_000), (136, 44_000)]].concat();
+        assert_eq!(heard(&cut), Some(42_000));
     }
 }

@@ -1,0 +1,86 @@
+//! What is kept in files: exports and checkpoints.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::cli::admin_client::AdminClient;
+use crate::cli::{Done, Failure};
+
+/// The largest checkpoint that is read.
+const LARGEST: u64 = 64 * 1024;
+
+/// Writes the trail to a file, which has its name only once it is whole; or to standard output.
+pub(super) async fn export(admin: &AdminClient, path: &Path) -> Done {
+    if path.as_os_str() == "-" {
+        let out = std::io::stdout().lock();
+        return copy(admin, out).await.map(|_| ());
+    }
+    let (fresh, file) = create(path)?;
+    let copied = copy(admin, file).await;
+    let done = copied.and_then(|file| put(file, &fresh, path));
+    if done.is_err() {
+        let _ = std::fs::remove_file(&fresh);
+    }
+    done
+}
+
+async fn copy<W: Write>(admin: &AdminClient, out: W) -> Result<W, Failure> {
+    let mut out = BufWriter::new(out);
+    let mut answer = admin.stream("/audit/export").await?;
+    // An export that broke off is one without its last line; saying so here spares a later look.
+    let mut last = Vec::new();
+    while let Some(bytes) = answer.chunk().await? {
+        out.write_all(&bytes)?;
+        let cut = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        match cut.iter().rposition(|byte| *byte == b'\n') {
+            Some(newline) => last = cut.get(newline + 1..).unwrap_or_default().to_vec(),
+            None => last.extend_from_slice(cut),
+        }
+    }
+    if !last.starts_with(br#"{"type":"end""#) {
+        return Err(Failure::Refused(
+            "the export broke off: try again".to_owned(),
+        ));
+    }
+    out.into_inner().map_err(|error| error.into_error().into())
+}
+
+/// The checkpoint that is kept in a file. `None`: there is no such file yet.
+pub(super) fn kept(path: &Path) -> Result<Option<String>, Failure> {
+    use std::io::Read;
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(path)(error)),
+    };
+    let mut note = String::new();
+    let read = file.take(LARGEST).read_to_string(&mut note);
+    read.map_err(failed(path))?;
+    Ok(Some(note))
+}
+
+/// Keeps a checkpoint in the place of the one before, whole or not at all.
+pub(super) fn keep(path: &Path, note: &str) -> Done {
+    let (fresh, mut file) = create(path)?;
+    file.write_all(note.as_bytes()).map_err(failed(path))?;
+    put(file, &fresh, path)
+}
+
+fn create(path: &Path) -> Result<(PathBuf, File), Failure> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
+    let file = File::create(&fresh).map_err(failed(&fresh))?;
+    Ok((fresh, file))
+}
+
+fn put(file: File, fresh: &Path, path: &Path) -> Done {
+    file.sync_all()
+        .and_then(|()| std::fs::rename(fresh, path))
+        .map_err(failed(path))
+}
+
+pub(super) fn failed(path: &Path) -> impl Fn(std::io::Error) -> Failure {
+    move |error| Failure::Refused(format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,187 @@
+//! What a restore keeps of the database that it replaces: all that had ended, and no number twice.
+
+use super::{Since, number, run};
+use crate::domain::instant::Instant;
+use crate::store::{Db, StoreError};
+
+/// A table whose records end.
+struct Ending {
+    table: &'static str,
+    key: &'static str,
+    /// The records that do not come back to life.
+    ended: &'static str,
+    /// Those of them that nothing follows.
+    for_good: &'static str,
+    /// Whether one counts that the backup does not know.
+    unknown_too: bool,
+}
+
+const ENDINGS: &[Ending] = &[
+    Ending {
+        table: "partners",
+        key: "id",
+        ended: "state IN ('suspended', 'offboarded', 'rejected')",
+        for_good: "state IN ('offboarded', 'rejected')",
+        unknown_too: false,
+    },
+    Ending {
+        table: "agreements",
+        key: "id",
+        ended: "state IN ('expired', 'terminated')",
+        for_good: "state IN ('expired', 'terminated')",
+        unknown_too: false,
+    },
+    Ending {
+        table: "scope_grants",
+        key: "id",
+        ended: "state IN ('denied', 'revoked', 'expired')",
+        for_good: "state IN ('denied', 'revoked', 'expired')",
+        unknown_too: false,
+    },
+    Ending {
+        table: "clients",
+        key: "id",
+        ended: "state IN ('suspended', 'revoked')",
+        for_good: "state = 'revoked'",
+        unknown_too: false,
+    },
+    Ending {
+        table: "credentials",
+        key: "id",
+        ended: "state = 'revoked'",
+        for_good: "state = 'revoked'",
+        unknown_too: false,
+    },
+    // A key that was made and revoked since must not come in again from its file.
+    Ending {
+        table: "signing_keys",
+        key: "kid",
+        ended: "revoked_at IS NOT NULL",
+        for_good: "revoked_at IS NOT NULL",
+        unknown_too: true,
+    },
+];
+
+/// What was kept.
+pub(super) struct Kept {
+    pub(super) feed_starts_after: i64,
+    pub(super) ended: i64,
+    pub(super) revocations: i64,
+}
+
+/// Sets aside what must outlive the rows; answers the highest number that was given out.
+pub(super) fn remember(db: &mut Db) -> Result<i64, StoreError> {
+    for Ending { table, ended, .. } in ENDINGS {
+        run(
+            db,
+            &format!("CREATE TEMPORARY TABLE old_{table} AS SELECT * FROM {table} WHERE {ended}"),
+        )?;
+    }
+    run(
+        db,
+        "CREATE TEMPORARY TABLE old_revocations AS SELECT * FROM revocations",
+    )?;
+    head(db)
+}
+
+fn head(db: &mut Db) -> Result<i64, StoreError> {
+    let counters = "'revocations', 'revocations_purged', 'changes', 'changes_purged'";
+    number(
+        db,
+        &format!("SELECT MAX(value) AS line FROM sequences WHERE name IN ({counters})"),
+    )
+}
+
+/// Puts what was set aside over the rows of the backup, and moves the counters on. Status lists of
+/// before are closed: nobody knows which of their places were given out since.
+pub(super) fn carry(
+    db: &mut Db,
+    since: Since,
+    before: i64,
+    now: Instant,
+) -> Result<Kept, StoreError> {
+    let mut ended = 0;
+    if since == Since::Kept {
+        run(
+            db,
+            "UPDATE old_credentials SET replaced_by = NULL \
+             WHERE replaced_by NOT IN (SELECT id FROM credentials)",
+        )?;
+        for ending in ENDINGS {
+            ended += put_back(db, ending)?;
+        }
+    }
+    let floor = above(before.max(head(db)?), now);
+    let revocations = renumber(db, since, floor)?;
+    run(
+        db,
+        &format!(
+            "DELETE FROM changes; \
+             UPDATE sequences SET value = {floor} WHERE name IN ('changes', 'changes_purged', 'revocations_purged'); \
+             UPDATE sequences SET value = {floor} + {revocations} WHERE name = 'revocations'; \
+             UPDATE status_lists SET leased = size, closed_at = COALESCE(closed_at, CURRENT_TIMESTAMP); \
+             DELETE FROM instance WHERE name = 'backup'"
+        ),
+    )?;
+    Ok(Kept {
+        feed_starts_after: floor,
+        ended,
+        revocations,
+    })
+}
+
+/// A number that was never given out, also not after a backup whose database is lost: nobody
+/// revokes a thousand times a second for years.
+fn above(head: i64, now: Instant) -> i64 {
+    head.max(now.epoch_micros() / 1000) + 1
+}
+
+fn put_back(db: &mut Db, ending: &Ending) -> Result<i64, StoreError> {
+    let Ending {
+        table,
+        key,
+        for_good,
+        unknown_too,
+        ..
+    } = ending;
+    run(
+        db,
+        &format!(
+            "DELETE FROM old_{table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {for_good})"
+        ),
+    )?;
+    if !unknown_too {
+        run(
+            db,
+            &format!("DELETE FROM old_{table} WHERE {key} NOT IN (SELECT {key} FROM {table})"),
+        )?;
+    }
+    run(
+        db,
+        &format!(
+            "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM old_{table}); \
+             INSERT INTO {table} SELECT * FROM old_{table}"
+        ),
+    )?;
+    number(db, &format!("SELECT COUNT(*) AS line FROM old_{table}"))
+}
+
+/// Tells every revocation again, under numbers that are above every token's.
+fn renumber(db: &mut Db, since: Since, floor: i64) -> Result<i64, StoreError> {
+    if since == Since::Forgotten {
+        run(db, "DELETE FROM old_revocations")?;
+    }
+    run(
+        db,
+        &format!(
+            "INSERT INTO old_revocations SELECT * FROM revocations r \
+                 WHERE NOT EXISTS (SELECT 1 FROM old_revocations o WHERE o.seq = r.seq AND o.id = r.id); \
+             DELETE FROM revocations; \
+             INSERT INTO revocations \
+                 SELECT {floor} + row_number() OVER (ORDER BY seq, id), realm, kind, id, scope, revoked_at, \
+                     expires_at, reason, actor \
+                 FROM old_revocations"
+        ),
+    )?;
+    number(db, "SELECT COUNT(*) AS line FROM revocations")
+}

@@ -1,0 +1,183 @@
+//! The request log: what partners called, newest first.
+
+use diesel::prelude::*;
+
+use super::db::{Db, on_engine};
+use super::error::StoreError;
+use super::schema::{clients, credentials, request_log};
+use crate::domain::call::{Idempotency, StatusRange};
+use crate::domain::id::{AnyId, ClientId, CredentialId, OrderId, PartnerId, RequestId};
+use crate::domain::instant::Instant;
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::realm::Realm;
+use crate::domain::tenant::Tenant;
+
+/// A row of `request_log`: all that is kept of a partner's call.
+#[derive(Clone, Debug, PartialEq, Queryable, Insertable)]
+#[diesel(table_name = request_log, treat_none_as_default_value = false)]
+pub struct Call {
+    pub request_id: RequestId,
+    /// When it came.
+    pub at: Instant,
+    pub partner_id: PartnerId,
+    pub realm: Realm,
+    pub client_id: ClientId,
+    pub credential_id: CredentialId,
+    pub method: String,
+    /// The route's template.
+    pub route: String,
+    pub status: i32,
+    /// The code of a refusal.
+    pub code: Option<String>,
+    /// From its coming to its answer.
+    pub micros: i64,
+    pub idempotency: Idempotency,
+    pub order_id: Option<OrderId>,
+    /// Of a 404, the id that was asked for, if it has the form of one.
+    pub subject: Option<AnyId>,
+}
+
+/// Which calls a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub partner_id: Option<PartnerId>,
+    pub realm: Option<Realm>,
+    pub client_id: Option<ClientId>,
+    pub credential_id: Option<CredentialId>,
+    pub request_id: Option<RequestId>,
+    pub order_id: Option<OrderId>,
+    pub route: Option<String>,
+    pub status: Option<StatusRange>,
+    pub code: Option<String>,
+    /// Not before.
+    pub from: Option<Instant>,
+    /// Before.
+    pub to: Option<Instant>,
+}
+
+/// Writes calls.
+pub fn insert_all(db: &mut Db, calls: &[&Call]) -> Result<(), StoreError> {
+    let insert = diesel::insert_into(request_log::table).values(calls.to_vec());
+    on_engine!(db, conn => insert.execute(conn))?;
+    Ok(())
+}
+
+/// A page of calls, newest first.
+pub fn page(db: &mut Db, mut filter: Filter, page: &PageRequest) -> Result<Page<Call>, StoreError> {
+    // Rows are led by their partner: who asks about a client or a credential means its partner's.
+    if filter.partner_id.is_none() {
+        filter.partner_id = partner_of(db, &filter)?;
+    }
+    let mut query = request_log::table.into_boxed();
+    if let Some(partner) = filter.partner_id {
+        query = query.filter(request_log::partner_id.eq(partner));
+    }
+    if let Some(realm) = filter.realm {
+        query = query.filter(request_log::realm.eq(realm));
+    }
+    if let Some(client) = filter.client_id {
+        query = query.filter(request_log::client_id.eq(client));
+    }
+    if let Some(credential) = filter.credential_id {
+        query = query.filter(request_log::credential_id.eq(credential));
+    }
+    if let Some(id) = filter.request_id {
+        query = query.filter(request_log::request_id.eq(id));
+    }
+    if let Some(order) = filter.order_id {
+        query = query.filter(request_log::order_id.eq(order));
+    }
+    if let Some(route) = filter.route {
+        query = query.filter(request_log::route.eq(route));
+    }
+    if let Some(status) = filter.status {
+        query = query.filter(request_log::status.between(status.from, status.to));
+    }
+    if let Some(code) = filter.code {
+        query = query.filter(request_log::code.eq(code));
+    }
+    if let Some(from) = filter.from {
+        // The key knows the millisecond, the column the rest.
+        let floor = RequestId::floor(from);
+        query = query.filter(request_log::request_id.ge(floor));
+        query = query.filter(request_log::at.ge(from));
+    }
+    if let Some(to) = filter.to {
+        query = query.filter(request_log::at.lt(to));
+    }
+    if let Some(last) = &page.after {
+        query = query.filter(request_log::request_id.lt(last.clone()));
+    }
+    let rows = query
+        .order(request_log::request_id.desc())
+        .limit(page.probe())
+        .load(db)?;
+    Ok(page.page(rows, |call: &Call| call.request_id.as_str()))
+}
+
+/// A page of a tenant's own calls, newest first.
+pub fn of_tenant(
+    db: &mut Db,
+    tenant: &Tenant,
+    filter: Filter,
+    asked: &PageRequest,
+) -> Result<Page<Call>, StoreError> {
+    let filter = Filter {
+        partner_id: Some(tenant.partner_id().clone()),
+        realm: Some(tenant.realm()),
+        ..filter
+    };
+    page(db, filter, asked)
+}
+
+fn partner_of(db: &mut Db, filter: &Filter) -> Result<Option<PartnerId>, StoreError> {
+    let of_client = |db: &mut Db, id: &ClientId| {
+        let found = clients::table.find(id).select(clients::partner_id);
+        found.first(db).optional()
+    };
+    let found: Option<Option<PartnerId>> = match (&filter.client_id, &filter.credential_id) {
+        (Some(client), _) => of_client(db, client)?,
+        (None, Some(credential)) => {
+            let client = credentials::table
+                .find(credential)
+                .select(credentials::client_id)
+                .first(db)
+                .optional()?;
+            match client {
+                Some(client) => of_client(db, &client)?,
+                None => None,
+            }
+        }
+        (None, None) => None,
+    };
+    Ok(found.flatten())
+}
+
+/// Calls after one that asked for an id that they did not find, in their order.
+pub fn misses(db: &mut Db, after: &RequestId, most: i64) -> Result<Vec<Call>, StoreError> {
+    let rows = request_log::table
+        .filter(request_log::subject.is_not_null())
+        .filter(request_log::request_id.gt(after))
+        .order(request_log::request_id.asc())
+        .limit(most);
+    Ok(on_engine!(db, conn => rows.load(conn))?)
+}
+
+/// Forgets calls from before a moment, the oldest first and at most so many; answers how many.
+pub fn purge(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreError> {
+    let floor = RequestId::floor(before);
+    let old = request_log::table
+        .filter(request_log::request_id.lt(&floor))
+        .order(request_log::request_id.asc())
+        .select(request_log::request_id);
+    let last: Option<RequestId> = old.offset(most - 1).limit(1).first(db).optional()?;
+    let deleted = match last {
+        Some(last) => {
+            diesel::delete(request_log::table.filter(request_log::request_id.le(last))).execute(db)
+        }
+        None => {
+            diesel::delete(request_log::table.filter(request_log::request_id.lt(floor))).execute(db)
+        }
+    };
+    Ok(deleted?)
+}

@@ -1,0 +1,179 @@
+//! Clocks that are wrong by minutes: revocations count in their order, whatever the time is.
+//!
+//! The server's process is given another time of day by libfaketime, which stands between it and
+//! the system's clock; nothing in the server knows of it.
+
+use std::time::{Duration, Instant};
+
+use onyx_verifier::Staleness;
+use serde_json::json;
+
+use crate::support::mesh::{AUDIENCE, Mesh, revoked, says, stock_token, until};
+use crate::support::world::{Credential, Operator, World, claims};
+
+/// Where Debian puts libfaketime, whatever the architecture.
+fn libfaketime() -> String {
+    let found = std::fs::read_dir("/usr/lib").unwrap().find_map(|folder| {
+        let library = folder.ok()?.path().join("faketime/libfaketime.so.1");
+        library.exists().then(|| library.display().to_string())
+    });
+    found.expect("libfaketime: install faketime")
+}
+
+/// A node whose clock is this many seconds off.
+async fn node_off_by(world: &World, seconds: i64) -> World {
+    let node = world
+        .neighbour_with(&[
+            ("LD_PRELOAD", &libfaketime()),
+            ("FAKETIME", &format!("{seconds:+}s")),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ])
+        .await;
+    let operator = node.operator().await;
+    let off = claims(&operator.token)["iat"].as_i64().unwrap() - chrono::Utc::now().timestamp();
+    assert!((off - seconds).abs() < 30, "its clock is {off} s off");
+    drop(operator);
+    node
+}
+
+/// A client whose tokens live for a quarter of an hour, so that clocks that are five minutes off let them.
+async fn long_lived(operator: &Operator<'_>) -> (Credential, Credential) {
+    let partner = operator.partner().await;
+    operator
+        .sandbox_grant(&partner, "stock:read", Some(AUDIENCE))
+        .await;
+    let body = json!({ "realm": "sandbox", "name": "backend", "scopes": ["stock:read"], "token_ttl": 900 });
+    let first = operator.client_with(&partner, body).await;
+    let second = operator.issue(&first.client_id).await;
+    (first, second)
+}
+
+async fn step(operator: &Operator<'_>, who: &Credential, verb: &str) {
+    let path = format!("/clients/{}/{verb}", who.client_id);
+    let done = operator.post(&path, json!({ "reason": "a drill" })).await;
+    done.expect(200);
+}
+
+/// Waits until everybody at this node says so of the token.
+async fn until_said(node: &World, service: &Credential, token: &str, accepted: bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let said = says(node, service, token).await;
+        if said.iter().all(|(_, said)| *said == accepted) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{said:?}: {}", claims(token));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A token from a node as soon as it gives one.
+async fn soon(node: &World, who: &Credential) -> String {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let asked = [("resource", AUDIENCE)];
+        let answer = node.token_answer("sandbox", who, &asked).await;
+        if answer.status == 200 {
+            return answer.json()["access_token"].as_str().unwrap().to_owned();
+        }
+        assert!(Instant::now() < deadline, "{answer:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Signing keys are as old as in a house that has run for a while: a clock that is behind knows them too.
+fn age_keys(world: &World) {
+    for column in ["published_at", "signs_from"] {
+        world.execute(&format!(
+            "UPDATE signing_keys SET {column} = '2026-01-01 00:00:00.000000'"
+        ));
+    }
+}
+
+#[actix_web::test]
+async fn a_node_whose_clock_is_wrong_by_minutes_revokes_and_obeys_in_order_all_the_same() {
+    for mesh in Mesh::each().await {
+        let right = &mesh.nodes[0];
+        age_keys(right);
+        let follower = mesh.follower(right, AUDIENCE, Staleness::Strict).await;
+        for off in [-300, 300] {
+            let wrong = &node_off_by(right, off).await;
+            let (ours, theirs) = (right.operator().await, wrong.operator().await);
+            let (who, second) = long_lived(&ours).await;
+            let token = stock_token(right, &who).await;
+            let spared = stock_token(right, &second).await;
+            until(&follower, &token, &Ok(())).await;
+
+            // Revoked by the wrong clock: minutes before the token was issued, or minutes later.
+            let done = theirs.revoke(&who.credential_id).await;
+            done.expect(200);
+            until(&follower, &token, &revoked()).await;
+            until_said(right, &mesh.service, &token, false).await;
+            until(&follower, &spared, &Ok(())).await;
+            let seconds = chrono::Utc::now().timestamp();
+            let feed = right.token("sandbox", &mesh.service, &[]).await;
+            let page = right
+                .get("/sandbox/oauth2/revocations", Some(&feed))
+                .await
+                .expect(200);
+            let entry = page["entries"].as_array().unwrap().last().unwrap().clone();
+            let noted = entry["revoked_at"].as_i64().unwrap() - seconds;
+            assert!((noted - off).abs() < 60, "{entry}");
+
+            // A token that the wrong node gave dies by what the right one does, at both, though its
+            // `iat` may be minutes after that.
+            let given = soon(wrong, &second).await;
+            until_said(wrong, &mesh.service, &given, true).await;
+            step(&ours, &second, "suspend").await;
+            until_said(wrong, &mesh.service, &given, false).await;
+            until_said(right, &mesh.service, &given, false).await;
+            // One that it gives after the resume lives, though its `iat` may be minutes before.
+            step(&ours, &second, "resume").await;
+            let again = soon(wrong, &second).await;
+            until_said(wrong, &mesh.service, &again, true).await;
+            if off < 0 {
+                until_said(right, &mesh.service, &again, true).await;
+                until(&follower, &again, &Ok(())).await;
+            }
+
+            // The same by the wrong node's hand.
+            step(&theirs, &second, "suspend").await;
+            until(&follower, &spared, &revoked()).await;
+            step(&theirs, &second, "resume").await;
+            let fresh = soon(right, &second).await;
+            until_said(right, &mesh.service, &fresh, true).await;
+            until(&follower, &fresh, &Ok(())).await;
+            for dead in [&given, &again, &token, &spared] {
+                until_said(wrong, &mesh.service, dead, false).await;
+                until_said(right, &mesh.service, dead, false).await;
+            }
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_service_that_turns_from_a_node_with_a_wrong_clock_to_one_with_another_goes_on_hearing() {
+    for mesh in Mesh::each().await {
+        let right = &mesh.nodes[0];
+        age_keys(right);
+        let (who, second) = long_lived(&right.operator().await).await;
+        let good = stock_token(right, &who).await;
+        let doomed = stock_token(right, &second).await;
+        for off in [300, -300] {
+            let mut wrong = node_off_by(right, off).await;
+            let strict = mesh.follower(&wrong, AUDIENCE, Staleness::Strict).await;
+            until(&strict, &good, &Ok(())).await;
+            wrong.kill();
+            drop(wrong);
+            // Long enough for all that it heard of the first to be too old.
+            tokio::time::sleep(Duration::from_secs(12)).await;
+            until(&strict, &good, &Ok(())).await;
+            assert!(strict.news_age().unwrap() < Duration::from_secs(12));
+            if off < 0 {
+                let operator = right.operator().await;
+                operator.revoke(&second.credential_id).await.expect(200);
+                until(&strict, &doomed, &revoked()).await;
+            }
+        }
+    }
+}
