@@ -385,3 +385,42 @@ async fn nothing_that_is_kept_is_a_secret() {
         assert!(kept.contains("location") && kept.contains("PO-1"));
     }
 }
+
+#[actix_web::test]
+async fn the_request_log_says_what_became_of_a_key() {
+    for world in worlds_with(&STILL).await {
+        let operator = world.operator().await;
+        let shopper = world.shopper().await;
+        let package = operator.published(package()).await;
+        let body = order(&package, 1, "PO-1");
+        let placed = shopper.order_under("k", &body).await.expect(201);
+        shopper.order_under("k", &body).await.expect(201);
+        let other = shopper.order_under("k", &order(&package, 2, "PO-1")).await;
+        assert_eq!(other.status, 422);
+        let path = format!("/requests?partner_id={}", shopper.who.partner_id);
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        let rows = loop {
+            let list = operator.get(&path).await.expect(200);
+            let rows = list["data"].as_array().unwrap().clone();
+            if rows.len() >= 3 {
+                break rows;
+            }
+            assert!(std::time::Instant::now() < deadline, "{list}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        let mut said: Vec<_> = rows
+            .iter()
+            .map(|row| (row["idempotency"].clone(), row["order_id"].clone()))
+            .collect();
+        said.sort_by_key(|(outcome, _)| outcome.to_string());
+        let id = &placed["id"];
+        assert_eq!(
+            said,
+            [
+                (json!("executed"), id.clone()),
+                (json!("mismatch"), Value::Null),
+                (json!("replayed"), id.clone()),
+            ]
+        );
+    }
+}
