@@ -184,7 +184,6 @@ async fn over_http(command: Command, output: &Output) -> Done {
         Command::Audit(verb) => audit::run(verb, &admin, output).await,
         Command::Leak(verb) => leak::run(verb, &admin, output).await,
         Command::Serve(_)
-        | Command::Audit(_)
         | Command::Quickstart(_)
         | Command::Migrate(_)
         | Command::Config(_)
