@@ -38,6 +38,9 @@ fn look(app: &App) {
         .set(count(app.settings.feed_listeners));
     told.feed_head.set(app.feed.applied());
     app.tokens.tell();
+    if let Some(requests) = &app.requests {
+        requests.tell();
+    }
     app.store.tell();
     let now = app.clock.now();
     // A key that has gone leaves no age behind.

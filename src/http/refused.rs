@@ -53,6 +53,7 @@ pub(super) fn of_oauth(refusal: &Refusal) -> Option<Refused> {
         | Refusal::Store(_)
         | Refusal::Append(_)
         | Refusal::NoKey
+        | Refusal::NoIndex(_)
         | Refusal::Randomness(_)
         | Refusal::Signer(_) => None,
     }

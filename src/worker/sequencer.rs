@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::audit::sequence::{self, Batch, Tree, TreeError};
+use crate::domain::instant::Instant;
 use crate::store::StoreError;
 use crate::store::audit_events::pending;
+use crate::telemetry::telemetry;
 
 /// How often events without a place are looked for.
 const ROUND: Duration = Duration::from_millis(200);
@@ -55,14 +57,17 @@ async fn round(app: &App, holder: &str, known: &mut Option<Tree>) -> Result<Done
         *known = Some(read.await?);
     }
     let judged = Arc::clone(&keys);
-    let (batch, is_full) = app
+    let (batch, is_full, oldest) = app
         .store
         .read(move |db| {
             let events = pending(db, "", BATCH)?;
             let is_full = i64::try_from(events.len()).is_ok_and(|read| read >= BATCH);
-            Ok::<_, TreeError>((Batch::of(&judged, &events), is_full))
+            let oldest = events.first().and_then(|event| event.at.get());
+            Ok::<_, TreeError>((Batch::of(&judged, &events), is_full, oldest))
         })
         .await?;
+    let waits = oldest.map_or(0.0, |at| seconds_since(at, app.clock.now()));
+    telemetry().sequencer_lag.set(waits);
     if batch.is_empty() {
         return Ok(Done::Some);
     }
@@ -95,4 +100,10 @@ async fn round(app: &App, holder: &str, known: &mut Option<Tree>) -> Result<Done
             Ok(Done::Some)
         }
     }
+}
+
+/// For the gauge: a clock that runs behind another node's says none.
+#[expect(clippy::cast_precision_loss, reason = "for people to read")]
+fn seconds_since(then: Instant, now: Instant) -> f64 {
+    (now.epoch_micros() - then.epoch_micros()).max(0) as f64 / 1e6
 }

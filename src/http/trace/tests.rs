@@ -65,7 +65,7 @@ fn stage() {
                 .route("/fine", web::get().to(fine))
                 .wrap(from_fn(move |request, next| {
                     let clock = clock.clone();
-                    async move { around(&clock, request, next).await }
+                    async move { around(&clock, request, next, |_, _, _, _| {}).await }
                 }))
         })
         // One, so that whoever is asked after a panic is who panicked.
