@@ -20,6 +20,7 @@ pub mod leaks;
 pub mod offboarding;
 pub mod operators;
 pub mod overlap;
+pub mod packages;
 pub mod partners;
 pub mod privacy;
 pub mod readiness;

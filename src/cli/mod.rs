@@ -20,7 +20,9 @@ mod launch;
 mod leak;
 mod link;
 mod operator;
+mod order;
 mod output;
+mod package;
 mod paging;
 mod partner;
 mod quickstart;
@@ -91,6 +93,12 @@ enum Command {
     /// Resource servers
     #[command(subcommand)]
     ResourceServer(resource_server::Verb),
+    /// Packages: what is for sale
+    #[command(subcommand)]
+    Package(package::Verb),
+    /// Orders of partners
+    #[command(subcommand)]
+    Order(order::Verb),
     /// Signing keys
     #[command(subcommand)]
     Key(key::Verb),
@@ -174,6 +182,8 @@ async fn over_http(command: Command, output: &Output) -> Done {
         Command::Credential(verb) => credential::run(verb, &admin, output).await,
         Command::Recommendation(verb) => recommendation::run(verb, &admin, output).await,
         Command::ResourceServer(verb) => resource_server::run(verb, &admin, output).await,
+        Command::Package(verb) => package::run(verb, &admin, output).await,
+        Command::Order(verb) => order::run(verb, &admin, output).await,
         Command::Key(verb) => key::run(verb, &admin, output).await,
         Command::Audit(verb) => audit::run(verb, &admin, output).await,
         Command::Leak(verb) => leak::run(verb, &admin, output).await,

@@ -36,6 +36,7 @@ pub mod review;
 pub mod revocation;
 pub mod scope;
 pub mod secret;
+pub mod simulation;
 pub mod status_list;
 pub mod tenant;
 pub mod version;

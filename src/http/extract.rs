@@ -48,6 +48,8 @@ rights!(
     /// Any valid token of the right kind.
     AnyScope = None,
     AuditRead = Some("audit:read"),
+    CatalogueRead = Some("catalogue:read"),
+    CatalogueWrite = Some("catalogue:write"),
     ClientsRead = Some("clients:read"),
     ClientsWrite = Some("clients:write"),
     CredentialsRevoke = Some("credentials:revoke"),
@@ -56,6 +58,9 @@ rights!(
     GrantsDecide = Some("grants:decide"),
     KeysManage = Some("keys:manage"),
     OperatorsWrite = Some("operators:write"),
+    OrdersCreate = Some("orders:create"),
+    OrdersFulfil = Some("orders:fulfil"),
+    OrdersRead = Some("orders:read"),
     PartnersRead = Some("partners:read"),
     PartnersWrite = Some("partners:write"),
     RequestsRead = Some("requests:read"),
@@ -76,6 +81,8 @@ pub struct Granted<R> {
     pub client_id: ClientId,
     /// The credential that its token was given for.
     pub credential_id: CredentialId,
+    /// The client as the one who acts, for the record.
+    pub actor: Actor,
     /// The verified token.
     pub caller: Caller,
     right: PhantomData<R>,
@@ -181,6 +188,7 @@ impl<R: Right> FromRequest for Granted<R> {
             gate.settle_version(&request, &tenant, &client_id).await?;
             gate.note_use::<R>(&client_id);
             Ok(Self {
+                actor: actor(&request, &gate.app, &client_id, caller.credential_id()),
                 tenant,
                 client_id,
                 credential_id,

@@ -197,6 +197,24 @@ fn partner_api(realm: Realm) -> Part {
     scope(realm, "v1")
         .in_versions()
         .service(at("/me").get(v1::me::show).done())
+        .service(at("/catalogue/packages").get(v1::catalogue::list).done())
+        .service(
+            at("/catalogue/packages/{id}")
+                .get(v1::catalogue::show)
+                .done(),
+        )
+        .service(
+            at("/orders")
+                .get(v1::orders::list)
+                .post(v1::orders::create)
+                .done(),
+        )
+        .service(
+            at("/orders/by-reference/{partner_order_ref}")
+                .get(v1::orders::show_by_reference)
+                .done(),
+        )
+        .service(at("/orders/{id}").get(v1::orders::show).done())
         .service(at("/requests").get(v1::requests::list).done())
         .service(at("/audit/events").get(v1::audit::list).done())
         .service(at("/audit/events/{id}/proof").get(v1::audit::proof).done())
@@ -208,7 +226,7 @@ fn admin_api() -> Part {
         clients, credentials, grants, keys, operators, partners, requests, resource_servers,
         reviews, rotation, tokens, versions,
     };
-    use admin::{recommendations, scope_usage};
+    use admin::{orders, packages, recommendations, scope_usage};
     scope(Realm::Admin, "v1")
         .service(
             at("/operators")
@@ -356,6 +374,31 @@ fn admin_api() -> Part {
         .service(at("/reviews").get(reviews::list).done())
         .service(at("/reviews/{id}/close").post(reviews::close).done())
         .service(at("/leak-reports").get(reviews::list_leak_reports).done())
+        .service(
+            at("/packages")
+                .get(packages::list)
+                .post(packages::create)
+                .done(),
+        )
+        .service(at("/packages/import").post(packages::import::import).done())
+        .service(
+            at("/packages/{id}")
+                .get(packages::show)
+                .patch(packages::edit)
+                .done(),
+        )
+        .service(at("/packages/{id}/publish").post(packages::publish).done())
+        .service(
+            at("/packages/{id}/withdraw")
+                .post(packages::withdraw)
+                .done(),
+        )
+        .service(at("/orders").get(orders::list).done())
+        .service(at("/orders/{id}").get(orders::show).done())
+        .service(at("/orders/{id}/prepare").post(orders::prepare).done())
+        .service(at("/orders/{id}/fulfil").post(orders::fulfil).done())
+        .service(at("/orders/{id}/fail").post(orders::fail).done())
+        .service(at("/orders/{id}/cancel").post(orders::cancel).done())
         .service(at("/tokens/revoke").post(tokens::revoke).done())
         .service(at("/audit/events").get(audit::list).done())
         .service(at("/audit/events/{id}/proof").get(audit::proof).done())

@@ -26,8 +26,8 @@ use crate::domain::launch::{CheckName, CheckState, ReviewState};
 use crate::domain::leak::{LeakAction, LeakReportState};
 use crate::domain::ledger::{Account, EntryKind};
 use crate::domain::money::Currency;
-use crate::domain::order::OrderState;
-use crate::domain::package::PackageState;
+use crate::domain::order::{Metadata, OrderRef, OrderState};
+use crate::domain::package::{Features, PackageState};
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
 use crate::domain::review::{CaseState, ReviewKind};
@@ -106,6 +106,9 @@ text_column!(
     EntryKind,
     InvoiceState,
     ApiVersion,
+    Features,
+    Metadata,
+    OrderRef,
 );
 
 /// A hash that nothing but the database may print.

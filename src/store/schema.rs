@@ -464,6 +464,7 @@ diesel::table! {
         state -> Text,
         reason -> Nullable<Text>,
         simulate_at -> Nullable<Timestamp>,
+        retried_at -> Nullable<Timestamp>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
     }
@@ -596,3 +597,4 @@ diesel::allow_tables_to_appear_in_same_query!(credentials, leak_candidates);
 diesel::allow_tables_to_appear_in_same_query!(leak_candidates, leak_reports);
 diesel::allow_tables_to_appear_in_same_query!(launch_reviews, launch_checks);
 diesel::joinable!(secret_deliveries -> credentials (credential_id));
+diesel::allow_tables_to_appear_in_same_query!(packages, package_partners);

@@ -49,6 +49,8 @@ CREATE TABLE orders (
     reason TEXT,
     -- In the sandbox: when the simulator moves it on. NULL: it does not.
     simulate_at TIMESTAMP,
+    -- When a stored answer was first shown again for it.
+    retried_at TIMESTAMP,
     created_at TIMESTAMP NOT NULL,
     updated_at TIMESTAMP NOT NULL,
     PRIMARY KEY (partner_id, realm, id),
@@ -56,6 +58,9 @@ CREATE TABLE orders (
     UNIQUE (partner_id, realm, partner_order_ref)
 );
 CREATE INDEX orders_to_simulate ON orders (simulate_at);
+-- So that a filtered list pages as fast as a whole one.
+CREATE INDEX orders_by_state ON orders (partner_id, realm, state, id);
+CREATE INDEX orders_by_package ON orders (partner_id, realm, package_id, id);
 
 -- What became of an order, step by step.
 CREATE TABLE order_events (

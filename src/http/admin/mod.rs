@@ -9,6 +9,8 @@ pub mod grants;
 pub mod keys;
 pub mod launch;
 pub mod operators;
+pub mod orders;
+pub mod packages;
 pub mod partners;
 pub mod privacy;
 pub mod recommendations;

@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 
-use crate::http::admin::{agreements, audit, launch, privacy};
+use crate::http::admin::{agreements, audit, launch, orders, packages, privacy};
 use crate::http::admin::{
     clients, credentials, grants, keys, operators, partners, recommendations, requests,
     resource_servers, reviews, rotation, scope_usage, tokens, versions,
@@ -30,6 +30,8 @@ use crate::http::{deliveries, docs};
         (name = "deliveries", description = "Links to operators' secrets. They want no token: who holds a link, proves it."),
         (name = "resource-servers", description = "Audiences with their scopes."),
         (name = "security", description = "Cases to look into, and reports of leaked secrets."),
+        (name = "packages", description = "What is for sale, and to whom."),
+        (name = "orders", description = "What partners ordered, for who fulfils it."),
         (name = "requests", description = "What partners called."),
         (name = "audit", description = "Who did what, and proofs of it."),
         (name = "tokens", description = "Access tokens, one by one."),
@@ -94,6 +96,19 @@ use crate::http::{deliveries, docs};
         reviews::close,
         reviews::list_leak_reports,
         resource_servers::edit,
+        packages::list,
+        packages::show,
+        packages::create,
+        packages::edit,
+        packages::publish,
+        packages::withdraw,
+        packages::import::import,
+        orders::list,
+        orders::show,
+        orders::prepare,
+        orders::fulfil,
+        orders::fail,
+        orders::cancel,
         tokens::revoke,
         scope_usage::show,
         recommendations::list,
