@@ -198,15 +198,20 @@ fn partner_api(realm: Realm) -> Part {
                 .done(),
         )
         .service(at("/orders/{id}").get(v1::orders::show).done())
+        .service(at("/usage").get(v1::usage::list).done())
+        .service(at("/ledger/entries").get(v1::ledger::list).done())
+        .service(at("/ledger/balance").get(v1::ledger::balance).done())
+        .service(at("/invoices").get(v1::invoices::list).done())
+        .service(at("/invoices/{id}").get(v1::invoices::show).done())
 }
 
 fn admin_api() -> Part {
     use admin::{agreements, launch, privacy};
+    use admin::{billing, invoices, orders, packages, recommendations, scope_usage};
     use admin::{
         clients, credentials, grants, keys, operators, partners, resource_servers, reviews,
         rotation, tokens,
     };
-    use admin::{orders, packages, recommendations, scope_usage};
     scope(Realm::Admin, "v1")
         .service(
             at("/operators")
@@ -377,6 +382,21 @@ fn admin_api() -> Part {
         .service(at("/orders/{id}/fulfil").post(orders::fulfil).done())
         .service(at("/orders/{id}/fail").post(orders::fail).done())
         .service(at("/orders/{id}/cancel").post(orders::cancel).done())
+        .service(at("/usage-records").post(billing::record_usage).done())
+        .service(at("/ledger/entries").get(billing::list_entries).done())
+        .service(at("/ledger/refunds").post(billing::refund).done())
+        .service(at("/ledger/adjustments").post(billing::adjust).done())
+        .service(at("/invoices").get(invoices::list).done())
+        .service(at("/invoices/close").post(invoices::close).done())
+        .service(at("/invoices/{id}").get(invoices::show).done())
+        .service(at("/invoices/{id}/open").post(invoices::open).done())
+        .service(at("/invoices/{id}/pay").post(invoices::pay).done())
+        .service(at("/invoices/{id}/void").post(invoices::void).done())
+        .service(
+            at("/invoices/{id}/uncollectible")
+                .post(invoices::give_up)
+                .done(),
+        )
         .service(at("/tokens/revoke").post(tokens::revoke).done())
         .service(at("/keys").get(keys::list).done())
         .service(at("/keys/rotate").post(keys::rotate).done())

@@ -20,6 +20,7 @@ pub mod expiry_warnings;
 pub mod grants;
 pub mod idempotency;
 pub mod instance;
+pub mod invoices;
 pub mod issued_tokens;
 pub mod launch_reviews;
 pub mod leaks;
@@ -40,6 +41,7 @@ pub mod scope_usage;
 pub mod secret_deliveries;
 pub mod signing_keys;
 pub mod tail;
+pub mod usage_records;
 
 use std::sync::Arc;
 use std::time::Duration;

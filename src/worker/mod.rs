@@ -3,6 +3,7 @@
 mod agreements;
 mod deliveries;
 mod grants;
+mod invoices;
 mod leaks;
 mod simulate;
 mod uses;
@@ -66,6 +67,7 @@ pub fn start(app: &Arc<App>) -> Loops {
         loops.push(tokio::spawn(grants::expire(Arc::clone(app))));
         loops.push(tokio::spawn(deliveries::settle(Arc::clone(app))));
         loops.push(tokio::spawn(simulate::run(Arc::clone(app))));
+        loops.push(tokio::spawn(invoices::run(Arc::clone(app))));
     }
     Loops(loops)
 }

@@ -12,6 +12,7 @@ mod support;
 
 mod admin_api;
 mod audiences;
+mod billing;
 mod catalogue;
 mod clients;
 mod command_line;

@@ -1,10 +1,12 @@
 //! The admin API, one file a noun.
 
 pub mod agreements;
+pub mod billing;
 pub mod clients;
 pub mod credentials;
 pub mod delivery;
 pub mod grants;
+pub mod invoices;
 pub mod keys;
 pub mod launch;
 pub mod operators;

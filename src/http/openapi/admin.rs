@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 
-use crate::http::admin::{agreements, launch, orders, packages, privacy};
+use crate::http::admin::{agreements, billing, invoices, launch, orders, packages, privacy};
 use crate::http::admin::{
     clients, credentials, grants, keys, operators, partners, recommendations, resource_servers,
     reviews, rotation, scope_usage, tokens,
@@ -32,6 +32,7 @@ use crate::http::deliveries;
         (name = "security", description = "Cases to look into, and reports of leaked secrets."),
         (name = "packages", description = "What is for sale, and to whom."),
         (name = "orders", description = "What partners ordered, for who fulfils it."),
+        (name = "billing", description = "Usage that is metered, corrections of the ledger, and invoices."),
         (name = "tokens", description = "Access tokens, one by one."),
         (name = "keys", description = "Signing keys."),
         (name = "discovery", description = "This document."),
@@ -103,6 +104,17 @@ use crate::http::deliveries;
         orders::fulfil,
         orders::fail,
         orders::cancel,
+        billing::record_usage,
+        billing::list_entries,
+        billing::refund,
+        billing::adjust,
+        invoices::list,
+        invoices::show,
+        invoices::close,
+        invoices::open,
+        invoices::pay,
+        invoices::void,
+        invoices::give_up,
         tokens::revoke,
         scope_usage::show,
         recommendations::list,

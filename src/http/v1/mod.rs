@@ -1,5 +1,8 @@
 //! The partner API, one file a noun.
 
 pub mod catalogue;
+pub mod invoices;
+pub mod ledger;
 pub mod me;
 pub mod orders;
+pub mod usage;
