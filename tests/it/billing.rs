@@ -163,11 +163,9 @@ async fn a_month_is_billed_once_and_numbered_without_gaps() {
         assert_eq!(shown["lines"][0]["order_id"], account.order);
 
         // Voided: the number stays its, and what it billed is billed by the next.
-        let void = operator.post(
-            &format!("{path}/void"),
-            json!({ "reason": "wrong address" }),
-        );
-        assert_eq!(void.await.expect(200)["state"], "void");
+        let reason = json!({ "reason": "wrong address" });
+        let void = operator.post(&format!("{path}/void"), reason).await;
+        assert_eq!(void.expect(200)["state"], "void");
         let next = operator
             .post("/invoices/close", of_partner.clone())
             .await
