@@ -15,6 +15,7 @@ mod credential_file;
 mod delivery;
 mod doctor;
 mod grant;
+mod invoice;
 mod key;
 mod launch;
 mod leak;
@@ -99,6 +100,9 @@ enum Command {
     /// Orders of partners
     #[command(subcommand)]
     Order(order::Verb),
+    /// Invoices and refunds
+    #[command(subcommand)]
+    Invoice(invoice::Verb),
     /// Signing keys
     #[command(subcommand)]
     Key(key::Verb),
@@ -184,6 +188,7 @@ async fn over_http(command: Command, output: &Output) -> Done {
         Command::ResourceServer(verb) => resource_server::run(verb, &admin, output).await,
         Command::Package(verb) => package::run(verb, &admin, output).await,
         Command::Order(verb) => order::run(verb, &admin, output).await,
+        Command::Invoice(verb) => invoice::run(verb, &admin, output).await,
         Command::Key(verb) => key::run(verb, &admin, output).await,
         Command::Audit(verb) => audit::run(verb, &admin, output).await,
         Command::Leak(verb) => leak::run(verb, &admin, output).await,

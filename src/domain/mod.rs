@@ -23,6 +23,7 @@ pub mod leak;
 pub mod ledger;
 pub mod lifecycle;
 pub mod money;
+pub mod month;
 pub mod order;
 pub mod package;
 pub mod page;

@@ -292,6 +292,25 @@ impl Members {
         number
     }
 
+    /// The same, where it may be left out.
+    pub fn optional_whole(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<i64>,
+    ) -> Option<Option<i64>> {
+        match self.members.get(name) {
+            Some(Value::Null) => {
+                self.take(name);
+                Some(None)
+            }
+            Some(_) => self.whole(name, range).map(Some),
+            None => {
+                self.take(name);
+                Some(None)
+            }
+        }
+    }
+
     /// A list of texts with a form of their own, at most `max` of them.
     pub fn list<T: FromStr<Err: Display>>(&mut self, name: &str, max: usize) -> Option<Vec<T>> {
         match self.optional_list(name, max)? {

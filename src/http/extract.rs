@@ -50,13 +50,16 @@ rights!(
     AuditRead = Some("audit:read"),
     CatalogueRead = Some("catalogue:read"),
     CatalogueWrite = Some("catalogue:write"),
+    BillingWrite = Some("billing:write"),
     ClientsRead = Some("clients:read"),
     ClientsWrite = Some("clients:write"),
     CredentialsRevoke = Some("credentials:revoke"),
     CredentialsRotate = Some("credentials:rotate"),
     GovernanceWrite = Some("governance:write"),
     GrantsDecide = Some("grants:decide"),
+    InvoicesRead = Some("invoices:read"),
     KeysManage = Some("keys:manage"),
+    LedgerRead = Some("ledger:read"),
     OperatorsWrite = Some("operators:write"),
     OrdersCreate = Some("orders:create"),
     OrdersFulfil = Some("orders:fulfil"),
@@ -68,6 +71,8 @@ rights!(
     RevocationsRead = Some("revocations:read"),
     SecurityRead = Some("security:read"),
     SecurityWrite = Some("security:write"),
+    UsageRead = Some("usage:read"),
+    UsageWrite = Some("usage:write"),
 );
 
 /// A partner's verified token that carries the right `R`.

@@ -301,6 +301,10 @@ impl From<PartnerError> for Problem {
                 Self::new(StatusCode::CONFLICT, "partner_order_ref_taken", detail)
                     .with("existing_order_id", order.as_str())
             }
+            PartnerError::EntryTaken(entry) => {
+                Self::new(StatusCode::CONFLICT, "reference_taken", detail)
+                    .with("existing_entry_id", entry.as_str())
+            }
             PartnerError::InProgress => idempotency::in_progress(detail),
             PartnerError::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,

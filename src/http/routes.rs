@@ -215,6 +215,11 @@ fn partner_api(realm: Realm) -> Part {
                 .done(),
         )
         .service(at("/orders/{id}").get(v1::orders::show).done())
+        .service(at("/usage").get(v1::usage::list).done())
+        .service(at("/ledger/entries").get(v1::ledger::list).done())
+        .service(at("/ledger/balance").get(v1::ledger::balance).done())
+        .service(at("/invoices").get(v1::invoices::list).done())
+        .service(at("/invoices/{id}").get(v1::invoices::show).done())
         .service(at("/requests").get(v1::requests::list).done())
         .service(at("/audit/events").get(v1::audit::list).done())
         .service(at("/audit/events/{id}/proof").get(v1::audit::proof).done())
@@ -222,11 +227,11 @@ fn partner_api(realm: Realm) -> Part {
 
 fn admin_api() -> Part {
     use admin::{agreements, audit, launch, privacy};
+    use admin::{billing, invoices, orders, packages, recommendations, scope_usage};
     use admin::{
         clients, credentials, grants, keys, operators, partners, requests, resource_servers,
         reviews, rotation, tokens, versions,
     };
-    use admin::{orders, packages, recommendations, scope_usage};
     scope(Realm::Admin, "v1")
         .service(
             at("/operators")
@@ -399,6 +404,21 @@ fn admin_api() -> Part {
         .service(at("/orders/{id}/fulfil").post(orders::fulfil).done())
         .service(at("/orders/{id}/fail").post(orders::fail).done())
         .service(at("/orders/{id}/cancel").post(orders::cancel).done())
+        .service(at("/usage-records").post(billing::record_usage).done())
+        .service(at("/ledger/entries").get(billing::list_entries).done())
+        .service(at("/ledger/refunds").post(billing::refund).done())
+        .service(at("/ledger/adjustments").post(billing::adjust).done())
+        .service(at("/invoices").get(invoices::list).done())
+        .service(at("/invoices/close").post(invoices::close).done())
+        .service(at("/invoices/{id}").get(invoices::show).done())
+        .service(at("/invoices/{id}/open").post(invoices::open).done())
+        .service(at("/invoices/{id}/pay").post(invoices::pay).done())
+        .service(at("/invoices/{id}/void").post(invoices::void).done())
+        .service(
+            at("/invoices/{id}/uncollectible")
+                .post(invoices::give_up)
+                .done(),
+        )
         .service(at("/tokens/revoke").post(tokens::revoke).done())
         .service(at("/audit/events").get(audit::list).done())
         .service(at("/audit/events/{id}/proof").get(audit::proof).done())

@@ -1,6 +1,6 @@
 //! Why a use case of the partner API is refused.
 
-use crate::domain::id::OrderId;
+use crate::domain::id::{LedgerEntryId, OrderId};
 use crate::domain::lifecycle::{Step, allowed};
 use crate::store::StoreError;
 
@@ -26,6 +26,9 @@ pub enum PartnerError {
     /// The tenant has an order with this reference.
     #[error("there is an order with this partner_order_ref already: {0}")]
     ReferenceTaken(OrderId),
+    /// The tenant has an entry of this name in its ledger.
+    #[error("there is an entry with this reference already: {0}")]
+    EntryTaken(LedgerEntryId),
     /// The same key is at work right now.
     #[error("a request with this Idempotency-Key is still running; ask again")]
     InProgress,

@@ -6,7 +6,10 @@
 
 pub mod error;
 pub mod idempotency;
+pub mod invoices;
+pub mod ledger;
 pub mod orders;
+pub mod usage;
 
 pub use error::PartnerError;
 

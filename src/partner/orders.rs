@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::idempotency::{self, Answer, Once, Outcome};
+use super::usage::{self, NewUsage};
 use super::{Act, PartnerError};
 use crate::audit::{Action, Deed};
 use crate::domain::event::EventKind;
@@ -21,6 +22,9 @@ use crate::store::{Db, StoreError, packages};
 
 /// The most of a package that one order has.
 pub const MOST: i64 = 1_000_000;
+
+/// What an order of the sandbox is used in.
+const SIMULATED_UNIT: &str = "activation";
 
 /// An order to be.
 #[derive(Clone, Debug)]
@@ -167,6 +171,17 @@ pub fn simulate(db: &mut Db, act: &Act, order: &Order) -> Result<bool, PartnerEr
     };
     let reason = Script::reason(next);
     match step(db, &order.tenant(), act, &order.id, next, reason) {
+        Ok(order) if order.state == OrderState::Fulfilled => {
+            // Whoever gets something uses it: there is something to read under /usage.
+            let used = NewUsage {
+                order_id: order.id.clone(),
+                quantity: order.quantity,
+                unit: SIMULATED_UNIT.to_owned(),
+                recorded_at: act.now,
+            };
+            usage::write(db, &order.tenant(), act, used)?;
+            Ok(true)
+        }
         Ok(_) => Ok(true),
         Err(PartnerError::Illegal { .. } | PartnerError::NotFound) => Ok(false),
         Err(error) => Err(error),
@@ -212,7 +227,7 @@ fn reached(
 }
 
 /// What the entry that charges an order is called in the ledger.
-fn charge_of(order: &OrderId) -> String {
+pub(super) fn charge_of(order: &OrderId) -> String {
     format!("order:{order}")
 }
 
@@ -221,10 +236,15 @@ fn credit(db: &mut Db, tenant: &Tenant, act: &Act, order: &Order) -> Result<(), 
     let Some(charge) = ledger::by_reference(db, tenant, &charge_of(&order.id))? else {
         return Ok(());
     };
+    // What was refunded before is not given back twice.
+    let left = charge.amount - ledger::refunded(db, tenant, &order.id)?;
+    if left == 0 {
+        return Ok(());
+    }
     let reference = format!("reversal:{}", order.id);
     let movement = Movement::credit(Account::Sales);
     let credit = LedgerEntry {
-        amount: charge.amount,
+        amount: left,
         corrects: Some(charge.id),
         ..entry(order, act, EntryKind::Refund, movement, reference)
     };

@@ -26,6 +26,7 @@ use crate::domain::launch::{CheckName, CheckState, ReviewState};
 use crate::domain::leak::{LeakAction, LeakReportState};
 use crate::domain::ledger::{Account, EntryKind};
 use crate::domain::money::Currency;
+use crate::domain::month::Month;
 use crate::domain::order::{Metadata, OrderRef, OrderState};
 use crate::domain::package::{Features, PackageState};
 use crate::domain::partner::PartnerState;
@@ -106,6 +107,7 @@ text_column!(
     EntryKind,
     InvoiceState,
     ApiVersion,
+    Month,
     Features,
     Metadata,
     OrderRef,

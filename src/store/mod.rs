@@ -24,6 +24,7 @@ pub mod idempotency;
 #[cfg(feature = "postgres")]
 mod in_use;
 pub mod instance;
+pub mod invoices;
 pub mod issued_tokens;
 mod lane;
 pub mod launch_reviews;
@@ -49,6 +50,7 @@ pub mod signing_keys;
 pub mod status_lists;
 pub mod tail;
 pub mod trespasses;
+pub mod usage_records;
 pub mod version_uses;
 mod walls;
 

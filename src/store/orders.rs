@@ -235,6 +235,15 @@ pub fn note_retry(
     Ok(())
 }
 
+/// Holds a tenant's order to the commit: who corrects what it was charged goes one after the other.
+pub fn hold(db: &mut Db, tenant: &Tenant, id: &OrderId) -> Result<(), StoreError> {
+    let order = orders::table.find((tenant.partner_id(), tenant.realm(), id));
+    diesel::update(order)
+        .set(orders::state.eq(orders::state))
+        .execute(db)?;
+    Ok(())
+}
+
 /// Any order by id, for operators and for the server itself. `None`: unknown.
 pub fn anywhere(db: &mut Db, id: &OrderId) -> Result<Option<Order>, StoreError> {
     Ok(orders::table

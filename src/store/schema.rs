@@ -535,11 +535,12 @@ diesel::table! {
 }
 
 diesel::table! {
-    invoice_lines (partner_id, realm, entry_id) {
+    invoice_lines (partner_id, realm, invoice_id, entry_id) {
         partner_id -> Text,
         realm -> Text,
-        entry_id -> Text,
         invoice_id -> Text,
+        entry_id -> Text,
+        voided -> Bool,
     }
 }
 
@@ -581,6 +582,7 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(status_index_leases, status_lists);
+diesel::allow_tables_to_appear_in_same_query!(invoice_lines, ledger_entries);
 diesel::joinable!(credentials -> clients (client_id));
 diesel::allow_tables_to_appear_in_same_query!(clients, scope_usage);
 diesel::allow_tables_to_appear_in_same_query!(

@@ -5,6 +5,7 @@ mod audit_retention;
 mod deliveries;
 mod grants;
 mod indices;
+mod invoices;
 mod keys;
 mod leaks;
 mod retention;
@@ -68,6 +69,7 @@ pub fn start(app: &Arc<App>) -> Loops {
             let age = Duration::from_secs(days * 24 * 3600);
             loops.push(tokio::spawn(keys::rotate(Arc::clone(app), age)));
         }
+        loops.push(tokio::spawn(invoices::run(Arc::clone(app))));
     }
     Loops(loops)
 }

@@ -141,17 +141,18 @@ CREATE TABLE invoices (
 );
 CREATE INDEX invoices_of_period ON invoices (partner_id, realm, period);
 
--- Which entries an invoice bills: each is billed once.
+-- Which entries an invoice bills: each is billed once, and again only where the invoice was voided.
 CREATE TABLE invoice_lines (
     partner_id TEXT NOT NULL,
     realm TEXT NOT NULL,
-    entry_id TEXT NOT NULL,
     invoice_id TEXT NOT NULL,
-    PRIMARY KEY (partner_id, realm, entry_id),
+    entry_id TEXT NOT NULL,
+    voided BOOLEAN NOT NULL,
+    PRIMARY KEY (partner_id, realm, invoice_id, entry_id),
     FOREIGN KEY (partner_id, realm, entry_id) REFERENCES ledger_entries (partner_id, realm, id),
     FOREIGN KEY (partner_id, realm, invoice_id) REFERENCES invoices (partner_id, realm, id)
 );
-CREATE INDEX invoice_lines_of_invoice ON invoice_lines (partner_id, realm, invoice_id, entry_id);
+CREATE UNIQUE INDEX invoice_lines_once ON invoice_lines (partner_id, realm, entry_id) WHERE NOT voided;
 
 CREATE TABLE invoice_counters (
     partner_id TEXT NOT NULL REFERENCES partners (id),

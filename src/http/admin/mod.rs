@@ -2,10 +2,12 @@
 
 pub mod agreements;
 pub mod audit;
+pub mod billing;
 pub mod clients;
 pub mod credentials;
 pub mod delivery;
 pub mod grants;
+pub mod invoices;
 pub mod keys;
 pub mod launch;
 pub mod operators;

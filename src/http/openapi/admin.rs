@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 
-use crate::http::admin::{agreements, audit, launch, orders, packages, privacy};
+use crate::http::admin::{agreements, audit, billing, invoices, launch, orders, packages, privacy};
 use crate::http::admin::{
     clients, credentials, grants, keys, operators, partners, recommendations, requests,
     resource_servers, reviews, rotation, scope_usage, tokens, versions,
@@ -34,6 +34,7 @@ use crate::http::{deliveries, docs};
         (name = "orders", description = "What partners ordered, for who fulfils it."),
         (name = "requests", description = "What partners called."),
         (name = "audit", description = "Who did what, and proofs of it."),
+        (name = "billing", description = "Usage that is metered, corrections of the ledger, and invoices."),
         (name = "tokens", description = "Access tokens, one by one."),
         (name = "keys", description = "Signing keys."),
         (name = "discovery", description = "This document."),
@@ -109,6 +110,17 @@ use crate::http::{deliveries, docs};
         orders::fulfil,
         orders::fail,
         orders::cancel,
+        billing::record_usage,
+        billing::list_entries,
+        billing::refund,
+        billing::adjust,
+        invoices::list,
+        invoices::show,
+        invoices::close,
+        invoices::open,
+        invoices::pay,
+        invoices::void,
+        invoices::give_up,
         tokens::revoke,
         scope_usage::show,
         recommendations::list,

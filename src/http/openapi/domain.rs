@@ -20,11 +20,15 @@ use crate::domain::id::{
 use crate::domain::id::{
     ClientId, CredentialId, GrantId, OrderId, PackageId, PartnerId, RequestId, ResourceServerId,
 };
+use crate::domain::id::{InvoiceId, LedgerEntryId, UsageRecordId};
 use crate::domain::instant::Instant;
+use crate::domain::invoice::InvoiceState;
 use crate::domain::key::KeyState;
 use crate::domain::launch::{CheckName, CheckState, Decision, Finding, Requirement, ReviewState};
 use crate::domain::leak::{LeakAction, LeakReportState};
+use crate::domain::ledger::EntryKind;
 use crate::domain::money::{Currency, LARGEST, Money};
+use crate::domain::month::Month;
 use crate::domain::order::{Metadata, OrderRef, OrderState};
 use crate::domain::package::{Feature, Features, PackageState, Viewer};
 use crate::domain::partner::PartnerState;
@@ -84,6 +88,8 @@ words!(
     RevocationKind: "What a revocation is about.",
     Currency: "A currency (ISO 4217).",
     PackageState: "draft → published ⇄ withdrawn.",
+    EntryKind: "Why money moved.",
+    InvoiceState: "draft → open → paid, void or uncollectible.",
     OrderState: "accepted → preparing → fulfilled; accepted or preparing → cancelled or failed.",
 );
 
@@ -113,6 +119,9 @@ ids!(
     PackageId: "A package.",
     StatusListId: "A Token Status List.",
     OrderId: "An order.",
+    UsageRecordId: "A record of usage.",
+    LedgerEntryId: "An entry of the ledger.",
+    InvoiceId: "An invoice.",
     RequestId: "A request, as in its log lines and in `Onyx-Request-Id`.",
 );
 
@@ -159,6 +168,18 @@ impl PartialSchema for Day {
     }
 }
 impl ToSchema for Day {}
+
+impl PartialSchema for Month {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("A calendar month in UTC."))
+            .pattern(Some("^[0-9]{4}-[0-9]{2}$"))
+            .examples(["2030-01"])
+            .into()
+    }
+}
+impl ToSchema for Month {}
 
 impl PartialSchema for About {
     fn schema() -> RefOr<Schema> {

@@ -2,6 +2,9 @@
 
 pub mod audit;
 pub mod catalogue;
+pub mod invoices;
+pub mod ledger;
 pub mod me;
 pub mod orders;
 pub mod requests;
+pub mod usage;
