@@ -134,8 +134,11 @@ where
     let done = match app.running.enter(&once) {
         Ok(place) => {
             // The place goes along: it is given back after the commit, also where the caller has gone.
-            let write = move |db: &mut Db| Ok::<_, PartnerError>((work(db, &once)?, place));
-            app.store.write(write).await.map(|(outcome, _)| outcome)
+            let tenant = once.tenant().clone();
+            let write =
+                move |db: &mut Db, _: &Tenant| Ok::<_, PartnerError>((work(db, &once)?, place));
+            let written = app.store.write_as(tenant, write).await;
+            written.map(|(outcome, _)| outcome)
         }
         Err(error) => Err(error),
     };

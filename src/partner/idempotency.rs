@@ -67,6 +67,11 @@ impl Once {
         }
     }
 
+    /// Whose request it is.
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
     /// The number that nodes lock it by.
     fn number(&self) -> i64 {
         let mut first = [0; 8];

@@ -186,47 +186,41 @@ impl Store {
     }
 
     /// Runs a tenant's queries: on PostgreSQL the database itself shows no rows of others.
-    pub async fn read_as<T, E, F>(&self, tenant: &Tenant, work: F) -> Result<T, E>
+    pub async fn read_as<T, E, F>(&self, tenant: Tenant, work: F) -> Result<T, E>
     where
-        F: FnOnce(&mut Db) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&mut Db, &Tenant) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        match self.behind_wall(tenant) {
-            None => self.read(work).await,
-            Some(tenant) => {
-                let work = move |db: &mut Db| {
-                    walls::stand_behind(db, &tenant)
-                        .map_err(E::from)
-                        .and_then(|()| work(db))
-                };
-                self.readers.run(move |db| transaction(db, work)).await
-            }
+        if !self.has_wall() {
+            return self.readers.run(move |db| work(db, &tenant)).await;
         }
+        let behind = move |db: &mut Db| {
+            walls::stand_behind(db, &tenant)?;
+            work(db, &tenant)
+        };
+        self.readers.run(move |db| transaction(db, behind)).await
     }
 
     /// Runs a tenant's changes in one transaction, behind the same wall as its queries.
-    pub async fn write_as<T, E, F>(&self, tenant: &Tenant, work: F) -> Result<T, E>
+    pub async fn write_as<T, E, F>(&self, tenant: Tenant, work: F) -> Result<T, E>
     where
-        F: FnOnce(&mut Db) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&mut Db, &Tenant) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        match self.behind_wall(tenant) {
-            None => self.write(work).await,
-            Some(tenant) => {
-                self.write(move |db| {
-                    walls::stand_behind(db, &tenant)?;
-                    work(db)
-                })
-                .await
+        let has_wall = self.has_wall();
+        self.write(move |db| {
+            if has_wall {
+                walls::stand_behind(db, &tenant)?;
             }
-        }
+            work(db, &tenant)
+        })
+        .await
     }
 
-    /// The tenant, where the database has a wall.
-    fn behind_wall(&self, tenant: &Tenant) -> Option<Tenant> {
-        matches!(self.wall.get(), Some(Wall::Stands)).then(|| tenant.clone())
+    fn has_wall(&self) -> bool {
+        matches!(self.wall.get(), Some(Wall::Stands))
     }
 
     /// Runs changes that nodes must hear of, in one transaction; answers what was touched besides.

@@ -117,3 +117,10 @@ CREATE POLICY tenant ON audit_events USING (
         partner_id = current_setting('onyx.partner_id', true) AND realm = current_setting('onyx.realm', true)
     )
 );
+ALTER TABLE request_log ENABLE ROW LEVEL SECURITY;
+ALTER TABLE request_log FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON request_log USING (
+    current_user <> 'onyx_tenant' OR (
+        partner_id = current_setting('onyx.partner_id', true) AND realm = current_setting('onyx.realm', true)
+    )
+);

@@ -72,10 +72,9 @@ pub async fn list(
 ) -> Result<HttpResponse, Problem> {
     let filter = filter(&mut query)?;
     let asked = query.page()?;
-    let tenant = who.tenant;
-    let read = app
-        .store
-        .read(move |db| visible_page(db, &tenant, &filter, &asked));
+    let read = app.store.read_as(who.tenant, move |db, tenant| {
+        visible_page(db, tenant, &filter, &asked)
+    });
     let found = read.await?;
     let mut shown = String::new();
     for package in &found.rows {
@@ -106,8 +105,9 @@ pub async fn show(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let id: PackageId = path.parse().map_err(|_| Problem::not_found())?;
-    let tenant = who.tenant;
-    let read = app.store.read(move |db| visible(db, &tenant, &id));
+    let read = app
+        .store
+        .read_as(who.tenant, move |db, tenant| visible(db, tenant, &id));
     let package = read.await?.ok_or_else(Problem::not_found)?;
     let tag = etag::of_version(&package.id, package.version);
     Ok(etag::answer(&request, &tag, &CatalogueView::from(package)))

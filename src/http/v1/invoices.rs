@@ -94,10 +94,9 @@ pub async fn list(
         ..Filter::default()
     };
     let asked = query.page()?;
-    let tenant = who.tenant;
-    let read = app
-        .store
-        .read(move |db| invoices::of_tenant(db, &tenant, filter, &asked));
+    let read = app.store.read_as(who.tenant, move |db, tenant| {
+        invoices::of_tenant(db, tenant, filter, &asked)
+    });
     Ok(ListView::of(read.await?, InvoiceView::from))
 }
 
@@ -113,12 +112,11 @@ pub async fn show(
     app: web::Data<App>,
 ) -> Result<web::Json<InvoiceDetailView>, Problem> {
     let id: InvoiceId = path.parse().map_err(|_| Problem::not_found())?;
-    let tenant = who.tenant;
-    let read = app.store.read(move |db| {
-        let Some(invoice) = invoices::find(db, &tenant, &id)? else {
+    let read = app.store.read_as(who.tenant, move |db, tenant| {
+        let Some(invoice) = invoices::find(db, tenant, &id)? else {
             return Ok(None);
         };
-        let lines = ledger::of_invoice(db, &tenant, &id)?;
+        let lines = ledger::of_invoice(db, tenant, &id)?;
         Ok::<_, StoreError>(Some(InvoiceDetailView::of(invoice, lines)))
     });
     read.await?.map(web::Json).ok_or_else(Problem::not_found)

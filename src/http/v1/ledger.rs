@@ -84,10 +84,9 @@ pub async fn list(
         to: query.filter("to")?,
     };
     let asked = query.page()?;
-    let tenant = who.tenant;
-    let read = app
-        .store
-        .read(move |db| ledger::page(db, &tenant, &filter, &asked));
+    let read = app.store.read_as(who.tenant, move |db, tenant| {
+        ledger::page(db, tenant, &filter, &asked)
+    });
     Ok(ListView::of(read.await?, EntryView::from))
 }
 
@@ -102,11 +101,10 @@ pub async fn balance(
     app: web::Data<App>,
 ) -> Result<web::Json<BalanceView>, Problem> {
     query.finish()?;
-    let tenant = who.tenant;
     let as_of = app.clock.now();
     let balances = app
         .store
-        .read(move |db| ledger::balances(db, &tenant))
+        .read_as(who.tenant, move |db, tenant| ledger::balances(db, tenant))
         .await?;
     let balance = match balances.as_slice() {
         [] => Some(Money::new(0, Currency::Eur)),

@@ -251,8 +251,9 @@ pub async fn list(
         to: query.filter("created_to")?,
     };
     let asked = query.page()?;
-    let tenant = who.tenant;
-    let read = app.store.read(move |db| page(db, &tenant, &filter, &asked));
+    let read = app.store.read_as(who.tenant, move |db, tenant| {
+        page(db, tenant, &filter, &asked)
+    });
     Ok(ListView::of(read.await?, OrderView::from))
 }
 
@@ -268,12 +269,11 @@ pub async fn show(
     app: web::Data<App>,
 ) -> Result<web::Json<OrderDetailView>, Problem> {
     let id: OrderId = path.parse().map_err(|_| Problem::not_found())?;
-    let tenant = who.tenant;
-    let read = app.store.read(move |db| {
-        let Some(order) = find(db, &tenant, &id)? else {
+    let read = app.store.read_as(who.tenant, move |db, tenant| {
+        let Some(order) = find(db, tenant, &id)? else {
             return Ok(None);
         };
-        let events = history(db, &tenant, &id)?;
+        let events = history(db, tenant, &id)?;
         Ok::<_, StoreError>(Some(OrderDetailView::of(order, events)))
     });
     read.await?.map(web::Json).ok_or_else(Problem::not_found)
@@ -292,12 +292,11 @@ pub async fn show_by_reference(
     app: web::Data<App>,
 ) -> Result<web::Json<OrderDetailView>, Problem> {
     let reference: OrderRef = path.parse().map_err(|_| Problem::not_found())?;
-    let tenant = who.tenant;
-    let read = app.store.read(move |db| {
-        let Some(order) = by_reference(db, &tenant, &reference)? else {
+    let read = app.store.read_as(who.tenant, move |db, tenant| {
+        let Some(order) = by_reference(db, tenant, &reference)? else {
             return Ok(None);
         };
-        let events = history(db, &tenant, &order.id)?;
+        let events = history(db, tenant, &order.id)?;
         Ok::<_, StoreError>(Some(OrderDetailView::of(order, events)))
     });
     read.await?.map(web::Json).ok_or_else(Problem::not_found)

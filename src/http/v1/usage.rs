@@ -88,10 +88,9 @@ pub async fn list(
         to: query.filter("to")?,
     };
     let asked = query.page()?;
-    let tenant = who.tenant;
-    let read = app.store.read(move |db| {
-        let page = usage_records::page(db, &tenant, &filter, &asked)?;
-        Ok::<_, StoreError>((page, usage_records::totals(db, &tenant, &filter)?))
+    let read = app.store.read_as(who.tenant, move |db, tenant| {
+        let page = usage_records::page(db, tenant, &filter, &asked)?;
+        Ok::<_, StoreError>((page, usage_records::totals(db, tenant, &filter)?))
     });
     let (page, totals) = read.await?;
     Ok(web::Json(UsagePageView {
