@@ -23,6 +23,7 @@ pub mod overlap;
 pub mod packages;
 pub mod partners;
 pub mod privacy;
+pub mod prohibited;
 pub mod readiness;
 pub mod recommendations;
 pub mod resource_servers;

@@ -132,6 +132,11 @@ impl Members {
         json::canonical(&self.members)
     }
 
+    /// A member as it was sent, left where it is.
+    pub fn peek(&self, name: &str) -> Option<&Value> {
+        self.members.get(name)
+    }
+
     /// Notes what else is wrong, at a pointer.
     pub fn fault(&mut self, pointer: String, code: &'static str, detail: impl Into<String>) {
         self.faults.push(FieldFault {

@@ -20,6 +20,7 @@ pub mod oauth;
 pub mod openapi;
 pub mod ops;
 pub mod problem;
+pub mod prohibited;
 mod refused;
 pub mod remarks;
 pub mod routes;

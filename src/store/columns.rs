@@ -30,6 +30,7 @@ use crate::domain::month::Month;
 use crate::domain::order::{Metadata, OrderRef, OrderState};
 use crate::domain::package::{Features, PackageState};
 use crate::domain::partner::PartnerState;
+use crate::domain::prohibited::Material;
 use crate::domain::realm::Realm;
 use crate::domain::review::{CaseState, ReviewKind};
 use crate::domain::revocation::RevocationKind;
@@ -107,6 +108,7 @@ text_column!(
     EntryKind,
     InvoiceState,
     ApiVersion,
+    Material,
     Month,
     Features,
     Metadata,

@@ -37,6 +37,7 @@ pub mod orders;
 pub mod packages;
 pub mod partners;
 pub mod privacy_notices;
+pub mod prohibited_findings;
 pub mod recommendations;
 pub mod request_log;
 pub mod resource_servers;

@@ -581,6 +581,17 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    prohibited_findings (partner_id, realm, material) {
+        partner_id -> Text,
+        realm -> Text,
+        material -> Text,
+        count -> BigInt,
+        first_at -> Timestamp,
+        last_at -> Timestamp,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(status_index_leases, status_lists);
 diesel::allow_tables_to_appear_in_same_query!(invoice_lines, ledger_entries);
 diesel::joinable!(credentials -> clients (client_id));

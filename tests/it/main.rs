@@ -47,6 +47,7 @@ mod nodes;
 mod orders;
 mod other_languages;
 mod own_tokens;
+mod prohibited;
 mod quickstart;
 mod races;
 mod recommendations;

@@ -21,6 +21,7 @@ use crate::http::json;
 use crate::http::list::{ListQuery, ListView};
 use crate::http::openapi::domain::Environment;
 use crate::http::problem::Problem;
+use crate::http::prohibited;
 use crate::partner::orders::{self, Buyer, NewOrder};
 use crate::store::StoreError;
 use crate::store::orders::{Filter, Order, OrderEvent, by_reference, find, history, page};
@@ -142,8 +143,12 @@ pub async fn create(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let key = key.check()?;
-    let body = Members::read(&request, payload).await?;
+    let mut body = Members::read(&request, payload).await?;
     let once = key.once(&who.tenant, PLACE, ROUTE, &body)?;
+    let found = prohibited::look_through(&mut body, "partner_order_ref", "metadata");
+    if !found.is_empty() {
+        prohibited::report(&app, who.actor.clone(), &who.tenant, found).await?;
+    }
     let new = new_order(body)?;
     let act = app.partner_act(who.actor);
     let buyer = Buyer {
