@@ -9,7 +9,7 @@ use onyx_verifier::Staleness;
 use serde_json::json;
 
 use crate::support::mesh::{AUDIENCE, Mesh, revoked, says, stock_token, until};
-use crate::support::world::{Credential, Operator, World, claims};
+use crate::support::world::{Credential, Operator, World, claims, days_away};
 
 /// Where Debian puts libfaketime, whatever the architecture.
 fn libfaketime() -> String {
@@ -83,10 +83,9 @@ async fn soon(node: &World, who: &Credential) -> String {
 
 /// Signing keys are as old as in a house that has run for a while: a clock that is behind knows them too.
 fn age_keys(world: &World) {
+    let yesterday = days_away(-1);
     for column in ["published_at", "signs_from"] {
-        world.execute(&format!(
-            "UPDATE signing_keys SET {column} = '2026-01-01 00:00:00.000000'"
-        ));
+        world.execute(&format!("UPDATE signing_keys SET {column} = '{yesterday}'"));
     }
 }
 

@@ -273,6 +273,7 @@ impl Builder {
                     &self.issuer,
                     credentials,
                     Arc::clone(revocations),
+                    remote.refresher.changed(),
                     self.staleness,
                     self.max_staleness,
                 );

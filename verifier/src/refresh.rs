@@ -3,7 +3,14 @@
 //! It alone fetches, so fetches never overlap, an older answer never overwrites a newer one, and
 //! how often the issuer is asked is decided in one place.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -52,9 +59,16 @@ impl Pace {
 /// The hold on the task, which ends when this is dropped.
 pub(crate) struct Refresher {
     asks: mpsc::Sender<oneshot::Sender<bool>>,
+    /// Whether the issuer itself has said that its keys are others now: the next ask need not wait.
+    changed: Arc<AtomicBool>,
 }
 
 impl Refresher {
+    /// To be set by whoever hears from the issuer that a key was revoked.
+    pub(crate) fn changed(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.changed)
+    }
+
     /// Has the keys fetched now, unless somebody else has had them fetched a moment ago.
     ///
     /// Whether the issuer answered when it was last asked.
@@ -82,6 +96,7 @@ pub(crate) async fn start(
     }
     let keys = Arc::new(ArcSwap::from_pointee(keyring));
     let (asks, asked) = mpsc::channel(16);
+    let changed = Arc::new(AtomicBool::new(false));
     let task = Task {
         issuer: issuer.to_owned(),
         source,
@@ -89,9 +104,10 @@ pub(crate) async fn start(
         pace,
         due: Instant::now() + pace.until_next(fresh_for),
         heard: true,
+        changed: Arc::clone(&changed),
     };
     tokio::spawn(task.run(asked));
-    Ok((keys, Refresher { asks }))
+    Ok((keys, Refresher { asks, changed }))
 }
 
 struct Task {
@@ -103,6 +119,7 @@ struct Task {
     due: Instant,
     /// Whether the last fetch succeeded.
     heard: bool,
+    changed: Arc<AtomicBool>,
 }
 
 impl Task {
@@ -112,7 +129,7 @@ impl Task {
             match timeout_at(self.due, asked.recv()).await {
                 Ok(None) => return,
                 Ok(Some(answer)) => {
-                    if Instant::now() >= rested {
+                    if self.changed.swap(false, Ordering::AcqRel) || Instant::now() >= rested {
                         self.fetch().await;
                         rested = Instant::now() + self.pace.between_asks;
                     }

@@ -8,14 +8,14 @@ mod news;
 mod sse;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
-use crate::{ConnectError, Revocation, Revocations};
+use crate::{ConnectError, Revocation, RevocationKind, Revocations};
 pub use issuer::FeedError;
 use issuer::{Feed, Issuer, Page};
 use news::News;
@@ -83,6 +83,7 @@ impl Following {
         issuer: &str,
         credentials: Credentials,
         revocations: Arc<Revocations>,
+        keys_changed: Arc<AtomicBool>,
         staleness: Staleness,
         max_staleness: Duration,
     ) -> Result<Self, ConnectError> {
@@ -90,6 +91,7 @@ impl Following {
         let mut task = Task {
             feed: Feed::new(issuer.clone()),
             revocations,
+            keys_changed,
             news: Arc::new(News::new()),
             cursor: None,
             tidied: Instant::now(),
@@ -140,6 +142,8 @@ impl Following {
 struct Task {
     feed: Feed,
     revocations: Arc<Revocations>,
+    /// Set where a key was revoked: another signs now.
+    keys_changed: Arc<AtomicBool>,
     news: Arc<News>,
     /// The number to go on from. `None`: from the start.
     cursor: Option<u64>,
@@ -207,7 +211,7 @@ impl Task {
         match event.kind.as_str() {
             "revocation" => match serde_json::from_str::<Revocation>(&event.data) {
                 Ok(entry) => {
-                    self.revocations.apply(&entry);
+                    self.apply(&entry);
                     self.cursor = self.cursor.max(Some(entry.seq));
                 }
                 Err(error) => log::warn!("a revocation of an unknown form: {error}"),
@@ -222,11 +226,17 @@ impl Task {
         Ok(())
     }
 
+    fn apply(&self, entry: &Revocation) {
+        self.revocations.apply(entry);
+        if entry.kind == RevocationKind::Key {
+            self.keys_changed.store(true, Ordering::Release);
+        }
+    }
+
     /// One poll, which waits at the issuer while there is nothing new.
     async fn poll(&mut self) -> Result<(), FeedError> {
         let page = self.feed.poll(self.cursor).await?;
-        page.entries()
-            .for_each(|entry| self.revocations.apply(&entry));
+        page.entries().for_each(|entry| self.apply(&entry));
         self.cursor = Some(page.cursor);
         self.news.hear(page.as_of);
         self.tidy();
