@@ -33,6 +33,7 @@ mod doctor;
 mod durability;
 mod expiry_warnings;
 mod feed;
+mod first_order;
 mod following;
 mod gateways;
 mod governance;
