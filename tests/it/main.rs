@@ -44,6 +44,7 @@ mod journey;
 mod key_files;
 mod leak_scan;
 mod leaks;
+mod neighbours;
 mod nodes;
 mod orders;
 mod other_languages;
