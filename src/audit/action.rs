@@ -80,7 +80,6 @@ words!(
         RetentionApplied = "retention.applied",
         AuditExported = "audit.exported",
         AuditEventSetAside = "audit.event_set_aside",
-        AuditAddressesDropped = "audit.addresses_dropped",
         AuditEventsDeleted = "audit.events_deleted",
     }
 );

@@ -1,4 +1,6 @@
-//! What is kept no longer: addresses first, then whole events; the tree stays as it is.
+//! Events that are kept no longer; the tree stays as it is.
+//!
+//! Addresses go earlier, with their salts (`audit_events::drop_addresses`): leaves hold commitments.
 
 use tlog_tiles::record_hash;
 
@@ -21,26 +23,6 @@ pub enum Step {
     Announced,
     /// There is nothing to delete, or not yet.
     Nothing,
-}
-
-/// Drops addresses with their salts from events of before a moment, some at a time; answers of how
-/// many. The leaves still verify: they hold commitments.
-pub fn drop_addresses(db: &mut Db, before: Instant, limit: i64) -> Result<usize, StoreError> {
-    audit_events::drop_addresses(db, before, limit)
-}
-
-/// Puts a run that dropped addresses on record.
-pub fn record_dropped_addresses(
-    db: &mut Db,
-    keys: &AuditKeys,
-    dropped: usize,
-    before: Instant,
-    now: Instant,
-) -> Result<(), StoreError> {
-    let deed = Deed::new(Action::AuditAddressesDropped, TARGET)
-        .detail("events", dropped)
-        .detail("before", before.to_string());
-    super::record(db, keys, &Actor::policy(), deed, now)
 }
 
 /// One step of deleting events of before a moment.

@@ -48,6 +48,7 @@ impl Display for Settings {
         writeln!(f, "token_record_days = {}", self.kept.tokens)?;
         writeln!(f, "events_days = {}", self.kept.events)?;
         writeln!(f, "idempotency_days = {}", self.kept.idempotency)?;
+        writeln!(f, "audit_days = {}", self.kept.audit)?;
         writeln!(f, "personal_days = {}", self.kept.personal)
     }
 }

@@ -136,6 +136,7 @@ impl Settings {
                 tokens: read.number("token_record_days", 1..=3650),
                 events: read.number("events_days", 1..=3650),
                 idempotency: read.number("idempotency_days", 1..=30),
+                audit: read.number("audit_days", 1..=36_500),
                 personal: read.number("personal_days", 1..=3650),
             },
             trusted_proxies: read.list("trusted_proxies", "a list of networks like 10.0.0.0/8"),

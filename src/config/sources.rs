@@ -146,6 +146,7 @@ pub const SETTINGS: &[Setting] = &[
         Some("1"),
         "days for which an idempotency key is remembered",
     ),
+    setting("audit_days", Some("400"), "days that audit events are kept"),
     setting(
         "personal_days",
         Some("30"),

@@ -11,6 +11,8 @@ pub struct Kept {
     pub events: u32,
     /// Stored answers to requests with an idempotency key.
     pub idempotency: u32,
+    /// Audit events; the hashes of their leaves stay.
+    pub audit: u32,
     /// Addresses, in records that are kept longer.
     pub personal: u32,
 }

@@ -13,9 +13,9 @@ use crate::domain::day::Day;
 use crate::domain::instant::Instant;
 use crate::domain::retention::Kept;
 use crate::store::{
-    Db, StoreError, changes, credential_uses, events, expiry_warnings, idempotency, issued_tokens,
-    leaks, offboarding, request_log, revocations, scope_usage, secret_deliveries, status_lists,
-    trespasses,
+    Db, StoreError, audit_events, changes, credential_uses, events, expiry_warnings, idempotency,
+    issued_tokens, leaks, offboarding, request_log, revocations, scope_usage, secret_deliveries,
+    status_lists, trespasses,
 };
 use crate::worker::WRONG_CLOCKS;
 
@@ -105,6 +105,11 @@ fn rules(kept: Kept, now: Instant) -> Vec<Rule> {
             "addresses_in_leak_reports",
             personal,
             leaks::forget_addresses,
+        ),
+        rule(
+            "addresses_in_audit_events",
+            personal,
+            audit_events::drop_addresses,
         ),
     ]
 }

@@ -187,6 +187,7 @@ fn the_effective_settings_are_printed_with_the_password_masked() {
     token_record_days = 1
     events_days = 30
     idempotency_days = 1
+    audit_days = 400
     personal_days = 30
     "#);
 

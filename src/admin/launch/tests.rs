@@ -63,6 +63,7 @@ fn act(now: Instant) -> Act {
                 tokens: 1,
                 events: 30,
                 idempotency: 1,
+                audit: 400,
                 personal: 30,
             },
         },
