@@ -29,16 +29,19 @@ async fn copy<W: Write>(admin: &AdminClient, out: W) -> Result<W, Failure> {
     let mut out = BufWriter::new(out);
     let mut answer = admin.stream("/audit/export").await?;
     // An export that broke off is one without its last line; saying so here spares a later look.
-    let mut last = Vec::new();
+    let (mut last, mut is_whole) = (Vec::new(), false);
     while let Some(bytes) = answer.chunk().await? {
         out.write_all(&bytes)?;
+        if std::mem::replace(&mut is_whole, bytes.ends_with(b"\n")) {
+            last.clear();
+        }
         let cut = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         match cut.iter().rposition(|byte| *byte == b'\n') {
             Some(newline) => last = cut.get(newline + 1..).unwrap_or_default().to_vec(),
             None => last.extend_from_slice(cut),
         }
     }
-    if !last.starts_with(br#"{"type":"end""#) {
+    if !is_whole || !last.starts_with(br#"{"type":"end""#) {
         return Err(Failure::Refused(
             "the export broke off: try again".to_owned(),
         ));
