@@ -16,7 +16,7 @@ lint:
 test *names:
     ./test {{ names }}
 
-# Kill servers under load, thousands of times, and look for lost tokens.
+# Kill servers under load, thousands of times, and look for lost tokens and for halves of orders.
 torture rounds="2000":
     ONYX_TORTURE={{ rounds }} ./test sigkill
 

@@ -25,6 +25,8 @@ use crate::keys::ring::RingError;
 use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
 use crate::news::News;
 use crate::oauth::record::TokenRecord;
+use crate::partner;
+use crate::partner::idempotency::Running;
 use crate::revocation::feed::Feed;
 use crate::revocation::status_list::indices::Indices;
 use crate::revocation::status_list::{Missing, Signed, Sources, StatusLists};
@@ -59,6 +61,8 @@ pub struct App {
     pub usage: Usage,
     /// Where reports of leaked secrets come in.
     pub leaks: leaks::Intake,
+    /// Requests under a key that run right now.
+    pub running: Running,
     /// The issuers and audiences.
     pub addresses: Addresses,
     /// What was revoked.
@@ -162,6 +166,7 @@ impl App {
             uses: Tallies::default(),
             usage,
             leaks: leaks::Intake::default(),
+            running: Running::default(),
             addresses,
             feed,
             news,
@@ -227,6 +232,15 @@ impl App {
                 revocations_remembered: revocation::remembered(staleness),
                 kept: self.settings.kept,
             },
+            trail: Arc::clone(self.master.audit()),
+        }
+    }
+
+    /// What somebody does with a tenant's data now.
+    pub fn partner_act(&self, actor: Actor) -> partner::Act {
+        partner::Act {
+            actor,
+            now: self.clock.now(),
             trail: Arc::clone(self.master.audit()),
         }
     }

@@ -16,6 +16,7 @@ pub mod keys;
 pub mod logging;
 pub mod news;
 pub mod oauth;
+pub mod partner;
 pub mod revocation;
 pub mod store;
 pub mod telemetry;

@@ -55,6 +55,11 @@ pub fn environment(folder: &Path, database: Option<&str>) -> Vec<(String, String
 
 /// Fills a fresh database.
 pub fn populate(env: &[(String, String)], size: usize) -> Population {
+    populate_by(env, size, A_PARTNER)
+}
+
+/// The same with so many clients of each partner.
+pub fn populate_by(env: &[(String, String)], size: usize, each: usize) -> Population {
     let given = Given {
         env: env.iter().cloned().collect(),
         ..Given::default()
@@ -65,7 +70,7 @@ pub fn populate(env: &[(String, String)], size: usize) -> Population {
     let hash = app.master.hash_secret(secret.expose().as_bytes());
     let mut ids = Vec::with_capacity(size);
     while ids.len() < size {
-        let count = A_PARTNER.min(size - ids.len());
+        let count = each.min(size - ids.len());
         let made = app.store.alone(now, |db| {
             let act = app.act(Actor::host());
             let text = || "bench".to_owned();

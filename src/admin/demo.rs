@@ -7,12 +7,15 @@ use std::time::Duration;
 use super::clients::NewClient;
 use super::credentials::Issued;
 use super::grants::NewGrant;
+use super::packages::NewPackage;
 use super::partners::NewPartner;
-use super::{Act, AdminError, clients, credentials, grants, operators, partners};
+use super::{Act, AdminError, clients, credentials, grants, operators, packages, partners};
 use crate::domain::client::ClientState;
 use crate::domain::credential::RevocationReason;
 use crate::domain::id::{ClientId, PartnerId};
 use crate::domain::instant::Instant;
+use crate::domain::money::{Currency, Money};
+use crate::domain::package::PackageStep;
 use crate::domain::page::PageRequest;
 use crate::domain::partner::PartnerStep;
 use crate::domain::realm::Realm;
@@ -23,11 +26,50 @@ use crate::store::changes::Change;
 use crate::store::clients::{Filter, any_operator, page};
 use crate::store::credentials::unrevoked;
 use crate::store::instance::{self, Fact};
+use crate::store::packages::any as any_package;
 use crate::store::partners as partner_rows;
 use crate::store::{Db, StoreError, grants as grant_rows};
 
 /// How long the demo's grants last.
 const GRANTS: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// A package of the demo: name, description, price in cents, days, region, features.
+type Example = (
+    &'static str,
+    &'static str,
+    i64,
+    i32,
+    &'static str,
+    &'static [&'static str],
+);
+
+/// What the demo has for sale.
+const PACKAGES: &[Example] = &[
+    (
+        "Europe 5 GB",
+        "Data in 33 countries of Europe",
+        1900,
+        30,
+        "Europe",
+        &["5 GB", "hotspot"],
+    ),
+    (
+        "Japan 10 GB",
+        "Data in all of Japan",
+        2900,
+        15,
+        "Japan",
+        &["10 GB", "5G", "hotspot"],
+    ),
+    (
+        "World day pass",
+        "A day of data in 120 countries",
+        500,
+        1,
+        "World",
+        &["1 GB"],
+    ),
+];
 
 /// A client and a secret that a file remembers from an earlier run.
 #[derive(Debug)]
@@ -61,6 +103,7 @@ pub fn prepare(
     let partner_id = partner(db, act)?;
     grant_all(db, act, &partner_id)?;
     let client_id = sandbox_client(db, act, &partner_id)?;
+    catalogue(db, act)?;
     let works =
         client.is_some_and(|c| c.client_id == client_id) && is_usable(db, master, client, now)?;
     let client = if works {
@@ -173,6 +216,30 @@ fn sandbox_client(
         self_rotation: None,
     };
     Ok(clients::create(db, act, partner, new)?.id)
+}
+
+/// A small catalogue to order from, where there is none.
+fn catalogue(db: &mut Change<'_>, act: &Act) -> Result<(), AdminError> {
+    if any_package(db)? {
+        return Ok(());
+    }
+    for (name, description, amount, validity_days, region, features) in PACKAGES {
+        let new = NewPackage {
+            name: (*name).to_owned(),
+            description: (*description).to_owned(),
+            price: Money::new(*amount, Currency::Eur),
+            validity_days: *validity_days,
+            region: (*region).to_owned(),
+            features: features
+                .iter()
+                .filter_map(|name| name.parse().ok())
+                .collect(),
+            viewers: None,
+        };
+        let drafted = packages::create(db, act, new)?;
+        packages::step(db, act, &drafted.package.id, PackageStep::Publish, None)?;
+    }
+    Ok(())
 }
 
 fn is_usable(

@@ -49,6 +49,9 @@ pub enum AdminError {
         list(&.0.iter().map(ToString::to_string).collect::<Vec<_>>())
     )]
     NotReadyForLive(Vec<Requirement>),
+    /// The record was changed since the version that the caller knows.
+    #[error("the record was changed since: read it again")]
+    Outdated,
     /// Who asked may not decide.
     #[error("{0}")]
     FourEyes(&'static str),

@@ -31,6 +31,7 @@ pub fn create(db: &mut Change<'_>, act: &Act, new: NewPartner) -> Result<Partner
         created_at: act.now,
         updated_at: act.now,
         leaked_secret_grace: false,
+        pinned_version: None,
     };
     partners::insert(db, &partner)?;
     act.record(

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::{Client, Method, StatusCode};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
 use super::Failure;
@@ -73,8 +74,7 @@ impl AdminClient {
 
     /// `GET /admin/v1{path}`, to be read piece by piece, for as long as it takes.
     pub(super) async fn stream(&self, path: &str) -> Result<reqwest::Response, Failure> {
-        let url = format!("{}/admin/v1{path}", self.server);
-        let request = self.http.get(url).bearer_auth(&self.token);
+        let request = self.request(Method::GET, path);
         let answer = request.timeout(LONGEST).send().await.map_err(unreachable)?;
         let status = answer.status();
         if status.is_success() {
@@ -84,28 +84,48 @@ impl AdminClient {
         Err(Failure::Refused(problem(status, &body)))
     }
 
+    /// `POST /admin/v1{path}` of a body of its own media type.
+    pub(super) async fn post_bytes(
+        &self,
+        path: &str,
+        media_type: &str,
+        body: Vec<u8>,
+    ) -> Result<Value, Failure> {
+        let request = self
+            .request(Method::POST, path)
+            .header(CONTENT_TYPE, media_type)
+            .body(body);
+        answer(request).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("{}/admin/v1{path}", self.server);
+        self.http.request(method, url).bearer_auth(&self.token)
+    }
+
     async fn call(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
-        let request = self
-            .http
-            .request(method, format!("{}/admin/v1{path}", self.server))
-            .bearer_auth(&self.token);
-        let request = match body {
+        let request = self.request(method, path);
+        answer(match body {
             Some(body) => request.json(body),
             None => request,
-        };
-        let answer = request.send().await.map_err(unreachable)?;
-        let status = answer.status();
-        let body: Value = answer.json().await.unwrap_or_default();
-        if status.is_success() {
-            Ok(body)
-        } else {
-            Err(Failure::Refused(problem(status, &body)))
-        }
+        })
+        .await
+    }
+}
+
+async fn answer(request: RequestBuilder) -> Result<Value, Failure> {
+    let answer = request.send().await.map_err(unreachable)?;
+    let status = answer.status();
+    let body: Value = answer.json().await.unwrap_or_default();
+    if status.is_success() {
+        Ok(body)
+    } else {
+        Err(Failure::Refused(problem(status, &body)))
     }
 }
 
@@ -193,8 +213,10 @@ pub(super) fn problem(status: StatusCode, body: &Value) -> String {
         .into_iter()
         .flatten()
     {
+        let row = error.get("row").and_then(Value::as_u64);
+        let row = row.map_or_else(String::new, |row| format!("row {row}: "));
         lines.push(format!(
-            "  {} {}",
+            "  {row}{} {}",
             text(error, "pointer"),
             text(error, "detail")
         ));

@@ -13,13 +13,17 @@ mod confirm;
 mod credential;
 mod credential_file;
 mod delivery;
+mod doctor;
 mod grant;
+mod invoice;
 mod key;
 mod launch;
 mod leak;
 mod link;
 mod operator;
+mod order;
 mod output;
+mod package;
 mod paging;
 mod partner;
 mod quickstart;
@@ -61,6 +65,8 @@ enum Command {
     Restore(backup::Restore),
     /// Print the effective settings, secrets masked
     Config(SettingFlags),
+    /// Look at clock, database, keys, files and issuer; change nothing
+    Doctor(doctor::Doctor),
     /// Operators: clients of the admin realm
     #[command(subcommand)]
     Operator(operator::Verb),
@@ -88,6 +94,15 @@ enum Command {
     /// Resource servers
     #[command(subcommand)]
     ResourceServer(resource_server::Verb),
+    /// Packages: what is for sale
+    #[command(subcommand)]
+    Package(package::Verb),
+    /// Orders of partners
+    #[command(subcommand)]
+    Order(order::Verb),
+    /// Invoices and refunds
+    #[command(subcommand)]
+    Invoice(invoice::Verb),
     /// Signing keys
     #[command(subcommand)]
     Key(key::Verb),
@@ -128,6 +143,7 @@ pub fn run() -> ExitCode {
         Command::Quickstart(options) => quickstart::run(&options, &output),
         Command::Migrate(flags) => serve::migrate(&flags),
         Command::Config(flags) => settings::print(&flags),
+        Command::Doctor(doctor) => doctor::run(&doctor, &output),
         Command::Backup(options) => backup::take(&options, &output),
         Command::Restore(options) => backup::restore(&options, &output),
         Command::Operator(operator::Verb::Host(verb)) => operator::on_host(&verb, &output),
@@ -170,6 +186,9 @@ async fn over_http(command: Command, output: &Output) -> Done {
         Command::Credential(verb) => credential::run(verb, &admin, output).await,
         Command::Recommendation(verb) => recommendation::run(verb, &admin, output).await,
         Command::ResourceServer(verb) => resource_server::run(verb, &admin, output).await,
+        Command::Package(verb) => package::run(verb, &admin, output).await,
+        Command::Order(verb) => order::run(verb, &admin, output).await,
+        Command::Invoice(verb) => invoice::run(verb, &admin, output).await,
         Command::Key(verb) => key::run(verb, &admin, output).await,
         Command::Audit(verb) => audit::run(verb, &admin, output).await,
         Command::Leak(verb) => leak::run(verb, &admin, output).await,
@@ -177,6 +196,7 @@ async fn over_http(command: Command, output: &Output) -> Done {
         | Command::Quickstart(_)
         | Command::Migrate(_)
         | Command::Config(_)
+        | Command::Doctor(_)
         | Command::Backup(_)
         | Command::Restore(_)
         | Command::Token(_) => Ok(()),

@@ -126,11 +126,15 @@ fn no_such_field(name: &str, known: &[&str]) -> Failure {
     ))
 }
 
-/// A value without JSON's quotes; lists of plain values separated by spaces.
+/// A value without JSON's quotes; lists of plain values separated by spaces, money as `1900 EUR` in minor units.
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
+        Value::Object(money) if money.len() == 2 && money.contains_key("currency") => {
+            let part = |name| money.get(name).map(plain).unwrap_or_default();
+            format!("{} {}", part("amount"), part("currency"))
+        }
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     }

@@ -89,6 +89,17 @@ pub(super) enum Verb {
         #[command(flatten)]
         paging: Paging,
     },
+    /// List who still calls which version of the partner API, and when last
+    Versions {
+        /// Only this one, such as 2026-09-01
+        #[arg(long)]
+        version: Option<String>,
+        /// Only this partner
+        #[arg(long)]
+        partner: Option<String>,
+        #[command(flatten)]
+        paging: Paging,
+    },
     /// What the partner tells those whose data it reads
     #[command(subcommand)]
     PrivacyNotice(NoticeVerb),
@@ -207,6 +218,28 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
                 format!("Offboard {id}? Its clients, credentials and grants end for good.");
             confirm(&question, yes)?;
             offboard(admin, output, &id, &reason).await
+        }
+        Verb::Versions {
+            version,
+            partner,
+            paging,
+        } => {
+            let filters = [
+                ("version", version.as_deref()),
+                ("partner_id", partner.as_deref()),
+            ];
+            let list = admin.get(&paging.of("/versions", &filters)).await?;
+            let columns = [
+                "version",
+                "sunset_at",
+                "partner_id",
+                "realm",
+                "client_id",
+                "route",
+                "calls",
+                "last_at",
+            ];
+            output.list(&list, &columns)
         }
         Verb::Requests { id, which, paging } => {
             let filters = [

@@ -11,6 +11,7 @@ use crate::domain::instant::Instant;
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{RESOURCE_SERVER_SCOPES, Scope, ScopeSet};
+use crate::domain::version::ApiVersion;
 use crate::store::clients::{self, Client};
 use crate::store::credentials::{self, Credential};
 use crate::store::grants::{self, Terms};
@@ -25,6 +26,8 @@ pub struct Entry {
     pub credentials: Vec<Held>,
     /// Whether its partner is approved; true for clients without a partner.
     pub partner_approved: bool,
+    /// The version of the API that its partner is spoken to in; `None`: it has used none yet.
+    pub pinned_version: Option<ApiVersion>,
     /// The terms of its partner's contracts, which live access hangs on; elsewhere empty.
     pub contracts: Vec<Term>,
     /// What it held at each audience when it was looked up: made once, since every token asks.
@@ -79,6 +82,7 @@ impl Entry {
             client,
             credentials: credentials.into_iter().map(Held::from).collect(),
             partner_approved,
+            pinned_version: None,
             contracts,
             held,
         }
@@ -216,7 +220,8 @@ pub(super) fn load(db: &mut Db, id: &ClientId, now: Instant) -> Result<Option<En
         .and_then(|client| client.partner_id.as_ref())
         .unwrap_or(&stand_in);
     // Asked also for who has no partner: then nobody's answers are not looked at.
-    let approved = partners::state(db, partner_id)? == Some(PartnerState::Approved);
+    let standing = partners::standing(db, partner_id)?;
+    let approved = matches!(standing, Some((PartnerState::Approved, _)));
     let grants = grants::terms_in_force(db, partner_id, id.realm(), now)?;
     let partner_approved = approved || !of_partner;
     // The id names its realm, so whether this is asked says nothing of whether it is known.
@@ -225,5 +230,8 @@ pub(super) fn load(db: &mut Db, id: &ClientId, now: Instant) -> Result<Option<En
     } else {
         Vec::new()
     };
-    Ok(client.map(|client| Entry::new(client, credentials, grants, partner_approved, contracts)))
+    Ok(client.map(|client| Entry {
+        pinned_version: standing.and_then(|(_, pinned)| pinned),
+        ..Entry::new(client, credentials, grants, partner_approved, contracts)
+    }))
 }

@@ -35,6 +35,10 @@ fn ulid(now: Instant) -> Ulid {
     )
 }
 
+fn millis(moment: Instant) -> u64 {
+    u64::try_from(moment.epoch_micros() / 1_000).unwrap_or(0)
+}
+
 fn printed(prefix: &str, ulid: Ulid) -> Arc<str> {
     let mut digits = [0; ulid::ULID_LEN];
     [prefix, ulid.array_to_str(&mut digits)].concat().into()
@@ -93,6 +97,16 @@ macro_rules! id_type {
             /// A new id, made now.
             pub fn generate(now: Instant) -> Self {
                 Self(printed($prefix, ulid(now)))
+            }
+
+            /// The first id that this millisecond can have: ids sort by their making.
+            pub fn first_of(moment: Instant) -> Self {
+                Self(printed($prefix, Ulid::from_parts(millis(moment), 0)))
+            }
+
+            /// The last one.
+            pub fn last_of(moment: Instant) -> Self {
+                Self(printed($prefix, Ulid::from_parts(millis(moment), u128::MAX)))
             }
         }
 
@@ -410,5 +424,12 @@ mod tests {
         let earlier = GrantId::generate(Instant::from_epoch_seconds(1));
         let later = GrantId::generate(Instant::from_epoch_seconds(2));
         assert!(earlier < later);
+        let moment = Instant::from_epoch_seconds(1_800_000_000);
+        let id = GrantId::generate(moment);
+        assert!(GrantId::first_of(moment) <= id && id <= GrantId::last_of(moment));
+        assert!(
+            GrantId::last_of(moment)
+                < GrantId::first_of(Instant::from_epoch_seconds(1_800_000_001))
+        );
     }
 }

@@ -25,6 +25,11 @@ words!(
     }
 );
 
+impl EntryKind {
+    /// The kinds that invoices bill. How an invoice was settled is no part of one.
+    pub const BILLED: [Self; 3] = [Self::Order, Self::Refund, Self::Adjustment];
+}
+
 /// From which account to which: both sides at once, so no entry can be out of balance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Movement {

@@ -23,11 +23,13 @@ pub mod leak;
 pub mod ledger;
 pub mod lifecycle;
 pub mod money;
+pub mod month;
 pub mod order;
 pub mod package;
 pub mod page;
 pub mod partner;
 pub mod privacy;
+pub mod prohibited;
 pub mod realm;
 pub mod recommendation;
 pub mod retention;
@@ -35,8 +37,10 @@ pub mod review;
 pub mod revocation;
 pub mod scope;
 pub mod secret;
+pub mod simulation;
 pub mod status_list;
 pub mod tenant;
+pub mod version;
 
 pub use onyx_verifier::Algorithm;
 

@@ -10,6 +10,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, web};
 use serde_json::{Map, Value};
 
+use super::json;
 use super::problem::{FieldFault, Problem};
 use crate::domain::edit::Edit;
 
@@ -95,11 +96,7 @@ impl Members {
     /// The same of a body that was read already.
     pub fn of(request: &HttpRequest, body: &[u8]) -> Result<Self, Problem> {
         if body.is_empty() {
-            return Ok(Self {
-                members: Map::new(),
-                known: Vec::new(),
-                faults: Vec::new(),
-            });
+            return Ok(Self::within(Map::new()));
         }
         if !is(request, "application/json") {
             let detail = "send the body as application/json";
@@ -109,30 +106,35 @@ impl Members {
                 detail,
             ));
         }
-        match serde_json::from_slice(body) {
-            Ok(Value::Object(members)) => Ok(Self {
-                members,
-                known: Vec::new(),
-                faults: Vec::new(),
-            }),
-            Ok(_) => Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "invalid_json",
-                "the body must be a JSON object",
-            )),
-            Err(error) => {
-                let detail = format!(
-                    "the body is not JSON: line {}, column {}",
-                    error.line(),
-                    error.column()
-                );
-                Err(Problem::new(
-                    StatusCode::BAD_REQUEST,
-                    "invalid_json",
-                    detail,
-                ))
-            }
+        let (value, doubled) = json::read(body)?;
+        let Value::Object(members) = value else {
+            return Err(json::not("a JSON object"));
+        };
+        let mut read = Self::within(members);
+        for pointer in doubled {
+            read.fault(pointer, "duplicate", json::DOUBLED);
         }
+        Ok(read)
+    }
+
+    /// An object within a body, whose faults are told with the body's.
+    pub fn within(members: Map<String, Value>) -> Self {
+        Self {
+            members,
+            known: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// What was sent, written alike whatever the order of members and the white space were. To be
+    /// asked before anything is taken out.
+    pub fn canonical(&self) -> String {
+        json::canonical(&self.members)
+    }
+
+    /// A member as it was sent, left where it is.
+    pub fn peek(&self, name: &str) -> Option<&Value> {
+        self.members.get(name)
     }
 
     /// Notes what else is wrong, at a pointer.
@@ -141,6 +143,7 @@ impl Members {
             pointer,
             code,
             detail: detail.into(),
+            row: None,
         });
     }
 
@@ -279,6 +282,40 @@ impl Members {
         }
     }
 
+    /// A whole number within a range of any size.
+    pub fn whole(&mut self, name: &str, range: RangeInclusive<i64>) -> Option<i64> {
+        let Some(value) = self.take(name) else {
+            self.missing(name);
+            return None;
+        };
+        let number = value.as_i64().filter(|number| range.contains(number));
+        if number.is_none() {
+            let (from, to) = (range.start(), range.end());
+            let detail = format!("must be a whole number from {from} to {to}");
+            self.fault(format!("/{name}"), "invalid", detail);
+        }
+        number
+    }
+
+    /// The same, where it may be left out.
+    pub fn optional_whole(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<i64>,
+    ) -> Option<Option<i64>> {
+        match self.members.get(name) {
+            Some(Value::Null) => {
+                self.take(name);
+                Some(None)
+            }
+            Some(_) => self.whole(name, range).map(Some),
+            None => {
+                self.take(name);
+                Some(None)
+            }
+        }
+    }
+
     /// A list of texts with a form of their own, at most `max` of them.
     pub fn list<T: FromStr<Err: Display>>(&mut self, name: &str, max: usize) -> Option<Vec<T>> {
         match self.optional_list(name, max)? {
@@ -401,17 +438,64 @@ impl Members {
         }
     }
 
+    /// An object that must be there, and whose members are read elsewhere.
+    pub fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
+        match self.optional_object(name)? {
+            Some(members) => Some(members),
+            None => {
+                self.missing(name);
+                None
+            }
+        }
+    }
+
+    /// A list of what is read elsewhere, or nothing. The outer `None`: a fault was noted.
+    pub fn optional_items(&mut self, name: &str, max: usize) -> Option<Option<Vec<Value>>> {
+        match self.take(name) {
+            None => Some(None),
+            Some(Value::Array(items)) if items.len() <= max => Some(Some(items)),
+            Some(_) => {
+                let detail = format!("must be a list of at most {max}");
+                self.fault(format!("/{name}"), "type", detail);
+                None
+            }
+        }
+    }
+
+    /// The values taken from an object within this body. `None`: faults of it were noted.
+    pub fn part<T: Taken>(&mut self, name: &str, part: Self, taken: T) -> Option<T::Values> {
+        match part.values(taken) {
+            Ok(values) => Some(values),
+            Err(faults) => {
+                self.faults
+                    .extend(faults.into_iter().map(|fault| FieldFault {
+                        pointer: format!("/{name}{}", fault.pointer),
+                        ..fault
+                    }));
+                None
+            }
+        }
+    }
+
     /// All the taken values, or all the faults.
-    pub fn finish<T: Taken>(mut self, taken: T) -> Result<T::Values, Problem> {
+    pub fn finish<T: Taken>(self, taken: T) -> Result<T::Values, Problem> {
+        let known = (!self.members.is_empty()).then(|| self.known.clone());
+        self.values(taken).map_err(|faults| match known {
+            Some(known) => Problem::invalid(faults).with("members", known),
+            None => Problem::invalid(faults),
+        })
+    }
+
+    /// The same, for who tells the faults together with others.
+    pub fn values<T: Taken>(mut self, taken: T) -> Result<T::Values, Vec<FieldFault>> {
         let unknown = std::mem::take(&mut self.members);
         for name in unknown.keys() {
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            let pointer = format!("/{}", json::pointer_token(name));
             self.fault(pointer, "unknown", "is not a member of this request");
         }
         match taken.values() {
             Some(values) if self.faults.is_empty() => Ok(values),
-            _ if unknown.is_empty() => Err(Problem::invalid(self.faults)),
-            _ => Err(Problem::invalid(self.faults).with("members", self.known)),
+            _ => Err(self.faults),
         }
     }
 }

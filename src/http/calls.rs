@@ -65,6 +65,7 @@ fn call<B>(
         micros: i64::try_from(took.as_micros()).unwrap_or(i64::MAX),
         idempotency: remarks.idempotency.unwrap_or(Idempotency::None),
         order_id: remarks.order_id,
+        version: remarks.version,
         subject: remarks.subject.or_else(|| {
             let ids = request.match_info().iter().map(|(_, value)| value);
             let mut ids = ids.filter_map(|value| value.parse::<AnyId>().ok());

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use super::problem::Problem;
 use super::remarks::remark;
 use super::source;
+use super::versions;
 use crate::app::App;
 use crate::audit::Actor;
 use crate::audit::tally::Refused;
@@ -47,14 +48,22 @@ rights!(
     /// Any valid token of the right kind.
     AnyScope = None,
     AuditRead = Some("audit:read"),
+    CatalogueRead = Some("catalogue:read"),
+    CatalogueWrite = Some("catalogue:write"),
+    BillingWrite = Some("billing:write"),
     ClientsRead = Some("clients:read"),
     ClientsWrite = Some("clients:write"),
     CredentialsRevoke = Some("credentials:revoke"),
     CredentialsRotate = Some("credentials:rotate"),
     GovernanceWrite = Some("governance:write"),
     GrantsDecide = Some("grants:decide"),
+    InvoicesRead = Some("invoices:read"),
     KeysManage = Some("keys:manage"),
+    LedgerRead = Some("ledger:read"),
     OperatorsWrite = Some("operators:write"),
+    OrdersCreate = Some("orders:create"),
+    OrdersFulfil = Some("orders:fulfil"),
+    OrdersRead = Some("orders:read"),
     PartnersRead = Some("partners:read"),
     PartnersWrite = Some("partners:write"),
     RequestsRead = Some("requests:read"),
@@ -62,6 +71,8 @@ rights!(
     RevocationsRead = Some("revocations:read"),
     SecurityRead = Some("security:read"),
     SecurityWrite = Some("security:write"),
+    UsageRead = Some("usage:read"),
+    UsageWrite = Some("usage:write"),
 );
 
 /// A partner's verified token that carries the right `R`.
@@ -75,6 +86,8 @@ pub struct Granted<R> {
     pub client_id: ClientId,
     /// The credential that its token was given for.
     pub credential_id: CredentialId,
+    /// The client as the one who acts, for the record.
+    pub actor: Actor,
     /// The verified token.
     pub caller: Caller,
     right: PhantomData<R>,
@@ -176,9 +189,12 @@ impl<R: Right> FromRequest for Granted<R> {
                 .and_then(|id| id.parse().ok())
                 .ok_or_else(malformed)?;
             let client_id = caller.client_id().parse().map_err(|_| malformed())?;
+            let tenant = Tenant::of_token(partner.parse().map_err(|_| malformed())?, gate.realm);
+            gate.settle_version(&request, &tenant, &client_id).await?;
             gate.note_use::<R>(&client_id);
             Ok(Self {
-                tenant: Tenant::of_token(partner.parse().map_err(|_| malformed())?, gate.realm),
+                actor: actor(&request, &gate.app, &client_id, caller.credential_id()),
+                tenant,
                 client_id,
                 credential_id,
                 caller,
@@ -312,6 +328,21 @@ impl Gate {
         let credential = caller.credential_id()?.parse().ok()?;
         (caller.env() == Some(self.realm.as_str()))
             .then(|| (Tenant::of_token(partner, self.realm), credential))
+    }
+
+    /// Settles which version of the API the caller is answered in.
+    async fn settle_version(
+        &self,
+        request: &HttpRequest,
+        tenant: &Tenant,
+        client: &ClientId,
+    ) -> Result<(), Problem> {
+        let now = self.app.clock.now();
+        let found = self.app.directory.client(self.realm, client.clone(), now);
+        let pinned = found.await?.and_then(|entry| entry.pinned_version);
+        let version = versions::settle(&self.app, request, tenant.partner_id(), pinned).await?;
+        remark(request, |remarks| remarks.version = Some(version));
+        Ok(())
     }
 
     /// Counts that the caller needed what this route demands.

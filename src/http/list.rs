@@ -33,6 +33,30 @@ pub struct ListQuery {
     filters: Parameters,
 }
 
+/// Words to look for.
+#[derive(Debug)]
+pub struct Words(String);
+
+impl Words {
+    /// The words.
+    pub fn into_inner(self) -> String {
+        self.0
+    }
+}
+
+impl std::str::FromStr for Words {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fits = (1..=200).contains(&text.chars().count());
+        if fits && !text.chars().any(char::is_control) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("must be 1 to 200 characters, without control characters")
+        }
+    }
+}
+
 /// A page as it is sent.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ListView<T> {

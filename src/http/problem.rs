@@ -10,13 +10,15 @@ use onyx_verifier::Rejection;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::idempotency;
 use super::refused;
 use super::trace::Code;
 use crate::admin::AdminError;
 use crate::audit::tally::Refused;
-use crate::domain::id::RequestId;
+use crate::domain::id::{OrderId, RequestId};
 use crate::domain::launch::Requirement;
 use crate::logging;
+use crate::partner::PartnerError;
 use crate::store::StoreError;
 
 /// An error answer. It says what was wrong, where, and what to do.
@@ -41,6 +43,10 @@ pub struct FieldFault {
     pub code: &'static str,
     /// What to write instead.
     pub detail: String,
+    /// Of an import: the bad record, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub row: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -90,6 +96,9 @@ pub struct ProblemView {
     /// `illegal_transition`: the states that can follow.
     #[schema(nullable = false)]
     pub allowed: Option<Vec<String>>,
+    /// `partner_order_ref_taken`: the order that has the reference.
+    #[schema(nullable = false)]
+    pub existing_order_id: Option<OrderId>,
     /// `not_ready_for_live`: all that the partner lacks.
     #[schema(nullable = false)]
     pub missing: Option<Vec<Requirement>>,
@@ -272,6 +281,42 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<PartnerError> for Problem {
+    fn from(error: PartnerError) -> Self {
+        let detail = error.to_string();
+        match error {
+            PartnerError::NotFound => Self::not_found(),
+            PartnerError::Illegal { state, allowed, .. } => {
+                Self::new(StatusCode::CONFLICT, "illegal_transition", detail)
+                    .with("state", state)
+                    .with("allowed", allowed)
+            }
+            PartnerError::Invalid(pointer, detail) => Self::invalid(vec![FieldFault {
+                pointer: pointer.to_owned(),
+                code: "invalid",
+                detail,
+                row: None,
+            }]),
+            PartnerError::ReferenceTaken(order) => {
+                Self::new(StatusCode::CONFLICT, "partner_order_ref_taken", detail)
+                    .with("existing_order_id", order.as_str())
+            }
+            PartnerError::EntryTaken(entry) => {
+                Self::new(StatusCode::CONFLICT, "reference_taken", detail)
+                    .with("existing_entry_id", entry.as_str())
+            }
+            PartnerError::InProgress => idempotency::in_progress(detail),
+            PartnerError::KeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                detail,
+            ),
+            PartnerError::Unwritable(_) => Self::internal(&error),
+            PartnerError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<AdminError> for Problem {
     fn from(error: AdminError) -> Self {
         let detail = error.to_string();
@@ -296,6 +341,7 @@ impl From<AdminError> for Problem {
                 Self::new(StatusCode::CONFLICT, "not_ready_for_live", detail)
                     .with("missing", missing)
             }
+            AdminError::Outdated => Self::new(StatusCode::PRECONDITION_FAILED, "outdated", detail),
             AdminError::FourEyes(_) => {
                 Self::new(StatusCode::FORBIDDEN, "four_eyes", detail).counted(Refused::FourEyes)
             }
@@ -304,6 +350,7 @@ impl From<AdminError> for Problem {
                     pointer: pointer.to_owned(),
                     code: "invalid",
                     detail,
+                    row: None,
                 };
                 Self::invalid(faults.into_iter().map(fault).collect())
             }

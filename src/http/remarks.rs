@@ -10,6 +10,7 @@ use actix_web::{HttpMessage, HttpRequest};
 use crate::domain::call::Idempotency;
 use crate::domain::id::{AnyId, ClientId, CredentialId, OrderId};
 use crate::domain::tenant::Tenant;
+use crate::domain::version::ApiVersion;
 
 /// What is known about a request beside its route, status and code.
 ///
@@ -27,6 +28,8 @@ pub struct Remarks {
     pub(super) idempotency: Option<Idempotency>,
     pub(super) order_id: Option<OrderId>,
     pub(super) subject: Option<AnyId>,
+    /// The version of the API that the answer is in.
+    pub(super) version: Option<ApiVersion>,
 }
 
 impl Remarks {

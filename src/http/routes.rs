@@ -6,7 +6,7 @@ use super::measure::Measured;
 use super::openapi::{self, Documents};
 use super::problem::Problem;
 use super::table::{Part, Table, at, scope};
-use super::{admin, deliveries, leaks, metrics, oauth, ops, v1};
+use super::{admin, deliveries, docs, leaks, metrics, oauth, ops, v1};
 use crate::app::App;
 use crate::config::Role;
 use crate::domain::realm::Realm;
@@ -62,13 +62,19 @@ pub fn table(roles: &[Role], face: Face) -> Table {
         if roles.contains(&Role::Auth) {
             links_of_partners(&mut table);
         }
-        table.service(at("/openapi.json").get(openapi::partner).done());
+        table
+            .service(at("/openapi.json").get(openapi::partner).done())
+            .service(at("/docs").get(docs::to_partner).done())
+            .service(at("/docs/{file:.*}").get(docs::partner).done());
     }
     if face != Face::Public {
         if roles.contains(&Role::Admin) {
             links_of_operators(&mut table);
         }
-        table.service(at("/admin/openapi.json").get(openapi::admin).done());
+        table
+            .service(at("/admin/openapi.json").get(openapi::admin).done())
+            .service(at("/admin/docs").get(docs::to_admin).done())
+            .service(at("/admin/docs/{file:.*}").get(docs::admin).done());
     }
     table
 }
@@ -189,7 +195,31 @@ fn well_known(table: &mut Table, realm: Realm) {
 
 fn partner_api(realm: Realm) -> Part {
     scope(realm, "v1")
+        .in_versions()
         .service(at("/me").get(v1::me::show).done())
+        .service(at("/catalogue/packages").get(v1::catalogue::list).done())
+        .service(
+            at("/catalogue/packages/{id}")
+                .get(v1::catalogue::show)
+                .done(),
+        )
+        .service(
+            at("/orders")
+                .get(v1::orders::list)
+                .post(v1::orders::create)
+                .done(),
+        )
+        .service(
+            at("/orders/by-reference/{partner_order_ref}")
+                .get(v1::orders::show_by_reference)
+                .done(),
+        )
+        .service(at("/orders/{id}").get(v1::orders::show).done())
+        .service(at("/usage").get(v1::usage::list).done())
+        .service(at("/ledger/entries").get(v1::ledger::list).done())
+        .service(at("/ledger/balance").get(v1::ledger::balance).done())
+        .service(at("/invoices").get(v1::invoices::list).done())
+        .service(at("/invoices/{id}").get(v1::invoices::show).done())
         .service(at("/requests").get(v1::requests::list).done())
         .service(at("/audit/events").get(v1::audit::list).done())
         .service(at("/audit/events/{id}/proof").get(v1::audit::proof).done())
@@ -197,11 +227,11 @@ fn partner_api(realm: Realm) -> Part {
 
 fn admin_api() -> Part {
     use admin::{agreements, audit, launch, privacy};
+    use admin::{billing, invoices, orders, packages, recommendations, scope_usage};
     use admin::{
         clients, credentials, grants, keys, operators, partners, requests, resource_servers,
-        reviews, rotation, tokens,
+        reviews, rotation, tokens, versions,
     };
-    use admin::{recommendations, scope_usage};
     scope(Realm::Admin, "v1")
         .service(
             at("/operators")
@@ -345,9 +375,50 @@ fn admin_api() -> Part {
                 .done(),
         )
         .service(at("/requests").get(requests::list).done())
+        .service(at("/versions").get(versions::list).done())
         .service(at("/reviews").get(reviews::list).done())
         .service(at("/reviews/{id}/close").post(reviews::close).done())
         .service(at("/leak-reports").get(reviews::list_leak_reports).done())
+        .service(
+            at("/packages")
+                .get(packages::list)
+                .post(packages::create)
+                .done(),
+        )
+        .service(at("/packages/import").post(packages::import::import).done())
+        .service(
+            at("/packages/{id}")
+                .get(packages::show)
+                .patch(packages::edit)
+                .done(),
+        )
+        .service(at("/packages/{id}/publish").post(packages::publish).done())
+        .service(
+            at("/packages/{id}/withdraw")
+                .post(packages::withdraw)
+                .done(),
+        )
+        .service(at("/orders").get(orders::list).done())
+        .service(at("/orders/{id}").get(orders::show).done())
+        .service(at("/orders/{id}/prepare").post(orders::prepare).done())
+        .service(at("/orders/{id}/fulfil").post(orders::fulfil).done())
+        .service(at("/orders/{id}/fail").post(orders::fail).done())
+        .service(at("/orders/{id}/cancel").post(orders::cancel).done())
+        .service(at("/usage-records").post(billing::record_usage).done())
+        .service(at("/ledger/entries").get(billing::list_entries).done())
+        .service(at("/ledger/refunds").post(billing::refund).done())
+        .service(at("/ledger/adjustments").post(billing::adjust).done())
+        .service(at("/invoices").get(invoices::list).done())
+        .service(at("/invoices/close").post(invoices::close).done())
+        .service(at("/invoices/{id}").get(invoices::show).done())
+        .service(at("/invoices/{id}/open").post(invoices::open).done())
+        .service(at("/invoices/{id}/pay").post(invoices::pay).done())
+        .service(at("/invoices/{id}/void").post(invoices::void).done())
+        .service(
+            at("/invoices/{id}/uncollectible")
+                .post(invoices::give_up)
+                .done(),
+        )
         .service(at("/tokens/revoke").post(tokens::revoke).done())
         .service(at("/audit/events").get(audit::list).done())
         .service(at("/audit/events/{id}/proof").get(audit::proof).done())

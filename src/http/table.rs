@@ -5,12 +5,14 @@
 
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, guard, web};
 use utoipa::openapi::path::Operation;
 
 use super::measure::Measured;
 use super::openapi::arguments::Arguments;
 use super::problem::Problem;
+use super::versions;
 use crate::domain::realm::Realm;
 
 /// A method at a path, and what its handler's arguments mean for callers.
@@ -43,6 +45,7 @@ pub struct Part {
     scope: actix_web::Scope,
     prefix: String,
     served: Vec<Served>,
+    has_versions: bool,
 }
 
 /// A path with all its methods.
@@ -72,6 +75,9 @@ impl Table {
         for piece in self.pieces {
             match piece {
                 Piece::Place(place) => config.service(place.measured("")),
+                Piece::Part(part) if part.has_versions => {
+                    config.service(part.scope.wrap(from_fn(versions::speak)))
+                }
                 Piece::Part(part) => config.service(part.scope),
             };
         }
@@ -97,10 +103,19 @@ pub fn scope(realm: Realm, part: &str) -> Part {
         scope: web::scope(&prefix).app_data(web::ThinData(realm)),
         prefix,
         served: Vec::new(),
+        has_versions: false,
     }
 }
 
 impl Part {
+    /// What is in it is spoken in versions.
+    pub fn in_versions(self) -> Self {
+        Self {
+            has_versions: true,
+            ..self
+        }
+    }
+
     /// Adds a path, which is relative to the part's.
     pub fn service(mut self, place: Place) -> Self {
         self.served
@@ -197,7 +212,7 @@ impl Path {
         if method != Method::HEAD {
             self.served.push(Served {
                 method: method.clone(),
-                path: self.path.clone(),
+                path: template(&self.path),
                 complete: A::describe,
             });
         }
@@ -212,8 +227,7 @@ impl Path {
         A: FromRequest + Arguments + 'static,
         H::Output: Responder + 'static,
     {
-        // A pattern within the braces is for the router alone.
-        let path = self.path.replace(":.*}", "}");
+        let path = template(&self.path);
         self.served.push(Served {
             method: Method::GET,
             path: path.clone(),
@@ -247,11 +261,16 @@ impl Path {
         H::Output: Responder + 'static,
     {
         Place {
-            path: self.path,
+            path: template(&self.path),
             resource: self.resource.default_service(web::to(other)),
             served: self.served,
         }
     }
+}
+
+/// The path without the patterns within its braces, which are for the router alone.
+fn template(path: &str) -> String {
+    path.replace(":.*}", "}")
 }
 
 fn method_not_allowed(allowed: &str) -> Result<HttpResponse, Problem> {

@@ -149,6 +149,11 @@ impl MasterKey {
         SecretHash(hex(hmac::sign(&self.pepper, secret).as_ref()))
     }
 
+    /// Whether a database that remembers this fingerprint was made with this key.
+    pub fn is_known_as(&self, fingerprint: &str) -> bool {
+        self.fingerprint == fingerprint
+    }
+
     /// The keys of the audit log.
     pub fn audit(&self) -> &Arc<AuditKeys> {
         &self.audit

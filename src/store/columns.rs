@@ -26,14 +26,17 @@ use crate::domain::launch::{CheckName, CheckState, ReviewState};
 use crate::domain::leak::{LeakAction, LeakReportState};
 use crate::domain::ledger::{Account, EntryKind};
 use crate::domain::money::Currency;
-use crate::domain::order::OrderState;
-use crate::domain::package::PackageState;
+use crate::domain::month::Month;
+use crate::domain::order::{Metadata, OrderRef, OrderState};
+use crate::domain::package::{Features, PackageState};
 use crate::domain::partner::PartnerState;
+use crate::domain::prohibited::Material;
 use crate::domain::realm::Realm;
 use crate::domain::review::{CaseState, ReviewKind};
 use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::secret::SecretHash;
+use crate::domain::version::ApiVersion;
 
 /// A type with one text form, checked when it is read back.
 macro_rules! text_column {
@@ -104,6 +107,12 @@ text_column!(
     Account,
     EntryKind,
     InvoiceState,
+    ApiVersion,
+    Material,
+    Month,
+    Features,
+    Metadata,
+    OrderRef,
 );
 
 /// A hash that nothing but the database may print.

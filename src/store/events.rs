@@ -45,7 +45,7 @@ pub fn append(
         events::created_at.eq(now),
         events::data.eq(data.to_string()),
     );
-    diesel::insert_into(events::table).values(row).execute(db)?;
+    on_engine!(db, conn => diesel::insert_into(events::table).values(row).execute(conn))?;
     Ok(id)
 }
 

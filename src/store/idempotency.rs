@@ -1,11 +1,91 @@
-//! Stored answers to requests with an idempotency key.
+//! Answers that were given under a key. A request that is still running has no row.
 
 use diesel::prelude::*;
 
-use super::db::Db;
+use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::idempotency_keys;
+use crate::domain::id::PartnerId;
 use crate::domain::instant::Instant;
+use crate::domain::realm::Realm;
+use crate::domain::tenant::Tenant;
+
+/// A row of `idempotency_keys`.
+#[derive(Clone, Debug, Queryable, Insertable)]
+#[diesel(table_name = idempotency_keys, treat_none_as_default_value = false)]
+pub struct StoredAnswer {
+    pub partner_id: PartnerId,
+    pub realm: Realm,
+    pub operation: String,
+    pub key_hash: String,
+    pub fingerprint: String,
+    pub status: i32,
+    /// JSON: pairs of names and values.
+    pub headers: String,
+    pub body: String,
+    pub resource: Option<String>,
+    pub created_at: Instant,
+}
+
+#[cfg(feature = "postgres")]
+#[derive(QueryableByName)]
+struct Taken {
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    taken: bool,
+}
+
+/// Takes a number for the rest of the transaction, among all nodes. `false`: another has it.
+///
+/// On SQLite there is one write transaction at a time, and this is it.
+pub fn try_lock(db: &mut Db, number: i64) -> Result<bool, StoreError> {
+    match db {
+        Db::Sqlite(_) => {
+            let _ = number;
+            Ok(true)
+        }
+        #[cfg(feature = "postgres")]
+        Db::Postgres(conn) => {
+            let row: Taken = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS taken")
+                .bind::<diesel::sql_types::BigInt, _>(number)
+                .get_result(conn)?;
+            Ok(row.taken)
+        }
+    }
+}
+
+/// What a tenant was answered under a key. `None`: nothing that is still kept.
+pub fn find(
+    db: &mut Db,
+    tenant: &Tenant,
+    operation: &str,
+    key_hash: &str,
+) -> Result<Option<StoredAnswer>, StoreError> {
+    let key = (tenant.partner_id(), tenant.realm(), operation, key_hash);
+    let row = idempotency_keys::table.find(key);
+    let row = on_engine!(db, conn => row.first(conn));
+    Ok(row.optional()?)
+}
+
+/// Keeps an answer, in the transaction that did what it says.
+pub fn keep(db: &mut Db, tenant: &Tenant, answer: &StoredAnswer) -> Result<(), StoreError> {
+    debug_assert_eq!(&answer.partner_id, tenant.partner_id());
+    on_engine!(db, conn => diesel::insert_into(idempotency_keys::table)
+        .values(answer)
+        .execute(conn))?;
+    Ok(())
+}
+
+/// Forgets what a tenant was answered under a key.
+pub fn forget(
+    db: &mut Db,
+    tenant: &Tenant,
+    operation: &str,
+    key_hash: &str,
+) -> Result<(), StoreError> {
+    let key = (tenant.partner_id(), tenant.realm(), operation, key_hash);
+    diesel::delete(idempotency_keys::table.find(key)).execute(db)?;
+    Ok(())
+}
 
 /// Forgets answers from before a moment, the oldest first, about so many at most; answers how many.
 pub fn purge(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreError> {

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use super::db::Db;
 use super::error::StoreError;
 use super::schema::instance;
+use crate::domain::instant::Instant;
 
 /// Names of what is remembered.
 #[derive(Clone, Copy, Debug)]
@@ -42,4 +43,26 @@ pub fn remember(db: &mut Db, fact: Fact, value: &str) -> Result<(), StoreError> 
         .values((instance::name.eq(fact.name()), instance::value.eq(value)))
         .execute(db)?;
     Ok(())
+}
+
+/// Writes what is there already: shows that the database takes writes.
+pub fn touch(db: &mut Db) -> Result<(), StoreError> {
+    diesel::update(instance::table)
+        .set(instance::value.eq(instance::value))
+        .execute(db)?;
+    Ok(())
+}
+
+/// What time it is where the database runs. `None`: it runs in this process.
+pub fn time(db: &mut Db) -> Result<Option<Instant>, StoreError> {
+    match db {
+        Db::Sqlite(_) => Ok(None),
+        #[cfg(feature = "postgres")]
+        Db::Postgres(conn) => Ok(Some(
+            diesel::select(diesel::dsl::sql::<diesel::sql_types::Timestamp>(
+                "LOCALTIMESTAMP",
+            ))
+            .get_result(conn)?,
+        )),
+    }
 }

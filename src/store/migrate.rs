@@ -26,6 +26,30 @@ pub(super) fn run(db: &mut Db) -> Result<Vec<String>, OpenError> {
     })
 }
 
+/// The names of what has not run yet.
+pub(super) fn outstanding(db: &mut Db) -> Result<Vec<String>, OpenError> {
+    match db {
+        Db::Sqlite(conn) => names_outstanding(conn, SQLITE),
+        #[cfg(feature = "postgres")]
+        Db::Postgres(conn) => names_outstanding(conn, POSTGRES),
+    }
+}
+
+fn names_outstanding<DB, C>(
+    conn: &mut C,
+    source: EmbeddedMigrations,
+) -> Result<Vec<String>, OpenError>
+where
+    DB: diesel::backend::Backend,
+    C: MigrationHarness<DB>,
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    let pending = conn
+        .pending_migrations(source)
+        .map_err(OpenError::Migrate)?;
+    Ok(pending.iter().map(|m| m.name().to_string()).collect())
+}
+
 /// Waits until no other process starts on this database; held to the end of the transaction.
 pub(super) fn lock(db: &mut Db) -> Result<(), StoreError> {
     match db {

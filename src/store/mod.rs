@@ -24,15 +24,20 @@ pub mod idempotency;
 #[cfg(feature = "postgres")]
 mod in_use;
 pub mod instance;
+pub mod invoices;
 pub mod issued_tokens;
 mod lane;
 pub mod launch_reviews;
 pub mod leaks;
 pub mod leases;
+pub mod ledger;
 mod migrate;
 pub mod offboarding;
+pub mod orders;
+pub mod packages;
 pub mod partners;
 pub mod privacy_notices;
+pub mod prohibited_findings;
 pub mod recommendations;
 pub mod request_log;
 pub mod resource_servers;
@@ -46,13 +51,20 @@ pub mod signing_keys;
 pub mod status_lists;
 pub mod tail;
 pub mod trespasses;
+pub mod usage_records;
+pub mod version_uses;
+mod walls;
+
+use std::sync::{Arc, OnceLock};
 
 use crate::domain::instant::Instant;
+use crate::domain::tenant::Tenant;
 use diesel::connection::TransactionManager;
 use diesel::prelude::*;
 
 pub use db::{Db, Target};
 pub use error::{OpenError, StoreError};
+pub use walls::Wall;
 
 use changes::{Change, Touched};
 use db::Manager;
@@ -68,6 +80,8 @@ pub struct Store {
     /// SQLite has one writer at a time: a lane of one connection lets writers queue
     /// here, in order, instead of sleeping and retrying inside the engine.
     writers: Lane,
+    /// Told by [`Store::migrate`].
+    wall: Arc<OnceLock<Wall>>,
 }
 
 impl Store {
@@ -102,13 +116,39 @@ impl Store {
             target,
             readers,
             writers,
+            wall: Arc::default(),
         })
     }
 
     /// Brings the tables to this program's version, alone among all processes on the database.
     pub fn migrate(&self) -> Result<Vec<String>, OpenError> {
         let mut db = self.writers.connection()?;
-        migrate::run(&mut db)
+        let ran = migrate::run(&mut db)?;
+        let wall = transaction(&mut db, |db| {
+            migrate::lock(db)?;
+            walls::raise(db)
+        });
+        let wall = wall.unwrap_or_else(|error: StoreError| Wall::Missing(error.to_string()));
+        if let Wall::Missing(why) = &wall {
+            log::warn!("no row-level security stands behind the tenants' queries: {why}");
+        }
+        let _ = self.wall.set(wall);
+        Ok(ran)
+    }
+
+    /// Migrations that have not run yet, by name.
+    pub fn pending(&self) -> Result<Vec<String>, OpenError> {
+        migrate::outstanding(&mut *self.writers.connection()?)
+    }
+
+    /// Asks whether the database itself keeps tenants apart, and changes nothing.
+    pub async fn probe_wall(&self) -> Result<Wall, StoreError> {
+        self.write(walls::probe).await
+    }
+
+    /// Whether the database itself keeps tenants apart. `None`: not asked yet.
+    pub fn wall(&self) -> Option<&Wall> {
+        self.wall.get()
     }
 
     /// Runs a change that must happen alone among all processes on the database: what a start needs.
@@ -144,6 +184,44 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         self.writers.run(move |db| transaction(db, work)).await
+    }
+
+    /// Runs a tenant's queries: on PostgreSQL the database itself shows no rows of others.
+    pub async fn read_as<T, E, F>(&self, tenant: Tenant, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Db, &Tenant) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        if !self.has_wall() {
+            return self.readers.run(move |db| work(db, &tenant)).await;
+        }
+        let behind = move |db: &mut Db| {
+            walls::stand_behind(db, &tenant)?;
+            work(db, &tenant)
+        };
+        self.readers.run(move |db| transaction(db, behind)).await
+    }
+
+    /// Runs a tenant's changes in one transaction, behind the same wall as its queries.
+    pub async fn write_as<T, E, F>(&self, tenant: Tenant, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Db, &Tenant) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let has_wall = self.has_wall();
+        self.write(move |db| {
+            if has_wall {
+                walls::stand_behind(db, &tenant)?;
+            }
+            work(db, &tenant)
+        })
+        .await
+    }
+
+    fn has_wall(&self) -> bool {
+        matches!(self.wall.get(), Some(Wall::Stands))
     }
 
     /// Runs changes that nodes must hear of, in one transaction; answers what was touched besides.

@@ -10,6 +10,7 @@ use crate::domain::instant::Instant;
 use crate::domain::lifecycle::Step;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::partner::{PartnerState, PartnerStep};
+use crate::domain::version::ApiVersion;
 
 /// A row of `partners`.
 #[derive(Clone, Debug, Queryable, Insertable)]
@@ -25,6 +26,8 @@ pub struct Partner {
     pub updated_at: Instant,
     /// Whether a leaked live secret is accepted for one more hour.
     pub leaked_secret_grace: bool,
+    /// The version of the API that it used first, and is spoken to in.
+    pub pinned_version: Option<ApiVersion>,
 }
 
 /// Writes a new partner.
@@ -42,9 +45,30 @@ pub fn find(db: &mut Db, id: &PartnerId) -> Result<Option<Partner>, StoreError> 
 
 /// A partner's state. `None`: unknown.
 pub fn state(db: &mut Db, id: &PartnerId) -> Result<Option<PartnerState>, StoreError> {
-    let state = partners::table.find(id).select(partners::state);
-    let state = on_engine!(db, conn => state.get_result(conn));
-    Ok(state.optional()?)
+    Ok(standing(db, id)?.map(|(state, _)| state))
+}
+
+/// A partner's state, and the version that it is spoken to in. `None`: unknown.
+pub fn standing(
+    db: &mut Db,
+    id: &PartnerId,
+) -> Result<Option<(PartnerState, Option<ApiVersion>)>, StoreError> {
+    let standing = partners::table
+        .find(id)
+        .select((partners::state, partners::pinned_version));
+    let standing = on_engine!(db, conn => standing.get_result(conn));
+    Ok(standing.optional()?)
+}
+
+/// Pins the version that a partner used first. `false`: it has one.
+pub fn pin_version(db: &mut Db, id: &PartnerId, version: ApiVersion) -> Result<bool, StoreError> {
+    let unpinned = partners::table
+        .find(id)
+        .filter(partners::pinned_version.is_null());
+    let pinned = diesel::update(unpinned)
+        .set(partners::pinned_version.eq(version))
+        .execute(db)?;
+    Ok(pinned == 1)
 }
 
 /// What may be edited; `None`: it stays.

@@ -5,12 +5,14 @@ use diesel::prelude::*;
 use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::{clients, credentials, request_log};
+use super::version_uses;
 use crate::domain::call::{Idempotency, StatusRange};
 use crate::domain::id::{AnyId, ClientId, CredentialId, OrderId, PartnerId, RequestId};
 use crate::domain::instant::Instant;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
+use crate::domain::version::ApiVersion;
 
 /// A row of `request_log`: all that is kept of a partner's call.
 #[derive(Clone, Debug, PartialEq, Queryable, Insertable)]
@@ -35,6 +37,8 @@ pub struct Call {
     pub order_id: Option<OrderId>,
     /// Of a 404, the id that was asked for, if it has the form of one.
     pub subject: Option<AnyId>,
+    /// The version that it was answered in; `None`: refused before that was settled.
+    pub version: Option<ApiVersion>,
 }
 
 /// Which calls a list shows.
@@ -55,11 +59,11 @@ pub struct Filter {
     pub to: Option<Instant>,
 }
 
-/// Writes calls.
+/// Writes calls, and adds up who spoke which version.
 pub fn insert_all(db: &mut Db, calls: &[&Call]) -> Result<(), StoreError> {
     let insert = diesel::insert_into(request_log::table).values(calls.to_vec());
     on_engine!(db, conn => insert.execute(conn))?;
-    Ok(())
+    version_uses::add(db, calls)
 }
 
 /// A page of calls, newest first.

@@ -18,6 +18,7 @@ diesel::table! {
         created_at -> Timestamp,
         updated_at -> Timestamp,
         leaked_secret_grace -> Bool,
+        pinned_version -> Nullable<Text>,
     }
 }
 
@@ -406,6 +407,7 @@ diesel::table! {
         idempotency -> Text,
         order_id -> Nullable<Text>,
         subject -> Nullable<Text>,
+        version -> Nullable<Text>,
     }
 }
 
@@ -462,6 +464,7 @@ diesel::table! {
         state -> Text,
         reason -> Nullable<Text>,
         simulate_at -> Nullable<Timestamp>,
+        retried_at -> Nullable<Timestamp>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
     }
@@ -532,11 +535,12 @@ diesel::table! {
 }
 
 diesel::table! {
-    invoice_lines (partner_id, realm, entry_id) {
+    invoice_lines (partner_id, realm, invoice_id, entry_id) {
         partner_id -> Text,
         realm -> Text,
-        entry_id -> Text,
         invoice_id -> Text,
+        entry_id -> Text,
+        voided -> Bool,
     }
 }
 
@@ -563,7 +567,33 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    version_uses (id) {
+        id -> Text,
+        partner_id -> Text,
+        realm -> Text,
+        client_id -> Text,
+        version -> Text,
+        route -> Text,
+        calls -> BigInt,
+        first_at -> Timestamp,
+        last_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    prohibited_findings (partner_id, realm, material) {
+        partner_id -> Text,
+        realm -> Text,
+        material -> Text,
+        count -> BigInt,
+        first_at -> Timestamp,
+        last_at -> Timestamp,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(status_index_leases, status_lists);
+diesel::allow_tables_to_appear_in_same_query!(invoice_lines, ledger_entries);
 diesel::joinable!(credentials -> clients (client_id));
 diesel::allow_tables_to_appear_in_same_query!(clients, scope_usage);
 diesel::allow_tables_to_appear_in_same_query!(
@@ -580,3 +610,4 @@ diesel::allow_tables_to_appear_in_same_query!(credentials, leak_candidates);
 diesel::allow_tables_to_appear_in_same_query!(leak_candidates, leak_reports);
 diesel::allow_tables_to_appear_in_same_query!(launch_reviews, launch_checks);
 diesel::joinable!(secret_deliveries -> credentials (credential_id));
+diesel::allow_tables_to_appear_in_same_query!(packages, package_partners);

@@ -5,10 +5,12 @@ mod audit_retention;
 mod deliveries;
 mod grants;
 mod indices;
+mod invoices;
 mod keys;
 mod leaks;
 mod retention;
 mod sequencer;
+mod simulate;
 mod tally;
 mod trespasses;
 mod uses;
@@ -61,11 +63,13 @@ pub fn start(app: &Arc<App>) -> Loops {
         loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));
         loops.push(tokio::spawn(grants::expire(Arc::clone(app))));
         loops.push(tokio::spawn(deliveries::settle(Arc::clone(app))));
+        loops.push(tokio::spawn(simulate::run(Arc::clone(app))));
         let days = u64::from(app.settings.key_rotation_days);
         if days > 0 {
             let age = Duration::from_secs(days * 24 * 3600);
             loops.push(tokio::spawn(keys::rotate(Arc::clone(app), age)));
         }
+        loops.push(tokio::spawn(invoices::run(Arc::clone(app))));
     }
     Loops(loops)
 }

@@ -7,6 +7,7 @@
 
 mod driver;
 mod ledger;
+mod shop;
 mod story;
 mod telling;
 

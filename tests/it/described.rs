@@ -173,9 +173,13 @@ async fn bodies_have_the_members_that_are_described() {
                 assert!(takes_none, "{} describes no body", operation.name());
                 continue;
             }
-            seen += 1;
             let name = operation.name();
             let schema = follow(&document, body);
+            if schema["type"] == "array" {
+                // A file: what is wrong with its rows is a story of its own.
+                continue;
+            }
+            seen += 1;
             let token = Some(operator.token.as_str());
             let answer = operation
                 .send(&world, token, Some(json!({ "nobody_knows": 1 })))

@@ -49,6 +49,8 @@ CREATE TABLE orders (
     reason TEXT,
     -- In the sandbox: when the simulator moves it on. NULL: it does not.
     simulate_at TIMESTAMP,
+    -- When a stored answer was first shown again for it.
+    retried_at TIMESTAMP,
     created_at TIMESTAMP NOT NULL,
     updated_at TIMESTAMP NOT NULL,
     PRIMARY KEY (partner_id, realm, id),
@@ -56,6 +58,9 @@ CREATE TABLE orders (
     UNIQUE (partner_id, realm, partner_order_ref)
 );
 CREATE INDEX orders_to_simulate ON orders (simulate_at);
+-- So that a filtered list pages as fast as a whole one.
+CREATE INDEX orders_by_state ON orders (partner_id, realm, state, id);
+CREATE INDEX orders_by_package ON orders (partner_id, realm, package_id, id);
 
 -- What became of an order, step by step.
 CREATE TABLE order_events (
@@ -136,17 +141,18 @@ CREATE TABLE invoices (
 );
 CREATE INDEX invoices_of_period ON invoices (partner_id, realm, period);
 
--- Which entries an invoice bills: each is billed once.
+-- Which entries an invoice bills: each is billed once, and again only where the invoice was voided.
 CREATE TABLE invoice_lines (
     partner_id TEXT COLLATE "C" NOT NULL,
     realm TEXT COLLATE "C" NOT NULL,
-    entry_id TEXT COLLATE "C" NOT NULL,
     invoice_id TEXT COLLATE "C" NOT NULL,
-    PRIMARY KEY (partner_id, realm, entry_id),
+    entry_id TEXT COLLATE "C" NOT NULL,
+    voided BOOLEAN NOT NULL,
+    PRIMARY KEY (partner_id, realm, invoice_id, entry_id),
     FOREIGN KEY (partner_id, realm, entry_id) REFERENCES ledger_entries (partner_id, realm, id),
     FOREIGN KEY (partner_id, realm, invoice_id) REFERENCES invoices (partner_id, realm, id)
 );
-CREATE INDEX invoice_lines_of_invoice ON invoice_lines (partner_id, realm, invoice_id, entry_id);
+CREATE UNIQUE INDEX invoice_lines_once ON invoice_lines (partner_id, realm, entry_id) WHERE NOT voided;
 
 CREATE TABLE invoice_counters (
     partner_id TEXT COLLATE "C" NOT NULL REFERENCES partners (id),

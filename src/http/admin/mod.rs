@@ -2,13 +2,17 @@
 
 pub mod agreements;
 pub mod audit;
+pub mod billing;
 pub mod clients;
 pub mod credentials;
 pub mod delivery;
 pub mod grants;
+pub mod invoices;
 pub mod keys;
 pub mod launch;
 pub mod operators;
+pub mod orders;
+pub mod packages;
 pub mod partners;
 pub mod privacy;
 pub mod recommendations;
@@ -18,6 +22,7 @@ pub mod reviews;
 pub mod rotation;
 pub mod scope_usage;
 pub mod tokens;
+pub mod versions;
 
 use utoipa::ToSchema;
 

@@ -91,6 +91,7 @@ fn named(
             pointer: pointer.to_owned(),
             code,
             detail: detail.to_owned(),
+            row: None,
         }]))
     };
     match taken {

@@ -2,12 +2,12 @@
 
 use utoipa::OpenApi;
 
-use crate::http::admin::{agreements, audit, launch, privacy};
+use crate::http::admin::{agreements, audit, billing, invoices, launch, orders, packages, privacy};
 use crate::http::admin::{
     clients, credentials, grants, keys, operators, partners, recommendations, requests,
-    resource_servers, reviews, rotation, scope_usage, tokens,
+    resource_servers, reviews, rotation, scope_usage, tokens, versions,
 };
-use crate::http::deliveries;
+use crate::http::{deliveries, docs};
 
 /// The admin document's operations, one line a handler.
 #[derive(Debug, OpenApi)]
@@ -30,14 +30,19 @@ use crate::http::deliveries;
         (name = "deliveries", description = "Links to operators' secrets. They want no token: who holds a link, proves it."),
         (name = "resource-servers", description = "Audiences with their scopes."),
         (name = "security", description = "Cases to look into, and reports of leaked secrets."),
+        (name = "packages", description = "What is for sale, and to whom."),
+        (name = "orders", description = "What partners ordered, for who fulfils it."),
         (name = "requests", description = "What partners called."),
         (name = "audit", description = "Who did what, and proofs of it."),
+        (name = "billing", description = "Usage that is metered, corrections of the ledger, and invoices."),
         (name = "tokens", description = "Access tokens, one by one."),
         (name = "keys", description = "Signing keys."),
         (name = "discovery", description = "This document."),
     ),
     paths(
         super::admin,
+        docs::to_admin,
+        docs::admin,
         operators::list,
         operators::show,
         operators::create,
@@ -87,10 +92,35 @@ use crate::http::deliveries;
         resource_servers::show,
         resource_servers::create,
         requests::list,
+        versions::list,
         reviews::list,
         reviews::close,
         reviews::list_leak_reports,
         resource_servers::edit,
+        packages::list,
+        packages::show,
+        packages::create,
+        packages::edit,
+        packages::publish,
+        packages::withdraw,
+        packages::import::import,
+        orders::list,
+        orders::show,
+        orders::prepare,
+        orders::fulfil,
+        orders::fail,
+        orders::cancel,
+        billing::record_usage,
+        billing::list_entries,
+        billing::refund,
+        billing::adjust,
+        invoices::list,
+        invoices::show,
+        invoices::close,
+        invoices::open,
+        invoices::pay,
+        invoices::void,
+        invoices::give_up,
         tokens::revoke,
         scope_usage::show,
         recommendations::list,

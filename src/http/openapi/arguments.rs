@@ -5,8 +5,9 @@ use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, RefOr, Required, Schema, SecurityRequirement};
 
-use super::refusals::{self, refuse};
+use super::refusals::{self, refuse, refuse_rather};
 use crate::http::extract::{Follower, Granted, Operator, RevocationsRead, Right};
+use crate::http::idempotency::IdempotencyKey;
 use crate::http::list::{DEFAULT_LIMIT, ListQuery, MAX_LIMIT, Parameters};
 
 /// The tag of operations that refuse in OAuth's words (RFC 6749 §5.2).
@@ -70,7 +71,24 @@ impl<R: Right> Argument for Granted<R> {
         let environments = super::domain::ENVIRONMENTS;
         let schemes: Vec<_> = environments.iter().map(|realm| realm.as_str()).collect();
         bearer::<R>(operation, &schemes);
+        version(operation);
     }
+}
+
+/// The header that names a version of the partner API.
+fn version(operation: &mut Operation) {
+    let parameter = ParameterBuilder::new()
+        .name("Onyx-Version")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "The version to answer in; otherwise the one that the partner is pinned to, which is the \
+             first that it used. Answers name theirs, and older ones say until when they are given.",
+        ))
+        .schema(Some(Ref::from_schema_name("ApiVersion")))
+        .build();
+    let all = operation.parameters.get_or_insert_default();
+    all.push(RefOr::T(parameter));
 }
 
 impl Argument for Follower {
@@ -136,6 +154,30 @@ impl Argument for web::Payload {
         for refusal in all {
             refuse(operation, refusal);
         }
+    }
+}
+
+impl Argument for IdempotencyKey {
+    fn describe(operation: &mut Operation) {
+        let key = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(257))
+            .examples(["\"8e03978e-40d5-43dd-bc93-6894a57f9324\""]);
+        let sentence = "Of the caller's own making, new for each order and the same when it is asked for again: a \
+            text of 1 to 255 characters in double quotes (RFC 8941 §3.3.3), or one word without them.";
+        let parameter = ParameterBuilder::new()
+            .name("Idempotency-Key")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::True)
+            .description(Some(sentence))
+            .schema(Some(RefOr::T(key.build().into())))
+            .build();
+        let all = operation.parameters.get_or_insert_default();
+        all.push(RefOr::T(parameter));
+        refuse_rather(operation, &refusals::BAD_KEY);
+        refuse(operation, &refusals::IDEMPOTENCY_CONFLICT);
+        refuse(operation, &refusals::KEY_REUSED);
     }
 }
 

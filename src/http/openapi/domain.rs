@@ -18,18 +18,26 @@ use crate::domain::id::{
     AgreementId, AnyId, AuditEventId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId,
 };
 use crate::domain::id::{
-    ClientId, CredentialId, GrantId, OrderId, PartnerId, RequestId, ResourceServerId,
+    ClientId, CredentialId, GrantId, OrderId, PackageId, PartnerId, RequestId, ResourceServerId,
 };
+use crate::domain::id::{InvoiceId, LedgerEntryId, UsageRecordId};
 use crate::domain::instant::Instant;
+use crate::domain::invoice::InvoiceState;
 use crate::domain::key::KeyState;
 use crate::domain::launch::{CheckName, CheckState, Decision, Finding, Requirement, ReviewState};
 use crate::domain::leak::{LeakAction, LeakReportState};
+use crate::domain::ledger::EntryKind;
+use crate::domain::money::{Currency, LARGEST, Money};
+use crate::domain::month::Month;
+use crate::domain::order::{Metadata, OrderRef, OrderState};
+use crate::domain::package::{Feature, Features, PackageState, Viewer};
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
 use crate::domain::recommendation::{About, RecommendationKind, Remedy};
 use crate::domain::review::{CaseState, ReviewKind};
 use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
+use crate::domain::version::ApiVersion;
 
 /// The realms of partners.
 pub const ENVIRONMENTS: &[Realm] = &[Realm::Sandbox, Realm::Live];
@@ -50,6 +58,7 @@ macro_rules! words {
 }
 
 words!(
+    ApiVersion: "A version of the partner API, by the day of its release.",
     Realm: "An issuer with its own keys, clients and tokens.",
     PartnerState: "applied → approved ⇄ suspended → offboarded; applied → rejected.",
     AgreementKind: "What was agreed.",
@@ -77,6 +86,11 @@ words!(
     LeakAction: "What was done about a leaked secret: revoked; left for at most an hour; revoked after that hour; nothing, since it was revoked before.",
     Idempotency: "What became of an idempotency key: `none` was sent; the call was executed; its stored answer was given again; the key belongs to another request; the first call is running still.",
     RevocationKind: "What a revocation is about.",
+    Currency: "A currency (ISO 4217).",
+    PackageState: "draft → published ⇄ withdrawn.",
+    EntryKind: "Why money moved.",
+    InvoiceState: "draft → open → paid, void or uncollectible.",
+    OrderState: "accepted → preparing → fulfilled; accepted or preparing → cancelled or failed.",
 );
 
 /// Ids: a prefix that names the kind, and a ULID.
@@ -102,8 +116,12 @@ ids!(
     ResourceServerId: "A resource server.",
     ReviewId: "A case that operators look into.",
     LeakReportId: "A report of leaked secrets.",
+    PackageId: "A package.",
     StatusListId: "A Token Status List.",
     OrderId: "An order.",
+    UsageRecordId: "A record of usage.",
+    LedgerEntryId: "An entry of the ledger.",
+    InvoiceId: "An invoice.",
     RequestId: "A request, as in its log lines and in `Onyx-Request-Id`.",
 );
 
@@ -150,6 +168,18 @@ impl PartialSchema for Day {
     }
 }
 impl ToSchema for Day {}
+
+impl PartialSchema for Month {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("A calendar month in UTC."))
+            .pattern(Some("^[0-9]{4}-[0-9]{2}$"))
+            .examples(["2030-01"])
+            .into()
+    }
+}
+impl ToSchema for Month {}
 
 impl PartialSchema for About {
     fn schema() -> RefOr<Schema> {
@@ -217,6 +247,92 @@ impl PartialSchema for Allowlist {
     }
 }
 impl ToSchema for Allowlist {}
+
+impl PartialSchema for Money {
+    fn schema() -> RefOr<Schema> {
+        let amount = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+            .description(Some("Minor units: cents for EUR, yen for JPY."))
+            .minimum(Some(0))
+            .maximum(Some(LARGEST));
+        ObjectBuilder::new()
+            .description(Some("Money."))
+            .property("amount", amount)
+            .property("currency", Ref::from_schema_name(Currency::name()))
+            .required("amount")
+            .required("currency")
+            .into()
+    }
+}
+impl ToSchema for Money {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Currency::name().into(), Currency::schema()));
+    }
+}
+
+impl PartialSchema for Features {
+    fn schema() -> RefOr<Schema> {
+        let feature = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(Feature::LONGEST));
+        ArrayBuilder::new()
+            .items(feature)
+            .unique_items(true)
+            .description(Some("What a package has."))
+            .into()
+    }
+}
+impl ToSchema for Features {}
+
+impl PartialSchema for Viewer {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .description(Some("A partner in one environment."))
+            .property("partner_id", Ref::from_schema_name(PartnerId::name()))
+            .property("realm", Ref::from_schema_name(Environment::name()))
+            .required("partner_id")
+            .required("realm")
+            .into()
+    }
+}
+impl ToSchema for Viewer {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((PartnerId::name().into(), PartnerId::schema()));
+        schemas.push((Environment::name().into(), Environment::schema()));
+    }
+}
+
+impl PartialSchema for OrderRef {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("What a partner calls an order: printable ASCII characters, a letter or a digit among them, without a space at either end. It names one order of a partner and environment, for ever."))
+            .pattern(Some(r"^(?=.*[0-9A-Za-z])[\x21-\x7E]([\x20-\x7E]*[\x21-\x7E])?$"))
+            .min_length(Some(1))
+            .max_length(Some(64))
+            .examples(["PO-2026-0017"])
+            .into()
+    }
+}
+impl ToSchema for OrderRef {}
+
+impl PartialSchema for Metadata {
+    fn schema() -> RefOr<Schema> {
+        let value = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .max_length(Some(Metadata::VALUE));
+        ObjectBuilder::new()
+            .description(Some(
+                "Pairs of texts: at most 20, names of 1 to 40 characters, values of at most 500.",
+            ))
+            .additional_properties(Some(RefOr::T(Schema::Object(value.build()))))
+            .examples([serde_json::json!({ "trip": "Oslo" })])
+            .into()
+    }
+}
+impl ToSchema for Metadata {}
 
 /// [`Realm`], where it is one of partners.
 #[derive(Debug)]

@@ -15,17 +15,15 @@ pub mod security;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, IfNoneMatch};
+use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::{AdditionalProperties, Schema};
 use utoipa::openapi::{OpenApi, Ref, RefOr, Required};
 
+use super::etag;
 use super::routes::{self, Face};
 use super::table::Served;
 use crate::config::Role;
@@ -68,20 +66,14 @@ impl Document {
             reason = "texts, numbers and maps with text keys always become JSON"
         )]
         let text = serde_json::to_vec(api).expect("a description is JSON");
-        let digest = digest(&SHA256, &text);
-        let half = digest.as_ref().get(..16).unwrap_or_default();
         Self {
-            tag: EntityTag::new_strong(URL_SAFE_NO_PAD.encode(half)),
+            tag: etag::of(&text),
             text: text.into(),
         }
     }
 
     fn answer(&self, request: &HttpRequest) -> HttpResponse {
-        let known = match IfNoneMatch::parse(request) {
-            Ok(IfNoneMatch::Any) => true,
-            Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|tag| tag.weak_eq(&self.tag)),
-            Err(_) => false,
-        };
+        let known = etag::is_known(request, &self.tag);
         let mut answer = HttpResponse::build(if known {
             StatusCode::NOT_MODIFIED
         } else {

@@ -4,7 +4,8 @@ use utoipa::OpenApi;
 
 use super::domain::Environment;
 use crate::domain::realm::Realm;
-use crate::http::{deliveries, leaks, oauth, v1};
+use crate::domain::version::ApiVersion;
+use crate::http::{deliveries, docs, leaks, oauth, v1};
 
 /// The partner document's operations, one line a handler.
 #[derive(Debug, OpenApi)]
@@ -20,13 +21,18 @@ use crate::http::{deliveries, leaks, oauth, v1};
         (name = "deliveries", description = "Links to secrets. They want no token: who holds a link, proves it."),
         (name = "security", description = "Reports of leaked secrets."),
         (name = "revocations", description = "What must not be accepted any more, for those who verify tokens."),
+        (name = "catalogue", description = "What can be ordered."),
+        (name = "orders", description = "What was ordered, and what became of it."),
+        (name = "billing", description = "What was used, what is owed, and what is billed."),
         (name = "me", description = "The caller, as the server sees it."),
         (name = "requests", description = "What the partner called."),
         (name = "audit", description = "What is on record about the caller's organisation, and proofs of it."),
     ),
-    components(schemas(Environment, Realm)),
+    components(schemas(ApiVersion, Environment, Realm)),
     paths(
         super::partner,
+        docs::to_partner,
+        docs::partner,
         oauth::discovery::server,
         oauth::discovery::server_of_issuer,
         oauth::discovery::openid,
@@ -43,9 +49,20 @@ use crate::http::{deliveries, leaks, oauth, v1};
         oauth::verify::verify,
         oauth::verify::verify_below,
         v1::me::show,
+        v1::catalogue::list,
+        v1::catalogue::show,
+        v1::orders::create,
+        v1::orders::list,
+        v1::orders::show,
+        v1::orders::show_by_reference,
         v1::requests::list,
         v1::audit::list,
         v1::audit::proof,
+        v1::usage::list,
+        v1::ledger::list,
+        v1::ledger::balance,
+        v1::invoices::list,
+        v1::invoices::show,
         deliveries::partners::show,
         deliveries::partners::open,
         deliveries::partners::disown,

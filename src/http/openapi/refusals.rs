@@ -50,6 +50,13 @@ macro_rules! refusals {
 refusals!(
     Problem BAD_REQUEST = "BadRequest", 400,
         "The request cannot be read: `invalid_parameter` (a query parameter), `invalid_json` or `broken_body` (the body), `invalid_request` (more than one access token).";
+    Problem BAD_KEY = "BadKey", 400,
+        "The request has no Idempotency-Key (`idempotency_key_missing`), a bad one (`idempotency_key_invalid`), a body that cannot be read (`invalid_json`, `broken_body`), or more than one access token (`invalid_request`).";
+    Problem IDEMPOTENCY_CONFLICT = "IdempotencyConflict", 409,
+        "A request with this key is still running (`idempotency_in_progress`), or the reference is another order's (`partner_order_ref_taken`, with `existing_order_id`).",
+        "Retry-After": "Seconds to wait, where a request is still running.";
+    Problem KEY_REUSED = "KeyReused", 422,
+        "The key was used for another request (`idempotency_key_reused`), or members of the body must be mended (`invalid_body`): all of them are in `errors`.";
     Problem UNAUTHORIZED = "Unauthorized", 401,
         "No access token (`token_missing`), or one that is not valid here (`invalid_token`).",
         "WWW-Authenticate": "The challenge (RFC 6750 §3).";
@@ -67,6 +74,8 @@ refusals!(
         "The body did not arrive within 10 seconds (`slow_body`).";
     Problem CONFLICT = "Conflict", 409,
         "The record's state does not allow this (`illegal_transition`, with `state` and `allowed`), or something else stands in the way, which `code` names.";
+    Problem OUTDATED = "Outdated", 412,
+        "The record is not as `If-Match` says any more (`outdated`): read it again.";
     Problem BODY_TOO_LARGE = "BodyTooLarge", 413,
         "The body has more than 65,536 bytes (`body_too_large`).";
     Problem UNSUPPORTED_MEDIA_TYPE = "UnsupportedMediaType", 415,
@@ -121,6 +130,29 @@ pub struct Conflict;
 #[derive(Debug)]
 pub struct FourEyes;
 
+/// For handlers of what can be changed by several at once: `responses(…, Outdated)`.
+#[derive(Debug)]
+pub struct Outdated;
+
+/// For handlers with an `ETag`: `responses(…, NotModified)`.
+#[derive(Debug)]
+pub struct NotModified;
+
+impl IntoResponses for Outdated {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        [OUTDATED.entry()].into()
+    }
+}
+
+impl IntoResponses for NotModified {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let response = ResponseBuilder::new()
+            .description("It is as the caller has it already. The answer has no body.")
+            .build();
+        [("304".to_owned(), RefOr::T(response))].into()
+    }
+}
+
 impl IntoResponses for Conflict {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         [CONFLICT.entry()].into()
@@ -138,6 +170,12 @@ pub fn refuse(operation: &mut Operation, refusal: &Refusal) {
     let (status, response) = refusal.entry();
     let all = &mut operation.responses.responses;
     all.entry(status).or_insert(response);
+}
+
+/// Adds a refusal that says more than one of that status that was there.
+pub fn refuse_rather(operation: &mut Operation, refusal: &Refusal) {
+    let (status, response) = refusal.entry();
+    operation.responses.responses.insert(status, response);
 }
 
 /// The shared refusals that an operation refers to.

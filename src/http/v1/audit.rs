@@ -47,7 +47,9 @@ pub async fn list(
     let asked = query.page()?;
     let found = app
         .store
-        .read(move |db| page_of_tenant(db, &who.tenant, filter, &asked))
+        .read_as(who.tenant, move |db, tenant| {
+            page_of_tenant(db, tenant, filter, &asked)
+        })
         .await?;
     Ok(ListView::of(found, |event| for_partner(event).into()))
 }
@@ -66,8 +68,8 @@ pub async fn proof(
     let id: AuditEventId = path.parse().map_err(|_| Problem::not_found())?;
     let (event, proof) = app
         .store
-        .read(move |db| {
-            let own = of_tenant(db, &who.tenant, &id)?;
+        .read_as(who.tenant, move |db, tenant| {
+            let own = of_tenant(db, tenant, &id)?;
             let event = own.ok_or_else(Problem::not_found)?;
             let proof = prove::inclusion(db, &event)?;
             Ok::<_, Problem>((event, proof))

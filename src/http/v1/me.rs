@@ -92,19 +92,15 @@ pub async fn show(
 ) -> Result<web::Json<MeView>, Problem> {
     let now = app.clock.now();
     let used_from = Day::of(now).minus(USED_DAYS - 1);
-    let (tenant, client_id, credential_id) = (
-        who.tenant.clone(),
-        who.client_id.clone(),
-        who.credential_id.clone(),
-    );
+    let (client_id, credential_id) = (who.client_id.clone(), who.credential_id.clone());
     let found = app
         .store
-        .read(move |db| {
-            let client = clients::of_tenant(db, &tenant, &client_id)?;
-            let credential = credentials::of_tenant(db, &tenant, &credential_id)?;
+        .read_as(who.tenant.clone(), move |db, tenant| {
+            let client = clients::of_tenant(db, tenant, &client_id)?;
+            let credential = credentials::of_tenant(db, tenant, &credential_id)?;
             let partner = partners::find(db, tenant.partner_id())?;
             let grants = grants::in_force(db, tenant.partner_id(), tenant.realm(), now)?;
-            let used = scope_usage::used_by_tenant(db, &tenant, &client_id, used_from)?;
+            let used = scope_usage::used_by_tenant(db, tenant, &client_id, used_from)?;
             Ok::<_, StoreError>((partner, client, credential, (grants, used)))
         })
         .await?;

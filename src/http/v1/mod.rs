@@ -1,5 +1,10 @@
 //! The partner API, one file a noun.
 
 pub mod audit;
+pub mod catalogue;
+pub mod invoices;
+pub mod ledger;
 pub mod me;
+pub mod orders;
 pub mod requests;
+pub mod usage;

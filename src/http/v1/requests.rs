@@ -109,7 +109,9 @@ pub async fn list(
     let asked = query.page()?;
     let found = app
         .store
-        .read(move |db| request_log::of_tenant(db, &who.tenant, filter, &asked))
+        .read_as(who.tenant, move |db, tenant| {
+            request_log::of_tenant(db, tenant, filter, &asked)
+        })
         .await?;
     Ok(ListView::of(found, RequestView::from))
 }

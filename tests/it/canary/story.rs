@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::shop;
+
 use crate::support::governance::{ATTESTED, COMPUTED, DAY, contract, notice};
 use crate::support::recipient;
 use crate::support::world::in_future;
@@ -43,7 +45,7 @@ pub enum Body {
     Form(Vec<(&'static str, String)>),
 }
 
-fn step(route: impl Into<String>, who: Who) -> Ask {
+pub(super) fn step(route: impl Into<String>, who: Who) -> Ask {
     Ask {
         route: route.into(),
         who,
@@ -54,7 +56,7 @@ fn step(route: impl Into<String>, who: Who) -> Ask {
 }
 
 impl Ask {
-    fn json(mut self, body: Value) -> Self {
+    pub(super) fn json(mut self, body: Value) -> Self {
         self.body = Body::Json(body);
         self
     }
@@ -67,12 +69,12 @@ impl Ask {
         self
     }
 
-    fn is(mut self, status: u16) -> Self {
+    pub(super) fn is(mut self, status: u16) -> Self {
         self.status = status;
         self
     }
 
-    fn keep(mut self, pointer: &'static str, name: impl Into<String>) -> Self {
+    pub(super) fn keep(mut self, pointer: &'static str, name: impl Into<String>) -> Self {
         self.keeps.push((pointer, name.into()));
         self
     }
@@ -84,16 +86,16 @@ impl From<Ask> for Step {
     }
 }
 
-fn operator() -> Who {
+pub(super) fn operator() -> Who {
     Who::Bearer("operator".to_owned())
 }
 
-fn second() -> Who {
+pub(super) fn second() -> Who {
     Who::Bearer("second".to_owned())
 }
 
 /// A token of whoever has a credential by this name; kept as `token`.
-fn token(realm: &str, who: &str, token: &str) -> Ask {
+pub(super) fn token(realm: &str, who: &str, token: &str) -> Ask {
     step(
         format!("POST /{realm}/oauth2/token"),
         Who::Basic(who.to_owned()),
@@ -103,7 +105,7 @@ fn token(realm: &str, who: &str, token: &str) -> Ask {
 }
 
 /// A secret for a client; kept as `name.id`, `name.credential` and `name.secret`.
-fn issue(client: &str, name: &str) -> Ask {
+pub(super) fn issue(client: &str, name: &str) -> Ask {
     step(
         format!("POST /admin/v1/clients/{{id={client}}}/credentials"),
         operator(),
@@ -131,6 +133,13 @@ pub fn story() -> Vec<Step> {
     for realm in ["sandbox", "live"] {
         add(partner_realm(realm));
     }
+    add(shop::packages());
+    for realm in ["sandbox", "live"] {
+        add(shop::shopper(realm));
+        add(shop::shopping(realm));
+        add(shop::selling(realm));
+    }
+    add(shop::records());
     add(admin_realm());
     add(deliveries());
     add(security());

@@ -1,6 +1,7 @@
 //! How the story is told to a server.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use onyx_auth::domain::id::DeliveryId;
@@ -11,6 +12,9 @@ use serde_json::Value;
 use super::ledger::Ledger;
 use super::story::{Ask, Body, Step, Who, story};
 use crate::support::world::{Answer, World, claims, days_away};
+
+/// Numbers for the keys of requests that are executed once.
+static KEYS: AtomicUsize = AtomicUsize::new(0);
 
 /// What the story kept.
 pub type Kept = BTreeMap<String, String>;
@@ -90,6 +94,9 @@ async fn carry_out(
                 request.basic_auth(id, Some(secret))
             }
         };
+        // Where it is asked for, it is a new one each time.
+        let nth = KEYS.fetch_add(1, Ordering::Relaxed);
+        request = request.header("idempotency-key", format!("story-{nth}"));
         request = match &ask.body {
             Body::None => request,
             Body::Json(body) => request.json(&with_kept(body, kept, ledger, &ask.route)),

@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 use super::{illegal, text, trail, who};
 use crate::support::assert_snapshot;
 use crate::support::governance::{ATTESTED, COMPUTED};
+use crate::support::shop::{order, package};
 use crate::support::world::{Answer, Operator, World, worlds};
 
 fn passed() -> Value {
@@ -192,6 +193,53 @@ async fn what_the_sandbox_must_show_cannot_be_passed_by_hand() {
                 .iter()
                 .all(|check| check.ends_with(" pending"))
         );
+    }
+}
+
+#[actix_web::test]
+async fn what_a_partner_orders_in_the_sandbox_passes_checks() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let shopper = world.shopper().await;
+        let partner = &shopper.who.partner_id;
+        let package = operator.published(package()).await;
+        request(&operator, partner).await.expect(201);
+        let body = order(&package, 1, "sim-fail-1");
+        let failed = shopper.order_under("k", &body).await.expect(201);
+        shopper.order_under("k", &body).await.expect(201);
+        let failed = text(&failed, "id");
+        shopper.wait_for(&failed, "failed").await;
+        let so_far = checks(&review(&operator, partner).await);
+        assert_eq!(
+            so_far[..2],
+            ["sandbox_order pending", "idempotent_retry passed"]
+        );
+
+        let good = shopper.order(&package, 1, "PO-1").await.expect(201);
+        let good = text(&good, "id");
+        shopper.wait_for(&good, "fulfilled").await;
+        let after = review(&operator, partner).await;
+        assert_eq!(
+            checks(&after),
+            [
+                "sandbox_order passed",
+                "idempotent_retry passed",
+                "webhook_verified pending",
+                "billing_reconciled pending",
+                "failure_recovery passed",
+                "privacy_review pending",
+                "support_path pending",
+            ]
+        );
+        let evidence = |nth: usize| {
+            after["checks"][nth]["evidence"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        assert!(evidence(0).starts_with(&format!("{good} was fulfilled at ")));
+        assert!(evidence(1).starts_with(&format!("{failed} was asked for again")));
+        assert!(evidence(4).starts_with(&format!("{failed} failed, and {good} was fulfilled")));
     }
 }
 

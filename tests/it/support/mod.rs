@@ -6,6 +6,7 @@ pub mod listener;
 pub mod mesh;
 pub mod proxy;
 pub mod recipient;
+pub mod shop;
 pub mod world;
 
 /// insta's `assert_snapshot!` with an inline snapshot that holds in every world of a loop.

@@ -263,6 +263,12 @@ impl World {
         }
     }
 
+    /// The same on PostgreSQL, after statements in the same session.
+    pub fn lines_behind(&self, statements: &str, query: &str) -> Vec<String> {
+        let rows = psql(&self.database_url(), &format!("{statements}; {query}"));
+        rows.lines().map(str::to_owned).collect()
+    }
+
     /// Changes this world's database behind the server's back.
     pub fn execute(&self, statement: &str) {
         match self.engine {

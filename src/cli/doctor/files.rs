@@ -1,0 +1,50 @@
+//! Files that hold secrets: their owner's alone.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::Report;
+use crate::config::Settings;
+use crate::keys::file;
+use crate::store::Target;
+
+pub(super) fn examine(settings: &Settings, report: &mut Report) {
+    match file::read(&settings.master_key_file) {
+        Ok(_) => report.well("master key file", shown(&settings.master_key_file)),
+        Err(error @ file::KeyFileError::Missing(_)) => report.ill(
+            "master key file",
+            format!("{error}: a first start makes it; a database that has one needs it back from your backup"),
+        ),
+        Err(error) => report.ill("master key file", error.to_string()),
+    }
+    let mut private = vec![settings.keys_dir.clone()];
+    if let Ok(Target::Sqlite(path)) = Target::parse(&settings.database_url) {
+        private.push(path.into());
+    }
+    private.extend(["data/operator.json", "data/demo.json"].map(PathBuf::from));
+    let open: Vec<String> = private.iter().filter_map(|path| too_open(path)).collect();
+    if open.is_empty() {
+        report.well("file modes", "no file with secrets is open to others");
+    } else {
+        report.ill("file modes", open.join("; "));
+    }
+}
+
+/// What is wrong with a path's mode. `None`: nothing, or there is no such file.
+fn too_open(path: &Path) -> Option<String> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    // A folder that others may look into is harmless, one that they may change is not.
+    let (forbidden, right) = if metadata.is_dir() {
+        (0o022, 700)
+    } else {
+        (0o077, 600)
+    };
+    let shown = shown(path);
+    (mode & forbidden != 0)
+        .then(|| format!("{shown} has mode {mode:04o}: run `chmod {right} {shown}`"))
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,284 @@
+//! `/admin/v1/invoices`: closed from the ledger, opened, paid, voided, given up.
+
+use actix_web::{HttpRequest, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{StatedReason, id};
+use crate::app::App;
+use crate::domain::id::{InvoiceId, PartnerId};
+use crate::domain::invoice::InvoiceState;
+use crate::domain::month::Month;
+use crate::domain::page::Page;
+use crate::domain::realm::Realm;
+use crate::domain::tenant::Tenant;
+use crate::http::body::Members;
+use crate::http::extract::{BillingWrite, Operator};
+use crate::http::list::{ListQuery, ListView};
+use crate::http::openapi::domain::Environment;
+use crate::http::openapi::refusals::Conflict;
+use crate::http::problem::Problem;
+use crate::http::v1::invoices::{InvoiceDetailView, InvoiceView};
+use crate::partner::invoices::{self as bills, Closing};
+use crate::partner::{Act, PartnerError};
+use crate::store::invoices::{self, Filter, Invoice};
+use crate::store::{Db, StoreError, ledger};
+
+/// An invoice as operators see it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PartnerInvoice)]
+pub struct PartnerInvoiceView {
+    partner_id: PartnerId,
+    #[schema(value_type = Environment)]
+    realm: Realm,
+    #[serde(flatten)]
+    invoice: InvoiceView,
+}
+
+/// An invoice with what it bills, as operators see it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PartnerInvoiceWithLines)]
+pub struct PartnerInvoiceDetailView {
+    partner_id: PartnerId,
+    #[schema(value_type = Environment)]
+    realm: Realm,
+    #[serde(flatten)]
+    invoice: InvoiceDetailView,
+}
+
+impl From<Invoice> for PartnerInvoiceView {
+    fn from(invoice: Invoice) -> Self {
+        Self {
+            partner_id: invoice.partner_id.clone(),
+            realm: invoice.realm,
+            invoice: invoice.into(),
+        }
+    }
+}
+
+/// What is billed.
+#[derive(Debug, ToSchema)]
+#[schema(as = Close, example = json!({"period": "2030-01"}))]
+pub struct CloseBody {
+    /// Only this partner; with `realm`.
+    pub partner_id: Option<PartnerId>,
+    /// Only in this environment.
+    #[schema(value_type = Option<Environment>)]
+    pub realm: Option<Realm>,
+    /// The month up to whose end is billed; left out: this month, which is up to now.
+    pub period: Option<Month>,
+    /// Leave the invoices drafts, to be looked at and opened.
+    pub draft: Option<bool>,
+}
+
+/// Bills what no invoice bills yet: one for each partner, environment and currency with something
+/// to pay. What comes to nothing or less is carried over.
+///
+/// The server does so by itself when a month has ended.
+#[utoipa::path(
+    post, path = "/admin/v1/invoices/close", operation_id = "close_invoices", tag = "billing",
+    request_body = CloseBody,
+    responses((status = 200, description = "The invoices that were made, on one page", body = ListView<PartnerInvoiceView>))
+)]
+pub async fn close(
+    who: Operator<BillingWrite>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<ListView<PartnerInvoiceView>>, Problem> {
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (
+        body.optional_parsed::<PartnerId>("partner_id"),
+        body.optional_parsed::<Realm>("realm"),
+        body.optional_parsed::<Month>("period"),
+        body.optional_flag("draft"),
+    );
+    let (partner, realm, period, draft) = body.finish(taken)?;
+    let now = app.clock.now();
+    let period = period.unwrap_or(Month::of(now));
+    let closing = match draft {
+        Some(true) => Closing::Draft,
+        _ => Closing::Open,
+    };
+    let end = period.next().start();
+    let tenants = app
+        .store
+        .read(move |db| ledger::tenants_to_bill(db, end))
+        .await?;
+    let mut made = Vec::new();
+    for tenant in tenants {
+        let is_meant = partner.as_ref().is_none_or(|id| id == tenant.partner_id())
+            && realm.is_none_or(|realm| realm == tenant.realm());
+        if is_meant {
+            let act = app.partner_act(who.actor.clone());
+            let bills = app
+                .store
+                .write(move |db| bills::close(db, &tenant, &act, period, closing));
+            made.extend(bills.await?);
+        }
+    }
+    let all = Page {
+        rows: made,
+        next: None,
+    };
+    Ok(ListView::of(all, PartnerInvoiceView::from))
+}
+
+/// Lists the invoices of all partners, the newest first.
+#[utoipa::path(
+    get, path = "/admin/v1/invoices", operation_id = "list_partner_invoices", tag = "billing",
+    params(
+        ("partner_id" = Option<PartnerId>, Query, description = "Only invoices of this partner."),
+        ("realm" = Option<Environment>, Query, description = "Only invoices of this environment."),
+        ("state" = Option<InvoiceState>, Query, description = "Only invoices in this state."),
+        ("period" = Option<Month>, Query, description = "Only invoices of this month, such as `2026-11`."),
+    ),
+    responses((status = 200, description = "A page of invoices", body = ListView<PartnerInvoiceView>))
+)]
+pub async fn list(
+    _: Operator<BillingWrite>,
+    mut query: ListQuery,
+    app: web::Data<App>,
+) -> Result<web::Json<ListView<PartnerInvoiceView>>, Problem> {
+    let filter = Filter {
+        partner_id: query.filter("partner_id")?,
+        realm: query.filter("realm")?,
+        state: query.filter("state")?,
+        period: query.filter("period")?,
+    };
+    let asked = query.page()?;
+    let read = app
+        .store
+        .read(move |db| invoices::page(db, &filter, &asked));
+    Ok(ListView::of(read.await?, PartnerInvoiceView::from))
+}
+
+/// Shows an invoice with what it bills.
+#[utoipa::path(
+    get, path = "/admin/v1/invoices/{id}", operation_id = "show_partner_invoice", tag = "billing",
+    params(("id" = InvoiceId, Path, description = "The invoice")),
+    responses((status = 200, description = "The invoice with its lines", body = PartnerInvoiceDetailView))
+)]
+pub async fn show(
+    _: Operator<BillingWrite>,
+    path: web::Path<String>,
+    app: web::Data<App>,
+) -> Result<web::Json<PartnerInvoiceDetailView>, Problem> {
+    let id: InvoiceId = id(&path)?;
+    let read = app.store.read(move |db| {
+        let Some(invoice) = invoices::anywhere(db, &id)? else {
+            return Ok(None);
+        };
+        let lines = ledger::of_invoice(db, &invoice.tenant(), &id)?;
+        Ok::<_, StoreError>(Some((invoice, lines)))
+    });
+    let (invoice, lines) = read.await?.ok_or_else(Problem::not_found)?;
+    Ok(web::Json(PartnerInvoiceDetailView {
+        partner_id: invoice.partner_id.clone(),
+        realm: invoice.realm,
+        invoice: InvoiceDetailView::of(invoice, lines),
+    }))
+}
+
+/// Opens a draft: it gets its number, and its partner is told.
+#[utoipa::path(
+    post, path = "/admin/v1/invoices/{id}/open", operation_id = "open_invoice", tag = "billing",
+    params(("id" = InvoiceId, Path, description = "The invoice")),
+    request_body(content = inline(super::Nothing), description = "No members"),
+    responses((status = 200, description = "The invoice", body = PartnerInvoiceView), Conflict)
+)]
+pub async fn open(
+    who: Operator<BillingWrite>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<PartnerInvoiceView>, Problem> {
+    Members::read(&request, payload).await?.finish(())?;
+    step(who, &path, app, bills::open).await
+}
+
+/// Notes that an open invoice was paid.
+#[utoipa::path(
+    post, path = "/admin/v1/invoices/{id}/pay", operation_id = "pay_invoice", tag = "billing",
+    params(("id" = InvoiceId, Path, description = "The invoice")),
+    request_body(content = inline(super::Nothing), description = "No members"),
+    responses((status = 200, description = "The invoice", body = PartnerInvoiceView), Conflict)
+)]
+pub async fn pay(
+    who: Operator<BillingWrite>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<PartnerInvoiceView>, Problem> {
+    Members::read(&request, payload).await?.finish(())?;
+    step(who, &path, app, bills::pay).await
+}
+
+/// Voids an open invoice: it keeps its number, and what it billed is billed by the next.
+#[utoipa::path(
+    post, path = "/admin/v1/invoices/{id}/void", operation_id = "void_invoice", tag = "billing",
+    params(("id" = InvoiceId, Path, description = "The invoice")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The invoice", body = PartnerInvoiceView), Conflict)
+)]
+pub async fn void(
+    who: Operator<BillingWrite>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<PartnerInvoiceView>, Problem> {
+    let reason = reason(Members::read(&request, payload).await?)?;
+    let work = move |db: &mut Db, tenant: &Tenant, act: &Act, id: &InvoiceId| {
+        bills::void(db, tenant, act, id, &reason)
+    };
+    step(who, &path, app, work).await
+}
+
+/// Gives an open invoice up: what it comes to is written off.
+#[utoipa::path(
+    post, path = "/admin/v1/invoices/{id}/uncollectible", operation_id = "give_up_invoice", tag = "billing",
+    params(("id" = InvoiceId, Path, description = "The invoice")),
+    request_body = StatedReason,
+    responses((status = 200, description = "The invoice", body = PartnerInvoiceView), Conflict)
+)]
+pub async fn give_up(
+    who: Operator<BillingWrite>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+) -> Result<web::Json<PartnerInvoiceView>, Problem> {
+    let reason = reason(Members::read(&request, payload).await?)?;
+    let work = move |db: &mut Db, tenant: &Tenant, act: &Act, id: &InvoiceId| {
+        bills::give_up(db, tenant, act, id, &reason)
+    };
+    step(who, &path, app, work).await
+}
+
+fn reason(mut body: Members) -> Result<String, Problem> {
+    let taken = (body.text("reason", 1000),);
+    let (reason,) = body.finish(taken)?;
+    Ok(reason)
+}
+
+/// Takes an invoice a step on, whoever's it is.
+async fn step<F>(
+    who: Operator<BillingWrite>,
+    path: &str,
+    app: web::Data<App>,
+    work: F,
+) -> Result<web::Json<PartnerInvoiceView>, Problem>
+where
+    F: FnOnce(&mut Db, &Tenant, &Act, &InvoiceId) -> Result<Invoice, PartnerError> + Send + 'static,
+{
+    let id: InvoiceId = id(path)?;
+    let act = app.partner_act(who.actor);
+    let moved = app.store.write(move |db| {
+        let found = invoices::anywhere(db, &id)?.ok_or(PartnerError::NotFound)?;
+        work(db, &found.tenant(), &act, &id)
+    });
+    Ok(web::Json(moved.await?.into()))
+}

@@ -1,0 +1,246 @@
+//! JSON as callers send it: no member twice, and one way to write what was said.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::problem::Problem;
+
+/// What is told of a member that was sent twice.
+pub(super) const DOUBLED: &str = "was sent more than once";
+
+/// Reads a JSON text; with it the pointers (RFC 6901) of members that were sent more than once.
+///
+/// Readers disagree about which of two members counts (RFC 8259 §4), so neither does. Nesting is
+/// bounded by serde_json.
+pub(super) fn read(text: &[u8]) -> Result<(Value, Vec<String>), Problem> {
+    let doubled = RefCell::new(Vec::new());
+    let mut from = serde_json::Deserializer::from_slice(text);
+    let root = Place {
+        pointer: String::new(),
+        doubled: &doubled,
+    };
+    let value = root
+        .deserialize(&mut from)
+        .and_then(|value| from.end().map(|()| value))
+        .map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            let detail = format!("the body is not JSON: line {line}, column {column}");
+            Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
+        })?;
+    Ok((value, doubled.into_inner()))
+}
+
+/// The body is JSON, and of another kind than it must be.
+pub(super) fn not(kind: &str) -> Problem {
+    let detail = format!("the body must be {kind}");
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
+}
+
+/// A member's name within a pointer (RFC 6901 §3).
+pub(super) fn pointer_token(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// An object with its members in order and without white space: whoever says the same writes the same.
+pub(super) fn canonical(members: &Map<String, Value>) -> String {
+    let mut text = String::new();
+    write_object(members, &mut text);
+    text
+}
+
+fn write_object(members: &Map<String, Value>, text: &mut String) {
+    let mut sorted: Vec<_> = members.iter().collect();
+    sorted.sort_by_key(|(name, _)| *name);
+    text.push('{');
+    for (nth, (name, value)) in sorted.into_iter().enumerate() {
+        if nth > 0 {
+            text.push(',');
+        }
+        text.push_str(&Value::from(name.as_str()).to_string());
+        text.push(':');
+        write_value(value, text);
+    }
+    text.push('}');
+}
+
+fn write_value(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(members) => write_object(members, text),
+        Value::Array(items) => {
+            text.push('[');
+            for (nth, item) in items.iter().enumerate() {
+                if nth > 0 {
+                    text.push(',');
+                }
+                write_value(item, text);
+            }
+            text.push(']');
+        }
+        plain => text.push_str(&plain.to_string()),
+    }
+}
+
+/// A place within a JSON text.
+struct Place<'a> {
+    pointer: String,
+    doubled: &'a RefCell<Vec<String>>,
+}
+
+impl Place<'_> {
+    fn below(&self, token: impl fmt::Display) -> Self {
+        Self {
+            pointer: format!("{}/{token}", self.pointer),
+            doubled: self.doubled,
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Place<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Place<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(item) = items.next_element_seed(self.below(all.len()))? {
+            all.push(item);
+        }
+        Ok(Value::Array(all))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut all = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            let place = self.below(pointer_token(&name));
+            if all.contains_key(&name) {
+                let mut doubled = self.doubled.borrow_mut();
+                if !doubled.contains(&place.pointer) {
+                    doubled.push(place.pointer.clone());
+                }
+            }
+            let value = members.next_value_seed(place)?;
+            all.insert(name, value);
+        }
+        Ok(Value::Object(all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(text: &str) -> Map<String, Value> {
+        match read(text.as_bytes()).unwrap().0 {
+            Value::Object(members) => members,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_sent_twice_is_found_wherever_it_is() {
+        let text = r#"{"a":1,"b":[{"c/d":1,"c/d":2,"c/d":3}],"a":2}"#;
+        let (_, doubled) = read(text.as_bytes()).unwrap();
+        assert_eq!(doubled, ["/b/0/c~1d", "/a"]);
+    }
+
+    #[test]
+    fn what_is_not_one_json_text_is_refused() {
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for bad in ["", "{", "{} {}", "nul", "'a'", "\"\\ud800\"", &deep] {
+            assert!(read(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(read(b"\"\xff\"").is_err());
+    }
+
+    #[test]
+    fn order_and_white_space_do_not_count_and_the_rest_does() {
+        let one = canonical(&object(r#"{"b":{"y":[1,{"d":1,"c":2}],"x":null},"a":"ä"}"#));
+        let same = canonical(&object(
+            "{ \"a\": \"\\u00e4\",\n \"b\": {\"x\":null, \"y\":[1,{\"c\":2,\"d\":1}]} }",
+        ));
+        assert_eq!(one, same);
+        assert_eq!(one, r#"{"a":"ä","b":{"x":null,"y":[1,{"c":2,"d":1}]}}"#);
+        assert_ne!(
+            one,
+            canonical(&object(r#"{"a":"ä","b":{"x":null,"y":[{"c":2,"d":1},1]}}"#))
+        );
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let plain = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".*".prop_map(Value::from),
+        ];
+        plain.prop_recursive(4, 32, 5, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                proptest::collection::btree_map(".{0,3}", inner, 0..5)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn it_reads_what_serde_json_reads(value in values()) {
+            let text = value.to_string();
+            let (read, doubled) = read(text.as_bytes()).unwrap();
+            prop_assert_eq!(&read, &value);
+            prop_assert!(doubled.is_empty());
+        }
+
+        #[test]
+        fn the_canonical_text_says_the_same(value in values()) {
+            let Value::Object(members) = json!({ "m": value }) else { unreachable!() };
+            let text = canonical(&members);
+            prop_assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), Value::Object(members));
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Requests that must not be executed twice, whatever happens to the connection or the server.
+//!
+//! A key is bound to partner, realm and operation: not to a token, a secret or a node. What was
+//! executed is kept with its answer in the transaction that executed it; what runs right now is no
+//! row, so that a crash leaves nothing to clean up. Refusals are not kept: mending what was
+//! wrong and asking again under the same key is how they are meant to be used.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+use super::PartnerError;
+use crate::domain::instant::Instant;
+use crate::domain::tenant::Tenant;
+use crate::store::idempotency::{self as rows, StoredAnswer};
+use crate::store::{Db, StoreError};
+
+/// How long an answer is kept.
+pub const KEPT: Duration = Duration::from_secs(24 * 3600);
+
+type Hash = [u8; 32];
+
+/// A request that is executed once.
+#[derive(Clone, Debug)]
+pub struct Once {
+    tenant: Tenant,
+    operation: &'static str,
+    key_hash: String,
+    fingerprint: String,
+    /// Partner, realm, operation and key in one.
+    whole: Hash,
+}
+
+/// An answer, as it is kept and shown again. It must hold no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+    /// The id of what was made.
+    pub resource: Option<String>,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It was executed now.
+    Executed(Answer),
+    /// It was executed before, and this is what was answered.
+    Replayed(Answer),
+}
+
+impl Once {
+    /// A tenant's request under a key: `operation` names what it does, `said` all that makes it another
+    /// request, such as its route and its body.
+    pub fn new(tenant: Tenant, operation: &'static str, key: &str, said: &[&str]) -> Self {
+        let realm = tenant.realm();
+        let whole = [tenant.partner_id().as_str(), realm.as_str(), operation, key];
+        Self {
+            key_hash: hex(&hash(&[key])),
+            fingerprint: hex(&hash(said)),
+            whole: hash(&whole),
+            operation,
+            tenant,
+        }
+    }
+
+    /// Whose request it is.
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// The number that nodes lock it by.
+    fn number(&self) -> i64 {
+        let mut first = [0; 8];
+        first.copy_from_slice(self.whole.first_chunk::<8>().unwrap_or(&[0; 8]));
+        i64::from_be_bytes(first)
+    }
+}
+
+/// Hashes texts so that no two lists of texts have the same bytes.
+fn hash(texts: &[&str]) -> Hash {
+    let mut context = Context::new(&SHA256);
+    for text in texts {
+        context.update(&u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
+        context.update(text.as_bytes());
+    }
+    let mut hash = Hash::default();
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
+
+fn hex(hash: &Hash) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The requests of this process that run right now.
+///
+/// On SQLite this is all there is; on PostgreSQL a lock among nodes stands behind it, and this
+/// keeps a crowd of retries from holding a connection each.
+#[derive(Clone, Debug, Default)]
+pub struct Running(Arc<Mutex<HashSet<Hash>>>);
+
+/// A request's place among those that run; given back when this is dropped.
+#[derive(Debug)]
+pub struct Place {
+    among: Running,
+    whole: Hash,
+}
+
+impl Running {
+    /// A place for a request.
+    ///
+    /// # Errors
+    /// [`PartnerError::InProgress`]: the same request runs already.
+    pub fn enter(&self, once: &Once) -> Result<Place, PartnerError> {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !running.insert(once.whole) {
+            return Err(PartnerError::InProgress);
+        }
+        Ok(Place {
+            among: self.clone(),
+            whole: once.whole,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut running = self.among.0.lock().unwrap_or_else(PoisonError::into_inner);
+        running.remove(&self.whole);
+    }
+}
+
+/// Executes a request, or answers what it was answered before. In the transaction of `work`.
+pub fn once(
+    db: &mut Db,
+    once: &Once,
+    now: Instant,
+    work: impl FnOnce(&mut Db) -> Result<Answer, PartnerError>,
+) -> Result<Outcome, PartnerError> {
+    if !rows::try_lock(db, once.number())? {
+        return Err(PartnerError::InProgress);
+    }
+    if let Some(kept) = rows::find(db, &once.tenant, once.operation, &once.key_hash)? {
+        if kept.created_at.plus(KEPT) > now {
+            return if kept.fingerprint == once.fingerprint {
+                Ok(Outcome::Replayed(again(kept)?))
+            } else {
+                Err(PartnerError::KeyReused)
+            };
+        }
+        // Its time is over, and nobody has swept it away yet.
+        rows::forget(db, &once.tenant, once.operation, &once.key_hash)?;
+    }
+    let answer = work(db)?;
+    let kept = StoredAnswer {
+        partner_id: once.tenant.partner_id().clone(),
+        realm: once.tenant.realm(),
+        operation: once.operation.to_owned(),
+        key_hash: once.key_hash.clone(),
+        fingerprint: once.fingerprint.clone(),
+        status: answer.status.into(),
+        headers: serde_json::json!(answer.headers).to_string(),
+        body: answer.body.clone(),
+        resource: answer.resource.clone(),
+        created_at: now,
+    };
+    rows::keep(db, &once.tenant, &kept)?;
+    Ok(Outcome::Executed(answer))
+}
+
+fn again(kept: StoredAnswer) -> Result<Answer, StoreError> {
+    let unreadable = |error: Box<dyn std::error::Error + Send + Sync>| {
+        StoreError::Failed(diesel::result::Error::DeserializationError(error))
+    };
+    Ok(Answer {
+        status: u16::try_from(kept.status).map_err(|error| unreadable(error.into()))?,
+        headers: serde_json::from_str(&kept.headers).map_err(|error| unreadable(error.into()))?,
+        body: kept.body,
+        resource: kept.resource,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::PartnerId;
+    use crate::domain::realm::Realm;
+
+    fn request(realm: Realm, operation: &'static str, key: &str) -> Once {
+        let partner = PartnerId::generate(Instant::from_epoch_seconds(1));
+        let partner = match realm {
+            Realm::Sandbox => "ptn_01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
+            _ => partner,
+        };
+        Once::new(
+            Tenant::of_token(partner, realm),
+            operation,
+            key,
+            &["POST", "{}"],
+        )
+    }
+
+    #[test]
+    fn a_request_runs_once_at_a_time() {
+        let running = Running::default();
+        let one = request(Realm::Sandbox, "orders.create", "k");
+        let place = running.enter(&one).unwrap();
+        assert!(matches!(running.enter(&one), Err(PartnerError::InProgress)));
+        for other in [
+            request(Realm::Live, "orders.create", "k"),
+            request(Realm::Sandbox, "refunds.create", "k"),
+            request(Realm::Sandbox, "orders.create", "K"),
+        ] {
+            assert!(running.enter(&other).is_ok());
+            assert_ne!(one.number(), other.number());
+        }
+        drop(place);
+        assert!(running.enter(&one).is_ok());
+    }
+
+    #[test]
+    fn texts_do_not_run_into_each_other() {
+        assert_ne!(hash(&["ab", "c"]), hash(&["a", "bc"]));
+        assert_ne!(hash(&["a", ""]), hash(&["a"]));
+    }
+}

@@ -1,0 +1,223 @@
+//! The ledger: movements of money, which are written and never changed.
+
+use diesel::prelude::*;
+
+use super::db::{Db, on_engine};
+use super::error::StoreError;
+use super::schema::{invoice_lines, ledger_entries};
+use crate::domain::id::{InvoiceId, LedgerEntryId, OrderId, PartnerId};
+use crate::domain::instant::Instant;
+use crate::domain::ledger::{Account, EntryKind, Movement};
+use crate::domain::money::{Currency, Money};
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::realm::Realm;
+use crate::domain::tenant::Tenant;
+
+/// A row of `ledger_entries`.
+#[derive(Clone, Debug, Queryable, Insertable)]
+#[diesel(table_name = ledger_entries, treat_none_as_default_value = false)]
+pub struct LedgerEntry {
+    pub partner_id: PartnerId,
+    pub realm: Realm,
+    pub id: LedgerEntryId,
+    pub kind: EntryKind,
+    pub debit_account: Account,
+    pub credit_account: Account,
+    pub amount: i64,
+    pub currency: Currency,
+    pub order_id: Option<OrderId>,
+    pub invoice_id: Option<InvoiceId>,
+    /// The entry that it corrects.
+    pub corrects: Option<LedgerEntryId>,
+    /// What it is about, once.
+    pub reference: String,
+    pub actor: String,
+    pub created_at: Instant,
+}
+
+impl LedgerEntry {
+    /// From which account to which.
+    pub fn movement(&self) -> Movement {
+        Movement {
+            debit: self.debit_account,
+            credit: self.credit_account,
+        }
+    }
+}
+
+/// Writes an entry. One of the same reference is [`StoreError::Duplicate`].
+pub fn insert(db: &mut Db, tenant: &Tenant, entry: &LedgerEntry) -> Result<(), StoreError> {
+    debug_assert_eq!(
+        (&entry.partner_id, entry.realm),
+        (tenant.partner_id(), tenant.realm())
+    );
+    on_engine!(db, conn => diesel::insert_into(ledger_entries::table)
+        .values(entry)
+        .execute(conn))?;
+    Ok(())
+}
+
+/// A tenant's entry by what it is about. `None`: there is none.
+pub fn by_reference(
+    db: &mut Db,
+    tenant: &Tenant,
+    reference: &str,
+) -> Result<Option<LedgerEntry>, StoreError> {
+    Ok(ledger_entries::table
+        .filter(ledger_entries::partner_id.eq(tenant.partner_id()))
+        .filter(ledger_entries::realm.eq(tenant.realm()))
+        .filter(ledger_entries::reference.eq(reference))
+        .first(db)
+        .optional()?)
+}
+
+/// Which entries a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub kind: Option<EntryKind>,
+    pub order_id: Option<OrderId>,
+    pub invoice_id: Option<InvoiceId>,
+    /// Written then or later.
+    pub from: Option<Instant>,
+    /// Written before.
+    pub to: Option<Instant>,
+}
+
+/// A page of a tenant's entries, the newest first.
+pub fn page(
+    db: &mut Db,
+    tenant: &Tenant,
+    filter: &Filter,
+    page: &PageRequest,
+) -> Result<Page<LedgerEntry>, StoreError> {
+    let mut query = ledger_entries::table
+        .filter(ledger_entries::partner_id.eq(tenant.partner_id()))
+        .filter(ledger_entries::realm.eq(tenant.realm()))
+        .into_boxed();
+    if let Some(after) = &page.after {
+        query = query.filter(ledger_entries::id.lt(after));
+    }
+    if let Some(kind) = filter.kind {
+        query = query.filter(ledger_entries::kind.eq(kind));
+    }
+    if let Some(order) = &filter.order_id {
+        query = query.filter(ledger_entries::order_id.eq(order));
+    }
+    if let Some(invoice) = &filter.invoice_id {
+        query = query.filter(ledger_entries::invoice_id.eq(invoice));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(ledger_entries::created_at.ge(from));
+    }
+    if let Some(to) = filter.to {
+        query = query.filter(ledger_entries::created_at.lt(to));
+    }
+    let rows = query
+        .order(ledger_entries::id.desc())
+        .limit(page.probe())
+        .load(db)?;
+    Ok(page.page(rows, |entry: &LedgerEntry| entry.id.as_str()))
+}
+
+/// A tenant's entry by id. `None`: it has none of that id.
+pub fn find(
+    db: &mut Db,
+    tenant: &Tenant,
+    id: &LedgerEntryId,
+) -> Result<Option<LedgerEntry>, StoreError> {
+    let entry = ledger_entries::table.find((tenant.partner_id(), tenant.realm(), id));
+    Ok(entry.first(db).optional()?)
+}
+
+/// What an entry does to what the partner owes, as SQL.
+const SIGNED: &str =
+    "CAST(SUM(CASE WHEN debit_account = 'partner' THEN amount ELSE -amount END) AS BIGINT)";
+
+/// What a tenant owes, currency by currency: the sum of its entries, whatever else is on record.
+pub fn balances(db: &mut Db, tenant: &Tenant) -> Result<Vec<Money>, StoreError> {
+    use diesel::dsl::sql;
+    use diesel::sql_types::BigInt;
+    let sums: Vec<(Currency, i64)> = ledger_entries::table
+        .filter(ledger_entries::partner_id.eq(tenant.partner_id()))
+        .filter(ledger_entries::realm.eq(tenant.realm()))
+        .group_by(ledger_entries::currency)
+        .order(ledger_entries::currency.asc())
+        .select((ledger_entries::currency, sql::<BigInt>(SIGNED)))
+        .load(db)?;
+    let money = |(currency, amount)| Money::new(amount, currency);
+    Ok(sums.into_iter().map(money).collect())
+}
+
+/// What a tenant was given back for an order so far.
+pub fn refunded(db: &mut Db, tenant: &Tenant, order: &OrderId) -> Result<i64, StoreError> {
+    let amounts: Vec<i64> = ledger_entries::table
+        .filter(ledger_entries::partner_id.eq(tenant.partner_id()))
+        .filter(ledger_entries::realm.eq(tenant.realm()))
+        .filter(ledger_entries::order_id.eq(order))
+        .filter(ledger_entries::kind.eq(EntryKind::Refund))
+        .select(ledger_entries::amount)
+        .load(db)?;
+    Ok(amounts.iter().sum())
+}
+
+/// Entries of a tenant that no invoice bills and that one must, from before a moment, the oldest first.
+pub fn unbilled(
+    db: &mut Db,
+    tenant: &Tenant,
+    before: Instant,
+) -> Result<Vec<LedgerEntry>, StoreError> {
+    Ok(ledger_entries::table
+        .filter(ledger_entries::partner_id.eq(tenant.partner_id()))
+        .filter(ledger_entries::realm.eq(tenant.realm()))
+        .filter(ledger_entries::created_at.lt(before))
+        .filter(ledger_entries::kind.eq_any(EntryKind::BILLED))
+        .filter(diesel::dsl::not(diesel::dsl::exists(
+            invoice_lines::table
+                .filter(invoice_lines::partner_id.eq(ledger_entries::partner_id))
+                .filter(invoice_lines::realm.eq(ledger_entries::realm))
+                .filter(invoice_lines::entry_id.eq(ledger_entries::id))
+                .filter(invoice_lines::voided.eq(false)),
+        )))
+        .order(ledger_entries::id.asc())
+        .load(db)?)
+}
+
+/// Tenants with entries from before a moment that no invoice bills, for the server itself.
+pub fn tenants_to_bill(db: &mut Db, before: Instant) -> Result<Vec<Tenant>, StoreError> {
+    let tenants: Vec<(PartnerId, Realm)> = ledger_entries::table
+        .filter(ledger_entries::created_at.lt(before))
+        .filter(ledger_entries::kind.eq_any(EntryKind::BILLED))
+        .filter(diesel::dsl::not(diesel::dsl::exists(
+            invoice_lines::table
+                .filter(invoice_lines::partner_id.eq(ledger_entries::partner_id))
+                .filter(invoice_lines::realm.eq(ledger_entries::realm))
+                .filter(invoice_lines::entry_id.eq(ledger_entries::id))
+                .filter(invoice_lines::voided.eq(false)),
+        )))
+        .select((ledger_entries::partner_id, ledger_entries::realm))
+        .distinct()
+        .load(db)?;
+    let tenant = |(partner, realm)| Tenant::of_record(partner, realm);
+    Ok(tenants.into_iter().map(tenant).collect())
+}
+
+/// The entries that an invoice bills, the oldest first.
+pub fn of_invoice(
+    db: &mut Db,
+    tenant: &Tenant,
+    invoice: &InvoiceId,
+) -> Result<Vec<LedgerEntry>, StoreError> {
+    Ok(ledger_entries::table
+        .inner_join(
+            invoice_lines::table.on(invoice_lines::partner_id
+                .eq(ledger_entries::partner_id)
+                .and(invoice_lines::realm.eq(ledger_entries::realm))
+                .and(invoice_lines::entry_id.eq(ledger_entries::id))),
+        )
+        .filter(invoice_lines::partner_id.eq(tenant.partner_id()))
+        .filter(invoice_lines::realm.eq(tenant.realm()))
+        .filter(invoice_lines::invoice_id.eq(invoice))
+        .order(ledger_entries::id.asc())
+        .select(ledger_entries::all_columns)
+        .load(db)?)
+}

@@ -1,0 +1,46 @@
+//! When a month has ended, what its entries come to is billed.
+//!
+//! Any number of nodes may do so: who bills a tenant holds its count, and who comes after finds
+//! nothing left to bill.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::App;
+use crate::audit::Actor;
+use crate::domain::month::Month;
+use crate::partner::PartnerError;
+use crate::partner::invoices::{Closing, close};
+use crate::store::ledger::tenants_to_bill;
+
+/// How often is looked.
+const ROUND: Duration = Duration::from_secs(900);
+
+pub(super) async fn run(app: Arc<App>) {
+    loop {
+        match round(&app).await {
+            Ok(0) => {}
+            Ok(made) => log::info!("opened {made} invoices for the month that ended"),
+            Err(error) => log::warn!("a month could not be billed, and will be: {error}"),
+        }
+        tokio::time::sleep(ROUND).await;
+    }
+}
+
+async fn round(app: &App) -> Result<usize, PartnerError> {
+    let ended = Month::of(app.clock.now()).previous();
+    let before = ended.next().start();
+    let tenants = app
+        .store
+        .read(move |db| tenants_to_bill(db, before))
+        .await?;
+    let mut made = 0;
+    for tenant in tenants {
+        let act = app.partner_act(Actor::policy());
+        let bills = app
+            .store
+            .write(move |db| close(db, &tenant, &act, ended, Closing::Open));
+        made += bills.await?.len();
+    }
+    Ok(made)
+}

@@ -1,0 +1,302 @@
+//! Usage, ledger and invoices: what is owed is the sum of the entries, and each is billed once.
+
+use serde_json::{Value, json};
+
+use crate::support::shop::package;
+use crate::support::world::{PARTNER_SCOPES, World, at_once, worlds};
+
+/// A partner with every scope, and an order of 3 × 19.00 EUR of it.
+struct Account<'a> {
+    world: &'a World,
+    partner: String,
+    token: String,
+    order: String,
+}
+
+impl Account<'_> {
+    async fn get(&self, path: &str) -> Value {
+        let path = format!("/sandbox/v1{path}");
+        self.world.get(&path, Some(&self.token)).await.expect(200)
+    }
+
+    async fn owes(&self) -> i64 {
+        self.get("/ledger/balance").await["balance"]["amount"]
+            .as_i64()
+            .unwrap()
+    }
+}
+
+async fn account<'a>(world: &'a World, reference: &str) -> Account<'a> {
+    let package = world.operator().await.published(package()).await;
+    let who = world.sandbox_client(&PARTNER_SCOPES).await;
+    let partner = who.partner_id.clone();
+    let shopper = world.shopper_as("sandbox", who).await;
+    let placed = shopper.order(&package, 3, reference).await.expect(201);
+    Account {
+        world,
+        partner,
+        token: shopper.token.clone(),
+        order: placed["id"].as_str().unwrap().to_owned(),
+    }
+}
+
+/// The amounts of a partner's entries, the oldest first.
+async fn amounts(account: &Account<'_>) -> Vec<i64> {
+    let entries = account.get("/ledger/entries").await;
+    let rows = entries["data"].as_array().unwrap().iter().rev();
+    rows.map(|row| row["amount"]["amount"].as_i64().unwrap())
+        .collect()
+}
+
+#[actix_web::test]
+async fn what_is_owed_is_the_sum_of_the_entries() {
+    for world in worlds().await {
+        let account = account(&world, "sim-delay-1").await;
+        let operator = world.operator().await;
+        assert_eq!(
+            (account.owes().await, amounts(&account).await),
+            (5700, vec![5700])
+        );
+
+        let body = json!({ "order_id": account.order, "amount": 700, "reference": "RF-1", "reason": "late" });
+        let refund = operator
+            .post("/ledger/refunds", body.clone())
+            .await
+            .expect(201);
+        assert_eq!(
+            refund["amount"],
+            json!({ "amount": -700, "currency": "EUR" })
+        );
+        // The same name again is no second refund.
+        let again = operator.post("/ledger/refunds", body).await;
+        assert_eq!(
+            (again.status, &again.json()["existing_entry_id"]),
+            (409, &refund["id"])
+        );
+        // No more than was charged.
+        let body = json!({ "order_id": account.order, "amount": 5001, "reference": "RF-2", "reason": "late" });
+        let refused = operator.post("/ledger/refunds", body).await.expect(422);
+        assert_eq!(refused["errors"][0]["pointer"], "/amount");
+
+        let entries = account.get("/ledger/entries?kind=order").await;
+        let corrects = entries["data"][0]["id"].clone();
+        assert_eq!(refund["corrects"], corrects);
+        let body = json!({
+            "partner_id": account.partner, "realm": "sandbox", "amount": { "amount": 50, "currency": "EUR" },
+            "corrects": corrects, "reference": "ADJ-1", "reason": "wrong price"
+        });
+        operator.post("/ledger/adjustments", body).await.expect(201);
+        assert_eq!(
+            (account.owes().await, amounts(&account).await),
+            (5050, vec![5700, -700, 50])
+        );
+
+        // Cancelled: what is left of the charge is given back, and not what was refunded before.
+        let path = format!("/orders/{}/cancel", account.order);
+        operator
+            .post(&path, json!({ "reason": "no stock" }))
+            .await
+            .expect(200);
+        assert_eq!(
+            (account.owes().await, amounts(&account).await),
+            (50, vec![5700, -700, 50, -5000])
+        );
+    }
+}
+
+#[actix_web::test]
+async fn two_refunds_at_once_give_back_no_more_than_the_charge() {
+    for world in worlds().await {
+        let account = account(&world, "sim-delay-2").await;
+        let operator = world.operator().await;
+        let requests: Vec<_> = (0..8)
+            .map(|nth| {
+                let body = json!({
+                    "order_id": account.order, "amount": 2000, "reference": format!("RF-{nth}"), "reason": "late"
+                });
+                operator.posting("/ledger/refunds", &body)
+            })
+            .collect();
+        let answers = at_once(requests).await;
+        let made = answers.iter().filter(|answer| answer.status == 201).count();
+        assert_eq!((made, account.owes().await), (2, 1700), "{answers:?}");
+    }
+}
+
+#[actix_web::test]
+async fn the_ledger_is_never_changed() {
+    for world in worlds().await {
+        let account = account(&world, "sim-delay-3").await;
+        for statement in [
+            "UPDATE ledger_entries SET amount = 1",
+            "DELETE FROM ledger_entries",
+        ] {
+            let refused = world.try_execute(statement).unwrap_err();
+            assert!(refused.contains("never changed"), "{refused}");
+        }
+        assert_eq!(account.owes().await, 5700);
+    }
+}
+
+#[actix_web::test]
+async fn a_month_is_billed_once_and_numbered_without_gaps() {
+    for world in worlds().await {
+        let account = account(&world, "sim-delay-4").await;
+        let operator = world.operator().await;
+        let of_partner = json!({ "partner_id": account.partner, "realm": "sandbox" });
+        // Closed from all sides at once: one invoice.
+        let answers =
+            at_once((0..6).map(|_| operator.posting("/invoices/close", &of_partner))).await;
+        let made: Vec<Value> = answers
+            .iter()
+            .flat_map(|answer| answer.json()["data"].as_array().unwrap().clone())
+            .collect();
+        assert_eq!(made.len(), 1, "{answers:?}");
+        let first = &made[0];
+        assert_eq!(
+            (&first["number"], &first["state"]),
+            (&json!(1), &json!("open"))
+        );
+        let path = format!("/invoices/{}", first["id"].as_str().unwrap());
+        let shown = account.get(&path).await;
+        assert_eq!(shown["total"], json!({ "amount": 5700, "currency": "EUR" }));
+        assert_eq!(shown["lines"][0]["order_id"], account.order);
+
+        // Voided: the number stays its, and what it billed is billed by the next.
+        let reason = json!({ "reason": "wrong address" });
+        let void = operator.post(&format!("{path}/void"), reason).await;
+        assert_eq!(void.expect(200)["state"], "void");
+        let next = operator
+            .post("/invoices/close", of_partner.clone())
+            .await
+            .expect(200);
+        let next = &next["data"][0];
+        assert_eq!(
+            (&next["number"], &next["total"]["amount"]),
+            (&json!(2), &json!(5700))
+        );
+        assert_eq!(
+            account.get(&path).await["lines"].as_array().unwrap().len(),
+            1
+        );
+
+        let path = format!("/invoices/{}", next["id"].as_str().unwrap());
+        let paid = operator
+            .post(&format!("{path}/pay"), json!({}))
+            .await
+            .expect(200);
+        assert_eq!((&paid["state"], account.owes().await), (&json!("paid"), 0));
+        let again = operator
+            .post(&format!("{path}/pay"), json!({}))
+            .await
+            .expect(409);
+        assert_eq!(
+            (&again["state"], &again["allowed"]),
+            (&json!("paid"), &json!([]))
+        );
+        // Nothing is left to bill.
+        let none = operator
+            .post("/invoices/close", of_partner)
+            .await
+            .expect(200);
+        assert_eq!(none["data"], json!([]));
+        let events = world.lines(&format!(
+            "SELECT kind AS line FROM events WHERE partner_id = '{}' AND kind LIKE 'invoice.%' ORDER BY seq",
+            account.partner
+        ));
+        assert_eq!(events, ["invoice.opened", "invoice.opened", "invoice.paid"]);
+    }
+}
+
+#[actix_web::test]
+async fn a_draft_gets_its_number_when_it_is_opened_and_one_given_up_is_written_off() {
+    for world in worlds().await {
+        let account = account(&world, "sim-delay-5").await;
+        let operator = world.operator().await;
+        let body = json!({ "partner_id": account.partner, "realm": "sandbox", "draft": true });
+        let made = operator.post("/invoices/close", body).await.expect(200);
+        let draft = &made["data"][0];
+        assert_eq!(
+            (&draft["number"], &draft["state"]),
+            (&Value::Null, &json!("draft"))
+        );
+        let path = format!("/invoices/{}", draft["id"].as_str().unwrap());
+        let early = operator
+            .post(&format!("{path}/pay"), json!({}))
+            .await
+            .expect(409);
+        assert_eq!(early["allowed"], json!(["open"]));
+        let opened = operator
+            .post(&format!("{path}/open"), json!({}))
+            .await
+            .expect(200);
+        assert_eq!(opened["number"], 1);
+        let body = json!({ "reason": "insolvent" });
+        operator
+            .post(&format!("{path}/uncollectible"), body)
+            .await
+            .expect(200);
+        assert_eq!(
+            (account.owes().await, amounts(&account).await),
+            (0, vec![5700, -5700])
+        );
+    }
+}
+
+#[actix_web::test]
+async fn usage_is_recorded_read_and_added_up() {
+    for world in worlds().await {
+        let account = account(&world, "PO-1").await;
+        let operator = world.operator().await;
+        let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        for quantity in [512, 256] {
+            let body = json!({ "order_id": account.order, "quantity": quantity, "unit": "megabyte", "recorded_at": now });
+            operator.post("/usage-records", body).await.expect(201);
+        }
+        let path = format!("/usage?order_id={}", account.order);
+        // The sandbox adds what its fulfilled orders are used for.
+        let usage = loop {
+            let usage = account.get(&path).await;
+            if usage["data"].as_array().unwrap().len() == 3 {
+                break usage;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        };
+        assert_eq!(
+            usage["totals"],
+            json!([{ "unit": "activation", "quantity": 3 }, { "unit": "megabyte", "quantity": 768 }])
+        );
+        // Totals are of all that was asked for, not of the page.
+        let page = account.get(&format!("{path}&limit=1")).await;
+        assert_eq!(
+            (page["data"].as_array().unwrap().len(), &page["totals"]),
+            (1, &usage["totals"])
+        );
+        let body =
+            json!({ "order_id": account.order, "quantity": 0, "unit": "", "recorded_at": "then" });
+        let refused = operator.post("/usage-records", body).await.expect(422);
+        assert_eq!(refused["errors"].as_array().unwrap().len(), 3);
+    }
+}
+
+#[actix_web::test]
+async fn another_partners_money_is_not_seen() {
+    for world in worlds().await {
+        let one = account(&world, "sim-delay-6").await;
+        let other = account(&world, "sim-delay-7").await;
+        let operator = world.operator().await;
+        let body = json!({ "partner_id": one.partner, "realm": "sandbox" });
+        let made = operator.post("/invoices/close", body).await.expect(200);
+        let invoice = made["data"][0]["id"].as_str().unwrap();
+        let path = format!("/sandbox/v1/invoices/{invoice}");
+        world.get(&path, Some(&one.token)).await.expect(200);
+        world.get(&path, Some(&other.token)).await.expect(404);
+        assert_eq!(other.get("/invoices").await["data"], json!([]));
+        let entries = other
+            .get(&format!("/ledger/entries?order_id={}", one.order))
+            .await;
+        assert_eq!(entries["data"], json!([]));
+        let usage = other.get(&format!("/usage?order_id={}", one.order)).await;
+        assert_eq!((&usage["data"], &usage["totals"]), (&json!([]), &json!([])));
+    }
+}

@@ -1,0 +1,39 @@
+//! The documentation page, in a real browser.
+
+use serde_json::json;
+
+use crate::support::browser::Browser;
+use crate::support::world::worlds;
+
+#[actix_web::test]
+async fn the_documents_are_pages_that_load_nothing_from_elsewhere() {
+    let browser = Browser::start().await;
+    for world in worlds().await {
+        for (page, shows, title) in [
+            ("/docs", "#operations-oauth-request_token", "Onyx Auth"),
+            (
+                "/admin/docs",
+                "#operations-partners-list_partners",
+                "Onyx Auth: admin API",
+            ),
+        ] {
+            browser.go(&format!("{}{page}", world.base)).await;
+            browser.wait_for(shows).await;
+            assert_eq!(browser.url().await, format!("{}{page}/", world.base));
+            assert!(browser.text(".info .title").await.starts_with(title));
+            // Whatever the page asked for came from here, and the policy had nothing to stop.
+            let foreign = "return performance.getEntriesByType('resource').map(r => r.name) \
+                .filter(name => !name.startsWith(location.origin) && !name.startsWith('data:'))";
+            assert_eq!(browser.ask(foreign).await, json!([]));
+            assert_eq!(browser.complaints().await, Vec::<String>::new());
+        }
+        let policy = world.get("/docs/", None).await;
+        assert!(
+            policy
+                .header("content-security-policy")
+                .starts_with("default-src 'none'")
+        );
+        world.get("/docs/no-such-file.js", None).await.expect(404);
+    }
+    browser.quit().await;
+}

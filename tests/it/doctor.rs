@@ -1,0 +1,82 @@
+//! `onyx-auth doctor`: says what is well, what is not, and what to do.
+
+use serde_json::Value;
+
+use crate::support::world::{Engine, World, worlds};
+
+/// What the doctor says, by check; and how it ended.
+fn examine(world: &World) -> (Option<i32>, Vec<(String, String, String)>) {
+    let output = world.run(&["doctor", "--json"]);
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
+    let rows = said["data"].as_array().unwrap();
+    let rows = rows
+        .iter()
+        .map(|row| (text(row, "check"), text(row, "state"), text(row, "detail")));
+    (output.status.code(), rows.collect())
+}
+
+fn failed(rows: &[(String, String, String)]) -> Vec<&str> {
+    rows.iter()
+        .filter(|(_, state, _)| state == "failed")
+        .map(|(check, _, _)| check.as_str())
+        .collect()
+}
+
+#[actix_web::test]
+async fn a_server_that_runs_is_well() {
+    for world in worlds().await {
+        let (code, rows) = examine(&world);
+        assert_eq!(failed(&rows), Vec::<&str>::new(), "{rows:?}");
+        assert_eq!(code, Some(0), "{rows:?}");
+        let wall = rows
+            .iter()
+            .find(|(check, _, _)| check == "row-level security");
+        assert_eq!(wall.unwrap().1, "ok");
+    }
+}
+
+#[actix_web::test]
+async fn a_server_that_does_not_run_is_told_by_its_issuer_alone() {
+    for mut world in worlds().await {
+        world.terminate();
+        let (code, rows) = examine(&world);
+        assert_eq!(failed(&rows), ["issuer"], "{rows:?}");
+        assert_eq!(code, Some(1));
+    }
+}
+
+#[actix_web::test]
+async fn files_that_others_can_read_and_a_wrong_master_key_are_named() {
+    use std::os::unix::fs::PermissionsExt;
+    for world in worlds().await {
+        let key = world.path().join("keys/master.key");
+        let right = std::fs::read(&key).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let (_, rows) = examine(&world);
+        assert_eq!(failed(&rows), ["master key file"], "{rows:?}");
+        assert!(
+            rows.iter()
+                .any(|(_, _, detail)| detail.contains("chmod 600"))
+        );
+
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::write(&key, "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n").unwrap();
+        let (_, rows) = examine(&world);
+        assert_eq!(failed(&rows), ["master key"], "{rows:?}");
+        std::fs::write(&key, right).unwrap();
+    }
+}
+
+#[test]
+fn a_database_that_is_not_there_is_told_and_not_made() {
+    let world = World::prepare(Engine::Sqlite, &[]);
+    let (code, rows) = examine(&world);
+    let failed = failed(&rows);
+    assert!(
+        failed.contains(&"database") && failed.contains(&"master key file"),
+        "{rows:?}"
+    );
+    assert_eq!(code, Some(1));
+    assert!(!world.path().join("data").exists() && !world.path().join("keys").exists());
+}

@@ -1,0 +1,90 @@
+//! What must not be sent is refused with its kind, leaves no trace, and is looked into.
+
+use serde_json::{Value, json};
+
+use crate::support::shop::{fresh_key, package};
+use crate::support::world::worlds;
+
+#[actix_web::test]
+async fn prohibited_material_is_refused_by_kind_and_never_kept() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let package = operator.published(package()).await;
+        let shopper = world.shopper().await;
+        let secret = shopper.who.secret.clone();
+        let card = "4111 1111 1111 1111";
+        let phrase = "legal winner thank year wave sausage worth useful legal winner thank yellow";
+        let body = json!({
+            "package_id": package, "quantity": 1, "partner_order_ref": "4111111111111111",
+            "metadata": {
+                "card": card, "phrase": phrase, "key": "-----BEGIN PRIVATE KEY-----", "code": "OTP 482913",
+                "secret": secret, "token": shopper.token, "fine": "Oslo", "5555 5555 5555 4444": "x",
+            },
+        });
+        let refused = shopper.order_under(&fresh_key(), &body).await;
+        let faults = refused.expect(422)["errors"].clone();
+        let told: Vec<(String, String)> = faults
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|fault| {
+                assert_eq!(fault["code"], "prohibited_material", "{fault}");
+                let text = |name: &str| fault[name].as_str().unwrap().to_owned();
+                (text("pointer"), text("detail"))
+            })
+            .collect();
+        let pointers: Vec<&str> = told.iter().map(|(pointer, _)| pointer.as_str()).collect();
+        let mut sorted = pointers.clone();
+        sorted.sort_unstable();
+        assert_eq!(
+            sorted,
+            [
+                "/metadata",
+                "/metadata/card",
+                "/metadata/code",
+                "/metadata/key",
+                "/metadata/phrase",
+                "/metadata/secret",
+                "/metadata/token",
+                "/partner_order_ref",
+            ]
+        );
+        for value in [card, phrase, "5555", "482913", &secret] {
+            assert!(!refused.text.contains(value), "{}", refused.text);
+        }
+        // Nothing was bought, and the case is open once however often it happens.
+        let again = shopper.order_under(&fresh_key(), &body).await;
+        assert_eq!(again.status, 422);
+        assert_eq!(shopper.get("/orders").await.expect(200)["data"], json!([]));
+        let cases = operator
+            .get("/reviews?kind=prohibited_material&limit=100")
+            .await
+            .expect(200);
+        let of_partner = |case: &&Value| case["partner_id"] == shopper.who.partner_id.as_str();
+        let cases: Vec<&Value> = cases["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(of_partner)
+            .collect();
+        assert_eq!(cases.len(), 7, "{cases:#?}");
+        let counts = world.lines(&format!(
+            "SELECT material || ' ' || count AS line FROM prohibited_findings WHERE partner_id = '{}' ORDER BY material",
+            shopper.who.partner_id
+        ));
+        assert_eq!(
+            counts,
+            [
+                "card_number 2",
+                "client_secret 2",
+                "long_number 2",
+                "one_time_code 2",
+                "private_key 2",
+                "recovery_phrase 2",
+                "token 2",
+            ]
+        );
+        let log = world.log();
+        assert!(!log.contains("sausage") && !log.contains("4111"));
+    }
+}
