@@ -3,6 +3,7 @@
 use utoipa::OpenApi;
 
 use super::domain::Environment;
+use crate::domain::id::StatusListId;
 use crate::domain::realm::Realm;
 use crate::domain::version::ApiVersion;
 use crate::http::{deliveries, docs, leaks, oauth, v1};
@@ -28,7 +29,7 @@ use crate::http::{deliveries, docs, leaks, oauth, v1};
         (name = "requests", description = "What the partner called."),
         (name = "audit", description = "What is on record about the caller's organisation, and proofs of it."),
     ),
-    components(schemas(ApiVersion, Environment, Realm)),
+    components(schemas(ApiVersion, Environment, Realm, StatusListId)),
     paths(
         super::partner,
         docs::to_partner,
