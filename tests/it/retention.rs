@@ -12,7 +12,8 @@ fn old_rows(world: &World, table: &str, columns: &str, values: &str, count: u32)
         Engine::Sqlite => "printf('2025-01-01 %02d:%02d:%02d', i / 3600, i / 60 % 60, i % 60)",
         Engine::Postgres => "(timestamp '2025-01-01 00:00:00' + i * interval '1 second')",
     };
-    let values = values.replace("AT", at);
+    // With the space before it: an id may have these letters too.
+    let values = format!(" {values}").replace(" AT", &format!(" {at}"));
     world.execute(&format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) \
          INSERT INTO {table} ({columns}) SELECT {values} FROM n"
