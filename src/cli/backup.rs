@@ -1,6 +1,6 @@
 //! `onyx-auth backup` and `onyx-auth restore`: for who holds the machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::audit::{self, Action, Actor, Deed};
 use crate::clock::Clock;
 use crate::keys::{MasterKey, file};
 use crate::logging;
-use crate::store::backup::{self, Since};
+use crate::store::backup::{self, BackupError, Since};
 use crate::store::{OpenError, Target};
 
 #[derive(clap::Args)]
@@ -74,20 +74,19 @@ pub(super) fn restore(options: &Restore, output: &Output) -> Done {
         Since::Kept
     };
     let now = Clock::system().now();
-    // What is put on record is sealed with it; without it the server would not start either.
-    let content = file::read(&settings.master_key_file)?;
-    let master = MasterKey::parse(&content).ok_or_else(|| {
-        let path = settings.master_key_file.display();
-        Failure::Usage(format!(
-            "master_key_file: {path} must hold 32 bytes as base64"
-        ))
-    })?;
     let restored = backup::restore(&target, &options.file, since, now, |db, restored| {
         let deed = Deed::new(Action::DatabaseRestored, "database")
             .detail("made_at", restored.backup.made_at.as_str())
             .detail("forgot_revocations", since == Since::Forgotten)
             .detail("feed_starts_after", restored.feed_starts_after);
-        audit::record(db, master.audit(), &Actor::host(), deed, now)
+        let master = master_key(&settings.master_key_file).map_err(BackupError::NoKey)?;
+        Ok(audit::record(
+            db,
+            master.audit(),
+            &Actor::host(),
+            deed,
+            now,
+        )?)
     })?;
     output.record(&json!({
         "made_at": restored.backup.made_at,
@@ -95,6 +94,12 @@ pub(super) fn restore(options: &Restore, output: &Output) -> Done {
         "kept_ended": restored.kept_ended,
         "kept_revocations": restored.kept_revocations,
     }))
+}
+
+fn master_key(path: &Path) -> Result<MasterKey, String> {
+    let content = file::read(path).map_err(|error| error.to_string())?;
+    let malformed = || format!("{} must hold 32 bytes as base64", path.display());
+    MasterKey::parse(&content).ok_or_else(malformed)
 }
 
 fn target(url: &str) -> Result<Target, Failure> {

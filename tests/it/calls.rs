@@ -366,5 +366,5 @@ async fn asking_for_what_is_another_s_raises_one_review_a_day() {
 async fn the_columns_of_the_log_are_an_allow_list() {
     let world = worlds().await.remove(0);
     let columns = world.lines("SELECT name AS line FROM pragma_table_info('request_log')");
-    assert_snapshot!(columns.join(" "), @"request_id at partner_id realm client_id credential_id method route status code micros idempotency order_id subject");
+    assert_snapshot!(columns.join(" "), @"request_id at partner_id realm client_id credential_id method route status code micros idempotency order_id subject version");
 }

@@ -80,6 +80,9 @@ pub enum BackupError {
         /// Who took it.
         version: String,
     },
+    /// What is put on record is sealed, and the key is not to be had.
+    #[error("the restore cannot be put on record, and the server would not start either: {0}")]
+    NoKey(String),
     /// Somebody works on the database.
     #[error("the database is in use: stop every onyx-auth that runs on it, then try again")]
     InUse,
@@ -184,7 +187,7 @@ pub fn restore(
     path: &Path,
     since: Since,
     now: Instant,
-    record: impl FnOnce(&mut Db, &Restored) -> Result<(), StoreError>,
+    record: impl FnOnce(&mut Db, &Restored) -> Result<(), BackupError>,
 ) -> Result<Restored, BackupError> {
     // Looked at before anything is made or changed.
     let label = read_label(target, path)?;
@@ -221,7 +224,7 @@ fn replace(
     label: Label,
     since: Since,
     now: Instant,
-    record: impl FnOnce(&mut Db, &Restored) -> Result<(), StoreError>,
+    record: impl FnOnce(&mut Db, &Restored) -> Result<(), BackupError>,
 ) -> Result<Restored, BackupError> {
     super::transaction(db, |db| {
         let before = fingerprint(db)?;

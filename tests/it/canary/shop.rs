@@ -44,7 +44,9 @@ pub(super) fn packages() -> Vec<Ask> {
         on("POST", "/publish").json(json!({ "reason": "*" })),
         on("GET", ""),
         step("GET /admin/v1/packages", operator()),
-        step("POST /admin/v1/packages/import", operator()).json(json!([package()])),
+        step("POST /admin/v1/packages/import", operator())
+            .json(json!([package()]))
+            .is(201),
     ]
 }
 

@@ -294,6 +294,9 @@ impl World {
                 use diesel::prelude::*;
                 let path = self.path().join("data/onyx.db");
                 let mut db = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+                // The server writes too.
+                let patience = diesel::sql_query("PRAGMA busy_timeout = 10000");
+                patience.execute(&mut db).unwrap();
                 let done = diesel::sql_query(statement).execute(&mut db);
                 done.map(|_| ()).map_err(|error| error.to_string())
             }
