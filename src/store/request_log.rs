@@ -157,6 +157,17 @@ fn partner_of(db: &mut Db, filter: &Filter) -> Result<Option<PartnerId>, StoreEr
     Ok(found.flatten())
 }
 
+/// A tenant's first call of a route that was answered with success. `None`: there is none on record.
+pub fn first_good(db: &mut Db, tenant: &Tenant, route: &str) -> Result<Option<Call>, StoreError> {
+    let call = request_log::table
+        .filter(request_log::partner_id.eq(tenant.partner_id()))
+        .filter(request_log::realm.eq(tenant.realm()))
+        .filter(request_log::route.eq(route))
+        .filter(request_log::status.eq(200))
+        .order(request_log::request_id.asc());
+    Ok(call.first(db).optional()?)
+}
+
 /// Calls after one that asked for an id that they did not find, in their order.
 pub fn misses(db: &mut Db, after: &RequestId, most: i64) -> Result<Vec<Call>, StoreError> {
     let rows = request_log::table

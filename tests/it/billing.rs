@@ -300,3 +300,31 @@ async fn another_partners_money_is_not_seen() {
         assert_eq!((&usage["data"], &usage["totals"]), (&json!([]), &json!([])));
     }
 }
+
+#[actix_web::test]
+async fn who_has_read_its_ledger_and_an_invoice_has_reconciled() {
+    for world in worlds().await {
+        let account = account(&world, "sim-delay-8").await;
+        let operator = world.operator().await;
+        let body = json!({ "partner_id": account.partner, "realm": "sandbox" });
+        let made = operator.post("/invoices/close", body).await.expect(200);
+        let review = format!("/partners/{}/launch-review", account.partner);
+        operator.post(&review, json!({})).await.expect(201);
+        let state = async || {
+            let checks = operator.get(&review).await.expect(200)["checks"].clone();
+            let mut checks = checks.as_array().unwrap().iter();
+            checks
+                .find(|check| check["check"] == "billing_reconciled")
+                .unwrap()["state"]
+                .clone()
+        };
+        account.get("/ledger/entries").await;
+        assert_eq!(state().await, "pending");
+        let invoice = made["data"][0]["id"].as_str().unwrap();
+        account.get(&format!("/invoices/{invoice}")).await;
+        // Calls are on record a moment after their answers.
+        while state().await != "passed" {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+}

@@ -5,7 +5,7 @@ use crate::domain::launch::CheckName;
 use crate::domain::order::OrderState;
 use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
-use crate::store::{Db, StoreError, orders};
+use crate::store::{Db, StoreError, orders, request_log};
 
 /// What shows that a check is passed: ids and times for who reads it later.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +39,8 @@ pub trait SandboxRecord: Sync {
 pub struct Sandbox;
 
 impl SandboxRecord for Sandbox {
-    /// Webhooks and invoices are not part of the partner API yet, so nobody can have shown anything of
-    /// them: those checks stay pending until they are waived. The last two are people's.
+    /// Webhooks are not part of the partner API yet, so nobody can have shown anything of them: that
+    /// check stays pending until it is waived. The last two are people's.
     fn evidence(
         &self,
         db: &mut Db,
@@ -52,10 +52,10 @@ impl SandboxRecord for Sandbox {
             CheckName::SandboxOrder => fulfilled(db, &sandbox),
             CheckName::IdempotentRetry => retried(db, &sandbox),
             CheckName::FailureRecovery => recovered(db, &sandbox),
-            CheckName::WebhookVerified
-            | CheckName::BillingReconciled
-            | CheckName::PrivacyReview
-            | CheckName::SupportPath => Ok(None),
+            CheckName::BillingReconciled => reconciled(db, &sandbox),
+            CheckName::WebhookVerified | CheckName::PrivacyReview | CheckName::SupportPath => {
+                Ok(None)
+            }
         }
     }
 }
@@ -94,4 +94,17 @@ fn recovered(db: &mut Db, sandbox: &Tenant) -> Result<Option<Evidence>, StoreErr
             order.id
         ))
     }))
+}
+
+/// The ledger and an invoice were read, which is what there is to compare.
+fn reconciled(db: &mut Db, sandbox: &Tenant) -> Result<Option<Evidence>, StoreError> {
+    let ledger = request_log::first_good(db, sandbox, "/{env}/v1/ledger/entries")?;
+    let invoice = request_log::first_good(db, sandbox, "/{env}/v1/invoices/{id}")?;
+    let (Some(ledger), Some(invoice)) = (ledger, invoice) else {
+        return Ok(None);
+    };
+    Ok(Some(Evidence::new(format!(
+        "the ledger was read at {} ({}), an invoice at {} ({})",
+        ledger.at, ledger.request_id, invoice.at, invoice.request_id
+    ))))
 }
