@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{StatedReason, id};
+use super::{Nothing, StatedReason, id};
 use crate::app::App;
 use crate::domain::id::{InvoiceId, PartnerId};
 use crate::domain::invoice::InvoiceState;
@@ -184,7 +184,7 @@ pub async fn show(
 #[utoipa::path(
     post, path = "/admin/v1/invoices/{id}/open", operation_id = "open_invoice", tag = "billing",
     params(("id" = InvoiceId, Path, description = "The invoice")),
-    request_body(content = inline(super::Nothing), description = "No members"),
+    request_body = Nothing,
     responses((status = 200, description = "The invoice", body = PartnerInvoiceView), Conflict)
 )]
 pub async fn open(
@@ -202,7 +202,7 @@ pub async fn open(
 #[utoipa::path(
     post, path = "/admin/v1/invoices/{id}/pay", operation_id = "pay_invoice", tag = "billing",
     params(("id" = InvoiceId, Path, description = "The invoice")),
-    request_body(content = inline(super::Nothing), description = "No members"),
+    request_body = Nothing,
     responses((status = 200, description = "The invoice", body = PartnerInvoiceView), Conflict)
 )]
 pub async fn pay(
