@@ -144,17 +144,6 @@ async fn a_list_never_passes_as_an_access_token() {
     }
 }
 
-/// A revocation as another node would commit it, of a height that no request reaches.
-fn revoke_behind_the_scenes(world: &World, kind: &str, id: &str) {
-    world
-        .execute("UPDATE sequences SET value = value + 1 WHERE name IN ('changes', 'revocations')");
-    world.execute(&format!(
-        "INSERT INTO revocations (seq, realm, kind, id, revoked_at, expires_at, reason, actor) \
-         SELECT value, 'sandbox', '{kind}', '{id}', '2030-01-01 00:00:00', '2100-01-01 00:00:00', 'other', 'test' \
-         FROM sequences WHERE name = 'revocations'"
-    ));
-}
-
 #[actix_web::test]
 async fn every_height_of_revocation_is_shown_and_nothing_else() {
     for world in worlds().await {
@@ -233,7 +222,10 @@ async fn every_height_of_revocation_is_shown_and_nothing_else() {
         // Until here the bystander was none of them.
         assert!(!is_revoked(&world, &good).await);
         let kid = header(&good)["kid"].as_str().unwrap().to_owned();
-        revoke_behind_the_scenes(&world, "key", &kid);
+        operator
+            .post(&format!("/keys/{kid}/revoke"), reason())
+            .await
+            .expect(200);
         until_revoked(&world, &good, "a key").await;
 
         // A server that starts anew finds the same, of those that live.
