@@ -101,16 +101,9 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             period,
             draft,
         } => {
-            let mut body = json!({ "draft": draft });
-            for (name, value) in [
-                ("partner_id", partner),
-                ("realm", realm),
-                ("period", period),
-            ] {
-                if let Some(value) = value {
-                    body[name] = Value::String(value);
-                }
-            }
+            let body = json!({
+                "partner_id": partner, "realm": realm, "period": period, "draft": draft,
+            });
             output.list(&admin.post("/invoices/close", &body).await?, &COLUMNS)
         }
         Verb::List {
@@ -155,10 +148,9 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             yes,
         } => {
             confirm(&format!("Refund {order}?"), yes)?;
-            let mut body = json!({ "order_id": order, "reference": reference, "reason": reason });
-            if let Some(amount) = amount {
-                body["amount"] = amount.into();
-            }
+            let body = json!({
+                "order_id": order, "amount": amount, "reference": reference, "reason": reason,
+            });
             output.record(&admin.post("/ledger/refunds", &body).await?)
         }
     }

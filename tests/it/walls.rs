@@ -83,7 +83,7 @@ async fn partners_calls_take_the_tenants_role() {
         world.get("/sandbox/v1/me", Some(&token)).await.expect(200);
         // Were the query the server's own user's, it would not notice.
         world.execute("REVOKE SELECT ON clients FROM onyx_tenant");
-        world.get("/sandbox/v1/me", Some(&token)).await.expect(500);
+        world.get("/sandbox/v1/me", Some(&token)).await.expect(503);
         world.execute("GRANT SELECT ON clients TO onyx_tenant");
         world.get("/sandbox/v1/me", Some(&token)).await.expect(200);
     }

@@ -34,7 +34,7 @@ pub(super) async fn examine(
             return None;
         }
     }
-    match store.write(|db| instance::touch(db)).await {
+    match store.write(instance::touch).await {
         Ok(()) => report.well("database writes", "a transaction was committed"),
         Err(error) => report.ill("database writes", because(&error)),
     }

@@ -102,10 +102,7 @@ pub async fn balance(
 ) -> Result<web::Json<BalanceView>, Problem> {
     query.finish()?;
     let as_of = app.clock.now();
-    let balances = app
-        .store
-        .read_as(who.tenant, move |db, tenant| ledger::balances(db, tenant))
-        .await?;
+    let balances = app.store.read_as(who.tenant, ledger::balances).await?;
     let balance = match balances.as_slice() {
         [] => Some(Money::new(0, Currency::Eur)),
         [one] => Some(*one),

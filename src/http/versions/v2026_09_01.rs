@@ -15,13 +15,13 @@ pub(super) fn say(route: &str, value: &mut Value) {
 }
 
 /// Every row of a list, or the one thing that is shown.
-fn each(value: &mut Value, mut work: impl FnMut(&mut Map<String, Value>)) {
+fn each(value: &mut Value, work: impl FnMut(&mut Map<String, Value>)) {
     match value.get_mut("data").and_then(Value::as_array_mut) {
         Some(rows) => rows
             .iter_mut()
             .filter_map(Value::as_object_mut)
             .for_each(work),
-        None => value.as_object_mut().into_iter().for_each(|one| work(one)),
+        None => value.as_object_mut().into_iter().for_each(work),
     }
 }
 
