@@ -88,6 +88,9 @@ async fn a_broken_export_is_a_clear_error() {
         let (path, text) = exported(&world, "trail.ndjson");
         let lines: Vec<&str> = text.lines().collect();
         let written = |lines: &[&str]| lines.join("\n") + "\n";
+        // The first: without the last one nothing is seen to be missing but a line.
+        let is_event = |line: &&str| line.contains(r#""type":"event""#);
+        let event = lines.iter().position(is_event).unwrap();
         let cases = [
             ("is cut off after line", written(&lines[..lines.len() - 1])),
             ("is it cut off?", text[..text.len() - 40].to_owned()),
@@ -111,7 +114,7 @@ async fn a_broken_export_is_a_clear_error() {
             ),
             (
                 "are left out",
-                written(&[&lines[..3], &lines[4..]].concat()),
+                written(&[&lines[..event], &lines[event + 1..]].concat()),
             ),
             (
                 "version 1 of exports",
