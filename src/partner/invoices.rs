@@ -122,9 +122,9 @@ pub fn void(
     tenant: &Tenant,
     act: &Act,
     id: &InvoiceId,
-    reason: &str,
+    reason: Option<&str>,
 ) -> Result<Invoice, PartnerError> {
-    let invoice = end(db, tenant, act, id, InvoiceStep::Void, Some(reason))?;
+    let invoice = end(db, tenant, act, id, InvoiceStep::Void, reason)?;
     invoices::release(db, tenant, id)?;
     let deed = deed(Action::InvoiceVoided, &invoice).detail("reason", reason);
     act.record(db, tenant, deed)?;
@@ -137,9 +137,9 @@ pub fn give_up(
     tenant: &Tenant,
     act: &Act,
     id: &InvoiceId,
-    reason: &str,
+    reason: Option<&str>,
 ) -> Result<Invoice, PartnerError> {
-    let invoice = end(db, tenant, act, id, InvoiceStep::GiveUp, Some(reason))?;
+    let invoice = end(db, tenant, act, id, InvoiceStep::GiveUp, reason)?;
     settle(
         db,
         tenant,

@@ -122,11 +122,12 @@ async fn an_unknown_client_that_is_made_later_is_known_then() {
             "UPDATE credentials SET client_id = '{}' WHERE id = '{}'",
             ghost.client_id, who.credential_id
         ));
-        world.execute("UPDATE sequences SET value = value + 1 WHERE name = 'changes'");
+        // The row first: a node that looks in between must not find the number without it.
         world.execute(&format!(
-            "INSERT INTO changes SELECT value, 'client', '{}', '2030-01-01 00:00:00' FROM sequences WHERE name = 'changes'",
+            "INSERT INTO changes SELECT value + 1, 'client', '{}', '2030-01-01 00:00:00' FROM sequences WHERE name = 'changes'",
             ghost.client_id
         ));
+        world.execute("UPDATE sequences SET value = value + 1 WHERE name = 'changes'");
         let took = until(200, async || {
             world.token_answer("sandbox", &ghost, &[]).await.status
         })

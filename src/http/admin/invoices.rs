@@ -4,7 +4,8 @@ use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Nothing, StatedReason, id};
+use super::partners::Reason;
+use super::{Nothing, id};
 use crate::app::App;
 use crate::domain::id::{InvoiceId, PartnerId};
 use crate::domain::invoice::InvoiceState;
@@ -220,7 +221,7 @@ pub async fn pay(
 #[utoipa::path(
     post, path = "/admin/v1/invoices/{id}/void", operation_id = "void_invoice", tag = "billing",
     params(("id" = InvoiceId, Path, description = "The invoice")),
-    request_body = StatedReason,
+    request_body = Reason,
     responses((status = 200, description = "The invoice", body = PartnerInvoiceView), Conflict)
 )]
 pub async fn void(
@@ -232,7 +233,7 @@ pub async fn void(
 ) -> Result<web::Json<PartnerInvoiceView>, Problem> {
     let reason = reason(Members::read(&request, payload).await?)?;
     let work = move |db: &mut Db, tenant: &Tenant, act: &Act, id: &InvoiceId| {
-        bills::void(db, tenant, act, id, &reason)
+        bills::void(db, tenant, act, id, reason.as_deref())
     };
     step(who, &path, app, work).await
 }
@@ -241,7 +242,7 @@ pub async fn void(
 #[utoipa::path(
     post, path = "/admin/v1/invoices/{id}/uncollectible", operation_id = "give_up_invoice", tag = "billing",
     params(("id" = InvoiceId, Path, description = "The invoice")),
-    request_body = StatedReason,
+    request_body = Reason,
     responses((status = 200, description = "The invoice", body = PartnerInvoiceView), Conflict)
 )]
 pub async fn give_up(
@@ -253,13 +254,13 @@ pub async fn give_up(
 ) -> Result<web::Json<PartnerInvoiceView>, Problem> {
     let reason = reason(Members::read(&request, payload).await?)?;
     let work = move |db: &mut Db, tenant: &Tenant, act: &Act, id: &InvoiceId| {
-        bills::give_up(db, tenant, act, id, &reason)
+        bills::give_up(db, tenant, act, id, reason.as_deref())
     };
     step(who, &path, app, work).await
 }
 
-fn reason(mut body: Members) -> Result<String, Problem> {
-    let taken = (body.text("reason", 1000),);
+fn reason(mut body: Members) -> Result<Option<String>, Problem> {
+    let taken = (body.optional_text("reason", 1000),);
     let (reason,) = body.finish(taken)?;
     Ok(reason)
 }
