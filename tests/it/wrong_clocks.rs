@@ -135,14 +135,18 @@ async fn a_node_whose_clock_is_wrong_by_minutes_revokes_and_obeys_in_order_all_t
                 until(&follower, &again, &Ok(())).await;
             }
 
-            // The same by the wrong node's hand.
+            // The same by the wrong node's hand. The right one must have heard of it before it is asked
+            // for a token: what it gives out before that is dead on arrival.
+            let before = soon(right, &second).await;
+            until_said(right, &mesh.service, &before, true).await;
             step(&theirs, &second, "suspend").await;
-            until(&follower, &spared, &revoked()).await;
+            until_said(right, &mesh.service, &before, false).await;
+            until(&follower, &before, &revoked()).await;
             step(&theirs, &second, "resume").await;
             let fresh = soon(right, &second).await;
             until_said(right, &mesh.service, &fresh, true).await;
             until(&follower, &fresh, &Ok(())).await;
-            for dead in [&given, &again, &token, &spared] {
+            for dead in [&given, &again, &token, &spared, &before] {
                 until_said(wrong, &mesh.service, dead, false).await;
                 until_said(right, &mesh.service, dead, false).await;
             }
