@@ -90,10 +90,11 @@ impl Manager {
                 let mut conn = SqliteConnection::establish(path)?;
                 // WAL lets readers go on beside the one writer; FULL makes a commit
                 // durable before it is answered, through a power cut too. What is deleted, a
-                // sealed secret say, is overwritten where that writes no page more.
+                // sealed secret say, is overwritten where that writes no page more. What a savepoint
+                // would bring back is kept in memory.
                 conn.batch_execute(
                     "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                     PRAGMA foreign_keys = ON; PRAGMA secure_delete = FAST;",
+                     PRAGMA foreign_keys = ON; PRAGMA secure_delete = FAST; PRAGMA temp_store = MEMORY;",
                 )
                 .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
                 Ok(Db::Sqlite(conn))

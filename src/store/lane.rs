@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a request may wait for the database's answer: longer than the database itself
 /// lets a statement run.
-const LONGEST: Duration = Duration::from_secs(10);
+pub(super) const LONGEST: Duration = Duration::from_secs(10);
 
 type Pool = r2d2::Pool<Manager>;
 
@@ -58,18 +58,26 @@ impl Lane {
 
     /// A turn at the pool; turns come in the order of asking.
     pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let started = Stopwatch::now();
+        let permit = self.turn().await?;
+        self.waited(started.elapsed());
+        Ok(permit)
+    }
+
+    /// Notes how long somebody waited.
+    pub(super) fn waited(&self, wait: Duration) {
+        observe(&self.waits, wait);
+    }
+
+    /// A turn, for who notes the waiting itself.
+    pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, StoreError> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            observe(&self.waits, Duration::ZERO);
             return Ok(permit);
         }
         let _waiting = Waiting::begin(&self.pending);
-        let started = Stopwatch::now();
         let waiting = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned());
         match waiting.await {
-            Ok(Ok(permit)) => {
-                observe(&self.waits, started.elapsed());
-                Ok(permit)
-            }
+            Ok(Ok(permit)) => Ok(permit),
             _ => {
                 self.timeouts.inc();
                 Err(StoreError::Unreachable(

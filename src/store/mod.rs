@@ -20,6 +20,7 @@ pub mod error;
 pub mod events;
 pub mod expiry_warnings;
 pub mod grants;
+mod group;
 pub mod idempotency;
 #[cfg(feature = "postgres")]
 mod in_use;
@@ -68,6 +69,7 @@ pub use walls::Wall;
 
 use changes::{Change, Touched};
 use db::Manager;
+use group::Group;
 use lane::Lane;
 
 /// Connections kept for reading, and for everything on PostgreSQL.
@@ -80,6 +82,8 @@ pub struct Store {
     /// SQLite has one writer at a time: a lane of one connection lets writers queue
     /// here, in order, instead of sleeping and retrying inside the engine.
     writers: Lane,
+    /// On SQLite: who waits for that lane, to be taken along by who has it.
+    group: Option<Group>,
     /// Told by [`Store::migrate`].
     wall: Arc<OnceLock<Wall>>,
 }
@@ -101,21 +105,24 @@ impl Store {
                 .open()
                 .map_err(|error| OpenError::connect(&error))?,
         );
-        let (readers, writers) = match &target {
+        let (readers, writers, group) = match &target {
             Target::Sqlite(_) => {
                 let writers = Lane::open(&target, "writers", 1)?;
-                (Lane::open(&target, "readers", READERS)?, writers)
+                let group = Group::new(writers.clone());
+                let readers = Lane::open(&target, "readers", READERS)?;
+                (readers, writers, Some(group))
             }
             #[cfg(feature = "postgres")]
             Target::Postgres(_) => {
                 let lane = Lane::open(&target, "all", READERS)?;
-                (lane.clone(), lane)
+                (lane.clone(), lane, None)
             }
         };
         Ok(Self {
             target,
             readers,
             writers,
+            group,
             wall: Arc::default(),
         })
     }
@@ -183,7 +190,10 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.writers.run(move |db| transaction(db, work)).await
+        match &self.group {
+            Some(group) => group.run(work).await,
+            None => self.writers.run(move |db| transaction(db, work)).await,
+        }
     }
 
     /// Runs a tenant's queries: on PostgreSQL the database itself shows no rows of others.

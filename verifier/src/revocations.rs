@@ -398,7 +398,8 @@ impl Held {
             return false;
         };
         killed(RevocationKind::Partner, partner)
-            || !self.marks.grants.is_empty()
+            // One look for all scopes: most partners lose no grant.
+            || self.filter.may_hold(RevocationKind::Grant, partner, "")
                 && claims.scope.split(' ').any(|scope| {
                     self.filter.may_hold(RevocationKind::Grant, partner, scope)
                         && self.marks.kill(

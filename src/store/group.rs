@@ -1,0 +1,463 @@
+//! Group commit: who waits for a turn at SQLite's one writer is taken along by whoever has it.
+//!
+//! Making a transaction durable costs more than most transactions do. So whoever gets the turn runs the
+//! work of all who wait, each behind a savepoint of its own, and commits once; nobody is answered before.
+//! Work that fails is undone alone. Where the whole cannot be kept, nothing of it happened, and all are told.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant as Stopwatch};
+
+use diesel::connection::TransactionManager;
+use diesel::prelude::*;
+use futures_util::future::{Either, select};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::db::Db;
+use super::error::StoreError;
+use super::lane::{LONGEST, Lane};
+
+/// The most that one transaction takes along.
+const MOST: usize = 64;
+/// How long a transaction takes others along: who has waited longest has waited long enough.
+const LONG: Duration = Duration::from_millis(20);
+
+type Manager = <Db as Connection>::TransactionManager;
+
+/// What waits for a turn at a lane of one connection.
+#[derive(Clone)]
+pub(super) struct Group {
+    lane: Lane,
+    waiting: Arc<Mutex<VecDeque<Box<dyn Job>>>>,
+}
+
+/// Work that waits, of whatever answer.
+trait Job: Send {
+    /// Whether anybody waits for it still.
+    fn is_awaited(&self) -> bool;
+    /// Since when it waits.
+    fn queued(&self) -> Stopwatch;
+    /// Does it; answers whether it succeeded.
+    fn work(&mut self, db: &mut Db) -> bool;
+    /// Tells who waits: what came of it, or why nothing of it was kept.
+    fn answer(self: Box<Self>, kept: Result<(), StoreError>);
+}
+
+struct Task<F, T, E> {
+    work: Option<F>,
+    result: Option<Result<T, E>>,
+    done: oneshot::Sender<Result<T, E>>,
+    queued: Stopwatch,
+    begun: Arc<AtomicBool>,
+}
+
+impl<F, T, E> Job for Task<F, T, E>
+where
+    F: FnOnce(&mut Db) -> Result<T, E> + Send,
+    T: Send,
+    E: From<StoreError> + Send,
+{
+    fn is_awaited(&self) -> bool {
+        !self.done.is_closed()
+    }
+
+    fn queued(&self) -> Stopwatch {
+        self.queued
+    }
+
+    fn work(&mut self, db: &mut Db) -> bool {
+        self.begun.store(true, Ordering::Release);
+        let result = self.work.take().map(|work| work(db));
+        let is_good = matches!(result, Some(Ok(_)));
+        self.result = result;
+        is_good
+    }
+
+    fn answer(self: Box<Self>, kept: Result<(), StoreError>) {
+        let result = match (kept, self.result) {
+            // What failed of itself says why, whatever became of the rest.
+            (_, Some(Err(error))) => Err(error),
+            (Ok(()), Some(Ok(value))) => Ok(value),
+            (Ok(()), None) => Err(StoreError::Interrupted.into()),
+            (Err(error), _) => Err(error.into()),
+        };
+        // Who no longer waits has had its answer.
+        let _ = self.done.send(result);
+    }
+}
+
+impl Group {
+    pub(super) fn new(lane: Lane) -> Self {
+        Self {
+            lane,
+            waiting: Arc::default(),
+        }
+    }
+
+    /// Runs work in a transaction, with others who wait; it is durable when this returns `Ok`.
+    pub(super) async fn run<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Db) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (done, answer) = oneshot::channel();
+        let begun = Arc::new(AtomicBool::new(false));
+        let task = Task {
+            work: Some(work),
+            result: None,
+            done,
+            queued: Stopwatch::now(),
+            begun: Arc::clone(&begun),
+        };
+        self.queue().push_back(Box::new(task));
+        let mut answer = pin!(answer);
+        let told = match select(answer.as_mut(), pin!(self.lane.turn())).await {
+            Either::Left((told, _)) => told,
+            Either::Right((turn, _)) => {
+                match turn {
+                    Ok(permit) => self.lead(permit),
+                    // Who has the turn is at it: that takes as long as the database may.
+                    Err(_) if begun.load(Ordering::Acquire) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                match tokio::time::timeout(LONGEST, answer).await {
+                    Ok(told) => told,
+                    Err(_) => {
+                        let silent = "the database does not answer".to_owned();
+                        return Err(StoreError::Unreachable(silent).into());
+                    }
+                }
+            }
+        };
+        told.unwrap_or_else(|_| Err(StoreError::Interrupted.into()))
+    }
+
+    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Box<dyn Job>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs what waits, on a thread that may block.
+    ///
+    /// It goes on even if the caller goes: it serves others, too. If it panics, the connection is
+    /// thrown away with its transaction, and everyone in it hears that it ended early.
+    fn lead(&self, permit: OwnedSemaphorePermit) {
+        let group = self.clone();
+        tokio::task::spawn_blocking(move || {
+            // The permit is given back with the connection.
+            let _permit = permit;
+            match group.lane.connection() {
+                Ok(mut db) => group.commit(&mut db),
+                Err(error) => {
+                    let all: Vec<_> = group.queue().drain(..).collect();
+                    refuse(all, &error);
+                }
+            }
+        });
+    }
+
+    /// The next who waits still.
+    fn next(&self) -> Option<Box<dyn Job>> {
+        let mut queue = self.queue();
+        loop {
+            let job = queue.pop_front()?;
+            if job.is_awaited() {
+                self.lane.waited(job.queued().elapsed());
+                return Some(job);
+            }
+        }
+    }
+
+    /// One transaction over what waits.
+    fn commit(&self, db: &mut Db) {
+        // Somebody else's turn may have done it all.
+        let Some(first) = self.next() else { return };
+        let mut done = Vec::new();
+        let kept = super::begin(db)
+            .map_err(StoreError::from)
+            .and_then(|()| self.work(db, first, &mut done));
+        match kept {
+            Ok(()) => {
+                for job in done {
+                    job.answer(Ok(()));
+                }
+            }
+            Err(error) => {
+                // Savepoints too may be open still.
+                while is_open(db) && Manager::rollback_transaction(db).is_ok() {}
+                refuse(done, &error);
+            }
+        }
+    }
+
+    /// Does the first and who else waits, and commits.
+    fn work(
+        &self,
+        db: &mut Db,
+        first: Box<dyn Job>,
+        done: &mut Vec<Box<dyn Job>>,
+    ) -> Result<(), StoreError> {
+        let started = Stopwatch::now();
+        let mut next = Some(first);
+        let mut has_kept = false;
+        while let Some(job) = next {
+            // In its list before it begins: whatever happens, it is answered.
+            done.push(job);
+            let Some(job) = done.last_mut() else { break };
+            Manager::begin_transaction(db)?;
+            if job.work(db) {
+                Manager::commit_transaction(db)?;
+                has_kept = true;
+            } else {
+                Manager::rollback_transaction(db)?;
+            }
+            let goes_on = done.len() < MOST && started.elapsed() < LONG;
+            next = goes_on.then(|| self.next()).flatten();
+        }
+        if has_kept {
+            Manager::commit_transaction(db)?;
+        } else {
+            Manager::rollback_transaction(db)?;
+        }
+        Ok(())
+    }
+}
+
+fn is_open(db: &mut Db) -> bool {
+    use diesel::connection::TransactionManagerStatus;
+    match Manager::transaction_manager_status_mut(db) {
+        TransactionManagerStatus::Valid(status) => status.transaction_depth().is_some(),
+        TransactionManagerStatus::InError => false,
+    }
+}
+
+/// Tells everyone that nothing was kept.
+fn refuse(jobs: Vec<Box<dyn Job>>, error: &StoreError) {
+    for job in jobs {
+        job.answer(Err(again(error)));
+    }
+}
+
+/// The same failure, for one more who asked.
+fn again(error: &StoreError) -> StoreError {
+    use diesel::result::{DatabaseErrorKind, Error as Diesel};
+    match error {
+        StoreError::Duplicate(what) => StoreError::Duplicate(what.clone()),
+        StoreError::Dangling(what) => StoreError::Dangling(what.clone()),
+        StoreError::Unreachable(why) => StoreError::Unreachable(why.clone()),
+        StoreError::Rewound => StoreError::Rewound,
+        StoreError::Interrupted => StoreError::Interrupted,
+        StoreError::Failed(cause) => StoreError::Failed(Diesel::DatabaseError(
+            DatabaseErrorKind::Unknown,
+            Box::new(cause.to_string()),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use diesel::connection::SimpleConnection;
+
+    use super::*;
+    use crate::store::Store;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&format!("sqlite://{}/onyx.db", folder.path().display())).unwrap();
+        let tables = "CREATE TABLE one (id INTEGER PRIMARY KEY); \
+             CREATE TABLE two (id INTEGER NOT NULL REFERENCES one (id) DEFERRABLE INITIALLY DEFERRED)";
+        store
+            .writers
+            .connection()
+            .unwrap()
+            .batch_execute(tables)
+            .unwrap();
+        (folder, store)
+    }
+
+    fn run(db: &mut Db, sql: &str) -> Result<(), StoreError> {
+        Ok(db.batch_execute(sql)?)
+    }
+
+    #[derive(QueryableByName)]
+    struct Id {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        id: i32,
+    }
+
+    async fn kept(store: &Store) -> Vec<i32> {
+        let ids = store.read(|db| {
+            let found = diesel::sql_query("SELECT id FROM one ORDER BY id").load::<Id>(db)?;
+            Ok::<_, StoreError>(found.into_iter().map(|row| row.id).collect())
+        });
+        ids.await.unwrap()
+    }
+
+    /// Holds the turn until told, so that what is asked for meanwhile goes together.
+    async fn hold(
+        store: &Store,
+    ) -> (
+        mpsc::Sender<()>,
+        tokio::task::JoinHandle<Result<(), StoreError>>,
+    ) {
+        let (go, wait) = mpsc::channel::<()>();
+        let (begun, has_begun) = oneshot::channel();
+        let holder = store.clone();
+        let held = actix_web::rt::spawn(async move {
+            holder
+                .write(move |_| {
+                    let _ = begun.send(());
+                    let _ = wait.recv();
+                    std::thread::sleep(LONG);
+                    Ok::<_, StoreError>(())
+                })
+                .await
+        });
+        has_begun.await.unwrap();
+        (go, held)
+    }
+
+    /// Asks for all at once, while the turn is held; answers what came of each.
+    async fn together(
+        store: &Store,
+        works: Vec<fn(&mut Db) -> Result<(), StoreError>>,
+    ) -> Vec<Result<(), StoreError>> {
+        let (go, held) = hold(store).await;
+        let asked: Vec<_> = works
+            .into_iter()
+            .map(|work| {
+                let store = store.clone();
+                actix_web::rt::spawn(async move { store.write(work).await })
+            })
+            .collect();
+        let group = store.group.as_ref().unwrap();
+        while group.queue().len() < asked.len() {
+            tokio::task::yield_now().await;
+        }
+        go.send(()).unwrap();
+        let mut told = Vec::new();
+        for one in asked {
+            told.push(one.await.unwrap());
+        }
+        held.await.unwrap().unwrap();
+        told
+    }
+
+    #[actix_web::test]
+    async fn what_fails_is_undone_alone() {
+        let (_folder, store) = store();
+        let told = together(
+            &store,
+            vec![
+                |db| run(db, "INSERT INTO one VALUES (1)"),
+                |db| {
+                    run(db, "INSERT INTO one VALUES (2)")?;
+                    run(db, "INSERT INTO one VALUES (1)")
+                },
+                |db| {
+                    run(db, "INSERT INTO one VALUES (3)")?;
+                    Err(StoreError::Rewound)
+                },
+                |db| run(db, "INSERT INTO one VALUES (4)"),
+            ],
+        )
+        .await;
+        assert!(matches!(
+            told[..],
+            [
+                Ok(()),
+                Err(StoreError::Duplicate(_)),
+                Err(StoreError::Rewound),
+                Ok(())
+            ]
+        ));
+        assert_eq!(kept(&store).await, [1, 4]);
+    }
+
+    #[actix_web::test]
+    async fn where_the_whole_cannot_be_kept_nobody_is_told_that_it_was() {
+        let (_folder, store) = store();
+        let told = together(
+            &store,
+            vec![
+                |db| run(db, "INSERT INTO one VALUES (1)"),
+                // Found at the commit only.
+                |db| run(db, "INSERT INTO two VALUES (7)"),
+                |_| Err(StoreError::Rewound),
+            ],
+        )
+        .await;
+        assert!(matches!(
+            told[..],
+            [
+                Err(StoreError::Dangling(_)),
+                Err(StoreError::Dangling(_)),
+                Err(StoreError::Rewound)
+            ]
+        ));
+        assert!(kept(&store).await.is_empty());
+        store
+            .write(|db| run(db, "INSERT INTO one VALUES (2)"))
+            .await
+            .unwrap();
+        assert_eq!(kept(&store).await, [2]);
+    }
+
+    #[actix_web::test]
+    async fn work_that_panics_leaves_nobody_waiting() {
+        let (_folder, store) = store();
+        let told = together(
+            &store,
+            vec![
+                |db| run(db, "INSERT INTO one VALUES (1)"),
+                |_| panic!("as it must not"),
+                |db| run(db, "INSERT INTO one VALUES (3)"),
+            ],
+        )
+        .await;
+        // Who came after it may be in the next transaction.
+        assert!(matches!(
+            told[..],
+            [
+                Err(StoreError::Interrupted),
+                Err(StoreError::Interrupted),
+                _
+            ]
+        ));
+        store
+            .write(|db| run(db, "INSERT INTO one VALUES (2)"))
+            .await
+            .unwrap();
+        assert!(!kept(&store).await.contains(&1));
+    }
+
+    #[actix_web::test]
+    async fn what_nobody_waits_for_any_more_is_not_begun() {
+        let (_folder, store) = store();
+        let (go, held) = hold(&store).await;
+        let gone = {
+            let store = store.clone();
+            actix_web::rt::spawn(async move {
+                store
+                    .write(|db| run(db, "INSERT INTO one VALUES (1)"))
+                    .await
+            })
+        };
+        while store.group.as_ref().unwrap().queue().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        gone.abort();
+        assert!(gone.await.is_err());
+        go.send(()).unwrap();
+        held.await.unwrap().unwrap();
+        store
+            .write(|db| run(db, "INSERT INTO one VALUES (2)"))
+            .await
+            .unwrap();
+        assert_eq!(kept(&store).await, [2]);
+    }
+}
