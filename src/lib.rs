@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod directory;
 pub mod domain;
+pub mod events;
 pub mod http;
 pub mod journal;
 pub mod keys;

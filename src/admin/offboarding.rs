@@ -1,9 +1,9 @@
 //! Letting a partner go: what it has ends with it, in the same transaction.
 
-use super::{Act, AdminError, credentials, partners};
+use super::{Act, AdminError, credentials, grants, partners};
 use crate::audit::{Action, Deed};
 use crate::domain::credential::RevocationReason;
-use crate::domain::event::EventKind;
+use crate::domain::event::GrantEnd;
 use crate::domain::id::PartnerId;
 use crate::domain::partner::PartnerStep;
 use crate::domain::revocation::Revoked;
@@ -39,14 +39,7 @@ pub(super) fn end_all(
     for grant in offboarding::revoke_grants(db, partner, by, REASON, act.now)? {
         let revoked = Revoked::Grant(partner.clone(), grant.scope.clone());
         act.revoke(db, grant.realm, revoked, REASON)?;
-        let about = serde_json::json!({ "grant_id": grant.id, "scope": grant.scope.as_str(), "reason": REASON });
-        act.tell(
-            db,
-            partner,
-            grant.realm,
-            EventKind::ScopeGrantRevoked,
-            &about,
-        )?;
+        grants::tell(db, act, &grant, GrantEnd::Offboarding)?;
         let deed = Deed::new(Action::ScopeGrantRevoked, &grant.id)
             .partner(partner)
             .realm(grant.realm)

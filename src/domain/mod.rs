@@ -4,6 +4,7 @@
 //! of day: whoever calls says what time it is.
 
 pub mod agreement;
+pub mod allowance;
 pub mod allowlist;
 pub mod audience;
 pub mod call;

@@ -340,7 +340,7 @@ impl Gate {
         let now = self.app.clock.now();
         let found = self.app.directory.client(self.realm, client.clone(), now);
         let pinned = found.await?.and_then(|entry| entry.pinned_version);
-        let version = versions::settle(&self.app, request, tenant.partner_id(), pinned).await?;
+        let version = versions::settle(&self.app, request, tenant, pinned).await?;
         remark(request, |remarks| remarks.version = Some(version));
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::domain::call::Idempotency;
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::delivery::{DeliveryState, ProofHash};
-use crate::domain::event::EventKind;
+use crate::domain::event::{EventData, EventKind};
 use crate::domain::grant::GrantState;
 use crate::domain::id::{
     AgreementId, AnyId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId,
@@ -84,6 +84,7 @@ text_column!(
     ReviewState,
     CheckName,
     CheckState,
+    EventData,
     EventKind,
     ReviewKind,
     CaseState,

@@ -435,6 +435,29 @@ diesel::table! {
         created_by -> Text,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        included_quantity -> Nullable<BigInt>,
+        included_unit -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    allowances (partner_id, realm, order_id) {
+        partner_id -> Text,
+        realm -> Text,
+        order_id -> Text,
+        package_id -> Text,
+        unit -> Text,
+        included -> BigInt,
+        used -> BigInt,
+    }
+}
+
+diesel::table! {
+    version_notices (partner_id, realm, version) {
+        partner_id -> Text,
+        realm -> Text,
+        version -> Text,
+        given_at -> Timestamp,
     }
 }
 
@@ -604,6 +627,10 @@ diesel::allow_tables_to_appear_in_same_query!(
 );
 diesel::allow_tables_to_appear_in_same_query!(clients, partners);
 diesel::allow_tables_to_appear_in_same_query!(orders, partners);
+diesel::allow_tables_to_appear_in_same_query!(partners, version_uses);
+diesel::allow_tables_to_appear_in_same_query!(clients, version_notices);
+diesel::allow_tables_to_appear_in_same_query!(partners, version_notices);
+diesel::allow_tables_to_appear_in_same_query!(version_notices, version_uses);
 diesel::allow_tables_to_appear_in_same_query!(credentials, partners);
 diesel::allow_tables_to_appear_in_same_query!(expiry_warnings, scope_grants);
 diesel::allow_tables_to_appear_in_same_query!(credentials, leak_candidates);

@@ -32,12 +32,11 @@ const ROLE: &str = "onyx_tenant";
 /// What a tenant's transaction reads.
 #[cfg(feature = "postgres")]
 const READ: &str = "partners, clients, credentials, scope_grants, scope_usage, packages, package_partners, \
-    orders, order_events, usage_records, ledger_entries, invoices, invoice_lines, events, event_counters, \
+    orders, allowances, order_events, usage_records, ledger_entries, invoices, invoice_lines, events, event_counters, \
     idempotency_keys, request_log, audit_events, audit_hashes, audit_checkpoints";
 /// What it adds to.
 #[cfg(feature = "postgres")]
-const WRITTEN: &str =
-    "orders, order_events, ledger_entries, events, event_counters, idempotency_keys, audit_events";
+const WRITTEN: &str = "orders, allowances, order_events, ledger_entries, events, event_counters, idempotency_keys, audit_events";
 
 /// Makes the role where it is missing and lets it at the tables; told once, at the start of a process.
 ///

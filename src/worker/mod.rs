@@ -14,6 +14,7 @@ mod simulate;
 mod tally;
 mod trespasses;
 mod uses;
+mod version_notices;
 mod warn;
 
 use std::sync::Arc;
@@ -59,6 +60,7 @@ pub fn start(app: &Arc<App>) -> Loops {
         loops.push(tokio::spawn(sequencer::follow(Arc::clone(app))));
         loops.push(tokio::spawn(audit_retention::follow(Arc::clone(app))));
         loops.push(tokio::spawn(warn::run(Arc::clone(app))));
+        loops.push(tokio::spawn(version_notices::run(Arc::clone(app))));
         loops.push(tokio::spawn(leaks::follow(Arc::clone(app))));
         loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));
         loops.push(tokio::spawn(grants::expire(Arc::clone(app))));

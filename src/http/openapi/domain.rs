@@ -12,13 +12,15 @@ use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::day::Day;
 use crate::domain::delivery::{Channel, DeliveryState};
+use crate::domain::event::{EventKind, GrantEnd};
 use crate::domain::grant::GrantState;
 use crate::domain::id::StatusListId;
 use crate::domain::id::{
     AgreementId, AnyId, AuditEventId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId,
 };
 use crate::domain::id::{
-    ClientId, CredentialId, GrantId, OrderId, PackageId, PartnerId, RequestId, ResourceServerId,
+    ClientId, CredentialId, EventId, GrantId, OrderId, PackageId, PartnerId, RequestId,
+    ResourceServerId,
 };
 use crate::domain::id::{InvoiceId, LedgerEntryId, UsageRecordId};
 use crate::domain::instant::Instant;
@@ -30,7 +32,7 @@ use crate::domain::ledger::EntryKind;
 use crate::domain::money::{Currency, LARGEST, Money};
 use crate::domain::month::Month;
 use crate::domain::order::{Metadata, OrderRef, OrderState};
-use crate::domain::package::{Feature, Features, PackageState, Viewer};
+use crate::domain::package::{Feature, Features, Included, PackageState, Viewer};
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
 use crate::domain::recommendation::{About, RecommendationKind, Remedy};
@@ -75,6 +77,8 @@ words!(
     CredentialState: "active ⇄ rotated (superseded, accepted until `accepts_until`); either → revoked.",
     RevocationReason: "Why a credential is revoked.",
     KeyState: "published → signing → retired, with time; each → revoked.",
+    EventKind: "What an event is about.",
+    GrantEnd: "How a scope grant came to its end.",
     GrantState: "requested → approved or denied; approved → revoked or expired.",
     RecommendationKind: "What a recommendation is about.",
     Remedy: "What is done when a recommendation is applied.",
@@ -116,6 +120,7 @@ ids!(
     ResourceServerId: "A resource server.",
     ReviewId: "A case that operators look into.",
     LeakReportId: "A report of leaked secrets.",
+    EventId: "An event: the same in every delivery and replay of it.",
     PackageId: "A package.",
     StatusListId: "A Token Status List.",
     OrderId: "An order.",
@@ -285,6 +290,29 @@ impl PartialSchema for Features {
     }
 }
 impl ToSchema for Features {}
+
+impl PartialSchema for Included {
+    fn schema() -> RefOr<Schema> {
+        let quantity = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+            .minimum(Some(1))
+            .maximum(Some(Included::MOST));
+        let unit = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(Included::LONGEST_UNIT))
+            .examples(["MB"]);
+        ObjectBuilder::new()
+            .description(Some("How much, in the unit in which its use is measured."))
+            .property("quantity", quantity)
+            .property("unit", unit)
+            .required("quantity")
+            .required("unit")
+            .into()
+    }
+}
+impl ToSchema for Included {}
 
 impl PartialSchema for Viewer {
     fn schema() -> RefOr<Schema> {
