@@ -55,6 +55,7 @@ rights!(
     ClientsWrite = Some("clients:write"),
     CredentialsRevoke = Some("credentials:revoke"),
     CredentialsRotate = Some("credentials:rotate"),
+    EventsReplay = Some("events:replay"),
     GovernanceWrite = Some("governance:write"),
     GrantsDecide = Some("grants:decide"),
     InvoicesRead = Some("invoices:read"),
@@ -73,6 +74,7 @@ rights!(
     SecurityWrite = Some("security:write"),
     UsageRead = Some("usage:read"),
     UsageWrite = Some("usage:write"),
+    WebhooksManage = Some("webhooks:manage"),
 );
 
 /// A partner's verified token that carries the right `R`.

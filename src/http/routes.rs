@@ -194,6 +194,11 @@ fn well_known(table: &mut Table, realm: Realm) {
 }
 
 fn partner_api(realm: Realm) -> Part {
+    let events = at("/events").get(v1::events::list);
+    let events = match realm {
+        Realm::Sandbox => events.post(v1::events::trigger),
+        _ => events,
+    };
     scope(realm, "v1")
         .in_versions()
         .service(at("/me").get(v1::me::show).done())
@@ -220,6 +225,8 @@ fn partner_api(realm: Realm) -> Part {
         .service(at("/ledger/balance").get(v1::ledger::balance).done())
         .service(at("/invoices").get(v1::invoices::list).done())
         .service(at("/invoices/{id}").get(v1::invoices::show).done())
+        .service(events.done())
+        .service(at("/events/{id}").get(v1::events::show).done())
         .service(at("/requests").get(v1::requests::list).done())
         .service(at("/audit/events").get(v1::audit::list).done())
         .service(at("/audit/events/{id}/proof").get(v1::audit::proof).done())

@@ -22,6 +22,7 @@ fn nothing() -> Ids {
         ("package", format!("pkg_{ULID}")),
         ("invoice", format!("inv_{ULID}")),
         ("audit event", format!("aud_{ULID}")),
+        ("event", format!("evt_{ULID}")),
         ("client", format!("cl_sbx_{ULID}")),
         ("credential", format!("crd_{ULID}")),
     ]))
@@ -35,6 +36,7 @@ fn of_path(path: &str) -> &'static str {
         "/{env}/v1/orders/by-reference/{partner_order_ref}" => "reference",
         "/{env}/v1/invoices/{id}" => "invoice",
         "/{env}/v1/audit/events/{id}/proof" => "audit event",
+        "/{env}/v1/events/{id}" => "event",
         other => panic!("{other}: whose id does it take? Say so here"),
     }
 }
@@ -129,6 +131,11 @@ async fn anothers_id_is_answered_like_one_that_names_nothing() {
             .await
             .expect(200);
         ids.0.insert("audit event", text(&events["data"][0]["id"]));
+
+        let told = get(&world, "sandbox", &sandbox, "/events", "")
+            .await
+            .expect(200);
+        ids.0.insert("event", text(&told["data"][0]["id"]));
 
         let stranger = world.sandbox_client(&PARTNER_SCOPES).await;
         let stranger = world.token("sandbox", &stranger, &[]).await;

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod catalogue;
+pub mod events;
 pub mod invoices;
 pub mod ledger;
 pub mod me;
