@@ -31,6 +31,7 @@ mod discovery;
 mod docs_page;
 mod doctor;
 mod durability;
+mod events;
 mod expiry_warnings;
 mod feed;
 mod first_order;
