@@ -12,11 +12,15 @@ words!(
         OrderCancelled = "order.cancelled",
         InvoiceOpened = "invoice.opened",
         InvoicePaid = "invoice.paid",
+        UsageThresholdReached = "usage.threshold_reached",
+        QuotaWarning = "quota.warning",
         CredentialExpiring = "credential.expiring",
         CredentialRotated = "credential.rotated",
         CredentialRevoked = "credential.revoked",
         ScopeGrantExpiring = "scope_grant.expiring",
         ScopeGrantRevoked = "scope_grant.revoked",
+        VersionDeprecated = "version.deprecated",
+        WebhookEndpointDisabled = "webhook_endpoint.disabled",
     }
 );
 

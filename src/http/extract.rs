@@ -73,6 +73,7 @@ rights!(
     SecurityWrite = Some("security:write"),
     UsageRead = Some("usage:read"),
     UsageWrite = Some("usage:write"),
+    WebhooksManage = Some("webhooks:manage"),
 );
 
 /// A partner's verified token that carries the right `R`.

@@ -54,6 +54,8 @@ pub mod trespasses;
 pub mod usage_records;
 pub mod version_uses;
 mod walls;
+pub mod webhook_endpoints;
+pub mod webhook_secrets;
 
 use std::sync::{Arc, OnceLock};
 

@@ -8,3 +8,4 @@ pub mod me;
 pub mod orders;
 pub mod requests;
 pub mod usage;
+pub mod webhook_endpoints;
