@@ -24,4 +24,5 @@ pub mod telemetry;
 #[cfg(test)]
 mod unprintable;
 pub mod usage;
+pub mod webhook;
 pub mod worker;

@@ -42,6 +42,7 @@ pub mod simulation;
 pub mod status_list;
 pub mod tenant;
 pub mod version;
+pub mod webhook;
 
 pub use onyx_verifier::Algorithm;
 

@@ -9,11 +9,14 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::credential::RevocationReason;
 use crate::domain::event::{EventKind, GrantEnd};
-use crate::domain::id::{ClientId, CredentialId, GrantId, InvoiceId, OrderId, PackageId};
+use crate::domain::id::{
+    ClientId, CredentialId, GrantId, InvoiceId, OrderId, PackageId, WebhookEndpointId,
+};
 use crate::domain::instant::Instant;
 use crate::domain::order::OrderRef;
 use crate::domain::scope::Scope;
 use crate::domain::version::ApiVersion;
+use crate::domain::webhook::DisabledReason;
 
 /// An order has come to a state.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -150,9 +153,8 @@ pub struct VersionDeprecated {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = WebhookEndpointEventData)]
 pub struct EndpointDisabled {
-    pub webhook_endpoint_id: String,
-    /// `gone`: it answered 410; `failing`: it failed for too long; `by_partner` or `by_operator`.
-    pub reason: String,
+    pub webhook_endpoint_id: WebhookEndpointId,
+    pub reason: DisabledReason,
 }
 
 /// Which data a kind has: one line a kind.

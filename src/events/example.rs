@@ -10,12 +10,15 @@ use super::data::{
 };
 use crate::domain::credential::RevocationReason;
 use crate::domain::event::{EventKind, GrantEnd};
-use crate::domain::id::{ClientId, CredentialId, GrantId, InvoiceId, OrderId, PackageId};
+use crate::domain::id::{
+    ClientId, CredentialId, GrantId, InvoiceId, OrderId, PackageId, WebhookEndpointId,
+};
 use crate::domain::instant::Instant;
 use crate::domain::order::OrderRef;
 use crate::domain::realm::Realm;
 use crate::domain::scope::Scope;
 use crate::domain::version::{ApiVersion, CURRENT};
+use crate::domain::webhook::DisabledReason;
 
 /// The member that marks data of an event that nothing caused.
 pub const MARK: &str = "test";
@@ -101,13 +104,8 @@ pub fn of(kind: EventKind, now: Instant) -> Value {
             current: CURRENT,
         }),
         EventKind::WebhookEndpointDisabled => json!(EndpointDisabled {
-            webhook_endpoint_id: format!(
-                "whe_{}",
-                OrderId::generate(now)
-                    .as_str()
-                    .trim_start_matches(OrderId::PREFIX)
-            ),
-            reason: "failing".to_owned(),
+            webhook_endpoint_id: WebhookEndpointId::generate(now),
+            reason: DisabledReason::Failing,
         }),
     }
 }

@@ -11,6 +11,7 @@ pub mod invoices;
 pub mod ledger;
 pub mod orders;
 pub mod usage;
+pub mod webhook_endpoints;
 
 pub use error::PartnerError;
 

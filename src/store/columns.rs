@@ -19,6 +19,7 @@ use crate::domain::id::{
     AgreementId, AnyId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId,
     InvoiceId, LaunchReviewId, LeakReportId, LedgerEntryId, OrderId, PackageId, PartnerId,
     PrivacyNoticeId, RequestId, ResourceServerId, ReviewId, StatusListId, UsageRecordId,
+    WebhookEndpointId,
 };
 use crate::domain::instant::Instant;
 use crate::domain::invoice::InvoiceState;
@@ -37,6 +38,7 @@ use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::secret::SecretHash;
 use crate::domain::version::ApiVersion;
+use crate::domain::webhook::{DisabledReason, EndpointState, EventTypes, SignatureKind};
 
 /// A type with one text form, checked when it is read back.
 macro_rules! text_column {
@@ -114,6 +116,11 @@ text_column!(
     Features,
     Metadata,
     OrderRef,
+    WebhookEndpointId,
+    EndpointState,
+    SignatureKind,
+    EventTypes,
+    DisabledReason,
 );
 
 /// A hash that nothing but the database may print.

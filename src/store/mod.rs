@@ -56,6 +56,8 @@ pub mod usage_records;
 pub mod version_notices;
 pub mod version_uses;
 mod walls;
+pub mod webhook_endpoints;
+pub mod webhook_secrets;
 
 use std::sync::{Arc, OnceLock};
 

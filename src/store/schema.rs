@@ -615,6 +615,42 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    webhook_endpoints (partner_id, realm, id) {
+        partner_id -> Text,
+        realm -> Text,
+        id -> Text,
+        url -> Text,
+        event_types -> Text,
+        signature -> Text,
+        state -> Text,
+        disabled_reason -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+        verified_at -> Nullable<Timestamp>,
+        activated_at -> Nullable<Timestamp>,
+        failing_since -> Nullable<Timestamp>,
+        warned -> Integer,
+        cursor -> BigInt,
+        next_at -> Nullable<Timestamp>,
+        lease_owner -> Nullable<Text>,
+        lease_until -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    webhook_secrets (partner_id, realm, endpoint_id, version) {
+        partner_id -> Text,
+        realm -> Text,
+        endpoint_id -> Text,
+        version -> BigInt,
+        sealed -> Text,
+        public_key -> Nullable<Text>,
+        created_at -> Timestamp,
+        usable_until -> Nullable<Timestamp>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(status_index_leases, status_lists);
 diesel::allow_tables_to_appear_in_same_query!(invoice_lines, ledger_entries);
 diesel::joinable!(credentials -> clients (client_id));

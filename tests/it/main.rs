@@ -71,4 +71,6 @@ mod torture;
 mod verify_guide;
 mod versions;
 mod walls;
+mod webhook_endpoints;
+mod webhook_guard;
 mod wrong_clocks;

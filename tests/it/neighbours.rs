@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::support::receiver::{LOOPBACK, Receiver};
 use crate::support::shop::{bare, fresh_key, order, package_with};
-use crate::support::world::{Answer, Operator, PARTNER_SCOPES, World, worlds};
+use crate::support::world::{Answer, Operator, PARTNER_SCOPES, World, worlds_with};
 
 /// What ids name, by the kind that routes and filters take.
 struct Ids(BTreeMap<&'static str, String>);
@@ -25,6 +26,7 @@ fn nothing() -> Ids {
         ("event", format!("evt_{ULID}")),
         ("client", format!("cl_sbx_{ULID}")),
         ("credential", format!("crd_{ULID}")),
+        ("webhook endpoint", format!("whe_{ULID}")),
     ]))
 }
 
@@ -37,6 +39,7 @@ fn of_path(path: &str) -> &'static str {
         "/{env}/v1/invoices/{id}" => "invoice",
         "/{env}/v1/audit/events/{id}/proof" => "audit event",
         "/{env}/v1/events/{id}" => "event",
+        "/{env}/v1/webhook-endpoints/{id}" => "webhook endpoint",
         other => panic!("{other}: whose id does it take? Say so here"),
     }
 }
@@ -109,7 +112,8 @@ async fn at_home_in_both(world: &World, operator: &Operator<'_>) -> (String, Str
 
 #[actix_web::test]
 async fn anothers_id_is_answered_like_one_that_names_nothing() {
-    for world in worlds().await {
+    let receiver = Receiver::start().await;
+    for world in worlds_with(&[LOOPBACK]).await {
         let operator = world.operator().await;
         let (partner, sandbox, live, mut ids) = at_home_in_both(&world, &operator).await;
         let secret = json!({ "partners": [{ "partner_id": partner, "realm": "sandbox" }] });
@@ -127,6 +131,9 @@ async fn anothers_id_is_answered_like_one_that_names_nothing() {
         ids.0.insert("order", text(&placed["id"]));
         ids.0.insert("reference", "sim-delay-mine".to_owned());
         ids.0.insert("invoice", text(&closed["data"][0]["id"]));
+        let url = receiver.url("/in");
+        let endpoint = world.endpoint("sandbox", &sandbox, &url, &["*"]).await;
+        ids.0.insert("webhook endpoint", text(&endpoint["id"]));
         let events = get(&world, "sandbox", &sandbox, "/audit/events", "")
             .await
             .expect(200);

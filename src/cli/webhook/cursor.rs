@@ -86,7 +86,10 @@ impl Cursor {
             file.sync_all()?;
             std::fs::rename(&fresh, &self.path)?;
             // The name too must be on the disk.
-            let folder = self.path.parent().filter(|path| !path.as_os_str().is_empty());
+            let folder = self
+                .path
+                .parent()
+                .filter(|path| !path.as_os_str().is_empty());
             File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
         });
         written.map_err(failed(&self.path))
@@ -107,7 +110,9 @@ mod tests {
         let path = folder.path().join("cursor");
         let read = |client: &str| Cursor::read(&path, "https://a/sandbox/v1", client);
         assert!(read("cl_1").ok().unwrap().is_none());
-        let mut cursor = Cursor::create(&path, "https://a/sandbox/v1", "cl_1", 7).ok().unwrap();
+        let mut cursor = Cursor::create(&path, "https://a/sandbox/v1", "cl_1", 7)
+            .ok()
+            .unwrap();
         assert_eq!(read("cl_1").ok().unwrap().unwrap().seq(), 7);
         cursor.advance(8).ok().unwrap();
         assert_eq!(read("cl_1").ok().unwrap().unwrap().seq(), 8);

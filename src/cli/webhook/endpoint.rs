@@ -152,7 +152,10 @@ pub(super) async fn run(verb: Verb, output: &Output) -> Done {
         Verb::Delete { id, yes, who } => {
             confirm(&format!("Delete {id}? Nothing is sent to it again."), yes)?;
             let path = format!("/webhook-endpoints/{id}");
-            who.connect().await?.call(Method::DELETE, &path, None).await?;
+            who.connect()
+                .await?
+                .call(Method::DELETE, &path, None)
+                .await?;
             Ok(())
         }
     }

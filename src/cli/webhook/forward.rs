@@ -86,7 +86,9 @@ impl Forwarder {
         let with_headers = signed
             .pairs()
             .into_iter()
-            .fold(request, |request, (name, value)| request.header(name, value));
+            .fold(request, |request, (name, value)| {
+                request.header(name, value)
+            });
         with_headers.body(body.to_owned()).send().await
     }
 }

@@ -183,7 +183,10 @@ fn skip(cursor: &mut Cursor, body: &Value) -> Done {
             "the server does not say which events are kept".to_owned(),
         ));
     };
-    let (seq, to) = (cursor.seq(), if cursor.seq() < purged { purged } else { last });
+    let (seq, to) = (
+        cursor.seq(),
+        if cursor.seq() < purged { purged } else { last },
+    );
     if seq < purged {
         eprintln!(
             "Events {} to {purged} are kept no more and were not forwarded: fetch over the API what they were about.",

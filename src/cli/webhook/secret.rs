@@ -53,7 +53,7 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
     text: &[u8],
 ) -> Result<T, Failure> {
     let text = std::str::from_utf8(text).unwrap_or_default();
-    text.trim().parse().map_err(|error| {
-        Failure::Refused(format!("the secret in {}: {error}", path.display()))
-    })
+    text.trim()
+        .parse()
+        .map_err(|error| Failure::Refused(format!("the secret in {}: {error}", path.display())))
 }

@@ -55,7 +55,13 @@ pub(super) fn run(options: &Verify, output: &Output) -> Done {
         })?;
         headers.push(parts);
     }
-    let faults = faults(&key, &headers, &body, options.any_age, Clock::system().now());
+    let faults = faults(
+        &key,
+        &headers,
+        &body,
+        options.any_age,
+        Clock::system().now(),
+    );
     output.record(&json!({ "valid": faults.is_empty(), "faults": faults }))?;
     match faults.is_empty() {
         true => Ok(()),
@@ -103,11 +109,18 @@ fn faults(
         }
         None
     };
-    let (id, timestamp, signature) = (value(sign::ID), value(sign::TIMESTAMP), value(sign::SIGNATURE));
+    let (id, timestamp, signature) = (
+        value(sign::ID),
+        value(sign::TIMESTAMP),
+        value(sign::SIGNATURE),
+    );
     let timestamp = timestamp.and_then(|text| {
         let seconds = text.parse::<i64>().ok();
         if seconds.is_none() {
-            faults.push(format!("{} is no number of seconds: {text}", sign::TIMESTAMP));
+            faults.push(format!(
+                "{} is no number of seconds: {text}",
+                sign::TIMESTAMP
+            ));
         }
         seconds
     });
@@ -155,7 +168,10 @@ fn unsigned(key: &WebhookKey, headers: &Headers, body: &[u8]) -> Option<String> 
     let of_kind = headers
         .signature
         .split(' ')
-        .filter(|one| one.split_once(',').is_some_and(|(version, _)| version == kind))
+        .filter(|one| {
+            one.split_once(',')
+                .is_some_and(|(version, _)| version == kind)
+        })
         .count();
     if of_kind == 0 {
         return Some(format!(
@@ -165,7 +181,10 @@ fn unsigned(key: &WebhookKey, headers: &Headers, body: &[u8]) -> Option<String> 
         ));
     }
     let ends = [&b"\r\n"[..], b"\n"];
-    if ends.iter().any(|end| body.strip_suffix(*end).is_some_and(fits)) {
+    if ends
+        .iter()
+        .any(|end| body.strip_suffix(*end).is_some_and(fits))
+    {
         return Some(
             "the signature fits the body without its last line end: keep the body's bytes as they came"
                 .to_owned(),

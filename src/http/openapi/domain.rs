@@ -22,7 +22,7 @@ use crate::domain::id::{
     ClientId, CredentialId, EventId, GrantId, OrderId, PackageId, PartnerId, RequestId,
     ResourceServerId,
 };
-use crate::domain::id::{InvoiceId, LedgerEntryId, UsageRecordId};
+use crate::domain::id::{InvoiceId, LedgerEntryId, UsageRecordId, WebhookEndpointId};
 use crate::domain::instant::Instant;
 use crate::domain::invoice::InvoiceState;
 use crate::domain::key::KeyState;
@@ -40,6 +40,9 @@ use crate::domain::review::{CaseState, ReviewKind};
 use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::version::ApiVersion;
+use crate::domain::webhook::{
+    DisabledReason, EndpointState, EventTypes, FailureClass, SignatureKind,
+};
 
 /// The realms of partners.
 pub const ENVIRONMENTS: &[Realm] = &[Realm::Sandbox, Realm::Live];
@@ -94,6 +97,10 @@ words!(
     PackageState: "draft → published ⇄ withdrawn.",
     EntryKind: "Why money moved.",
     InvoiceState: "draft → open → paid, void or uncollectible.",
+    EndpointState: "pending → active ⇄ disabled → deleted.",
+    DisabledReason: "Why an endpoint is disabled.",
+    SignatureKind: "How messages are signed (Standard Webhooks): `v1`, HMAC-SHA256; `v1a`, ed25519.",
+    FailureClass: "Why an attempt failed.",
     OrderState: "accepted → preparing → fulfilled; accepted or preparing → cancelled or failed.",
 );
 
@@ -127,6 +134,7 @@ ids!(
     UsageRecordId: "A record of usage.",
     LedgerEntryId: "An entry of the ledger.",
     InvoiceId: "An invoice.",
+    WebhookEndpointId: "A webhook endpoint.",
     RequestId: "A request, as in its log lines and in `Onyx-Request-Id`.",
 );
 
@@ -313,6 +321,24 @@ impl PartialSchema for Included {
     }
 }
 impl ToSchema for Included {}
+
+impl PartialSchema for EventTypes {
+    fn schema() -> RefOr<Schema> {
+        let words = EventKind::ALL.iter().map(|kind| kind.as_str());
+        let name = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some([Self::ALL].into_iter().chain(words)));
+        ArrayBuilder::new()
+            .items(name)
+            .min_items(Some(1))
+            .description(Some(
+                "Types of events, sorted; or `*` alone, which is all of them, also those that come later.",
+            ))
+            .examples([serde_json::json!(["order.fulfilled", "order.failed"])])
+            .into()
+    }
+}
+impl ToSchema for EventTypes {}
 
 impl PartialSchema for Viewer {
     fn schema() -> RefOr<Schema> {

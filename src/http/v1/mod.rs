@@ -9,3 +9,4 @@ pub mod me;
 pub mod orders;
 pub mod requests;
 pub mod usage;
+pub mod webhook_endpoints;

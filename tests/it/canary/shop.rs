@@ -18,7 +18,7 @@ const SCOPES: [&str; 7] = [
     "webhooks:manage",
 ];
 
-fn bearer(realm: &str) -> Who {
+pub(super) fn bearer(realm: &str) -> Who {
     Who::Bearer(format!("{realm}_shop.token"))
 }
 

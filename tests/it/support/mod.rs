@@ -5,6 +5,7 @@ pub mod governance;
 pub mod listener;
 pub mod mesh;
 pub mod proxy;
+pub mod receiver;
 pub mod recipient;
 pub mod shop;
 pub mod world;
