@@ -33,6 +33,7 @@ pub mod prohibited;
 pub mod realm;
 pub mod recommendation;
 pub mod retention;
+pub mod replay;
 pub mod review;
 pub mod revocation;
 pub mod scope;
@@ -42,6 +43,7 @@ pub mod status_list;
 pub mod tenant;
 pub mod version;
 pub mod webhook;
+pub mod webhook_delivery;
 
 pub use onyx_verifier::Algorithm;
 

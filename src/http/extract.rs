@@ -55,6 +55,7 @@ rights!(
     ClientsWrite = Some("clients:write"),
     CredentialsRevoke = Some("credentials:revoke"),
     CredentialsRotate = Some("credentials:rotate"),
+    EventsReplay = Some("events:replay"),
     GovernanceWrite = Some("governance:write"),
     GrantsDecide = Some("grants:decide"),
     InvoicesRead = Some("invoices:read"),

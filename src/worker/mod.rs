@@ -15,6 +15,7 @@ mod tally;
 mod trespasses;
 mod uses;
 mod warn;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +71,7 @@ pub fn start(app: &Arc<App>) -> Loops {
             loops.push(tokio::spawn(keys::rotate(Arc::clone(app), age)));
         }
         loops.push(tokio::spawn(invoices::run(Arc::clone(app))));
+        loops.push(tokio::spawn(webhooks::run(Arc::clone(app))));
     }
     Loops(loops)
 }
