@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::webhook::FailureClass;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
@@ -200,6 +201,7 @@ impl Telemetry {
             registry,
         };
         telemetry.sequencer_lag.set(f64::NAN);
+        telemetry.webhooks.tell(&[], &[], Duration::ZERO);
         telemetry
     }
 }
@@ -328,13 +330,19 @@ impl Pool {
 
 impl Webhooks {
     fn register(r: &Registry) -> Self {
+        let attempts = counters(
+            r,
+            "onyx_webhook_attempts_total",
+            "Attempts at partners' endpoints, by how they ended.",
+            &["outcome"],
+        );
+        // There from the start: a counter that appears with its first event hides that event.
+        attempts.with_label_values(&[super::ARRIVED]);
+        for class in FailureClass::ALL {
+            attempts.with_label_values(&[class.as_str()]);
+        }
         Self {
-            attempts: counters(
-                r,
-                "onyx_webhook_attempts_total",
-                "Attempts at partners' endpoints, by how they ended.",
-                &["outcome"],
-            ),
+            attempts,
             delay: known(
                 r,
                 Histogram::with_opts(

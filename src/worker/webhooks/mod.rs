@@ -359,7 +359,9 @@ impl Courier {
             lane.leaves = above > 0;
             above = above.saturating_sub(1);
         }
-        if !self.unwanted.is_empty() {
+        // Given back at once, so that whoever claims it need not wait.
+        let goes = |lane: &Lane| lane.leaves && lane.is_idle();
+        if !self.unwanted.is_empty() || self.lanes.values().any(goes) {
             self.hold.next = now;
         }
         telemetry()
