@@ -63,7 +63,8 @@ fn main() {
         let at = arguments.iter().position(|a| a == name);
         at.map(|at| arguments[at + 1].as_str())
     };
-    let number = |name: &str, otherwise: usize| option(name).map_or(otherwise, |n| n.parse().unwrap());
+    let number =
+        |name: &str, otherwise: usize| option(name).map_or(otherwise, |n| n.parse().unwrap());
     let (rounds, seconds) = (number("--rounds", 3), number("--seconds", 15));
     let (events, rate) = (number("--events", 20_000), number("--rate", 500));
     let database = option("--database");
@@ -105,7 +106,10 @@ fn main() {
         std::thread::sleep(Duration::from_secs(18));
     }
     ratios.sort_by(f64::total_cmp);
-    println!("median ratio of the others' p99: {:.2}", ratios[ratios.len() / 2]);
+    println!(
+        "median ratio of the others' p99: {:.2}",
+        ratios[ratios.len() / 2]
+    );
 }
 
 fn show(what: &str, sorted: &[Duration]) {
@@ -180,7 +184,9 @@ impl Bench {
             }
             Ok::<_, StoreError>(partners)
         });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         Self {
             app,
             runtime: runtime.unwrap(),
@@ -228,14 +234,22 @@ impl Bench {
             self.commit(first, BATCH.min(events - first));
         }
         while self.seen.count.load(Ordering::Relaxed) < before + events {
-            assert!(began.elapsed() < Duration::from_secs(600), "not all have come");
+            assert!(
+                began.elapsed() < Duration::from_secs(600),
+                "not all have come"
+            );
             std::thread::sleep(Duration::from_millis(1));
         }
         events as f64 / began.elapsed().as_secs_f64()
     }
 
     /// Delays from commit to receipt, sorted, of the events of some partners.
-    fn steady(&self, rate: usize, lasts: Duration, counts: impl Fn(usize) -> bool) -> Vec<Duration> {
+    fn steady(
+        &self,
+        rate: usize,
+        lasts: Duration,
+        counts: impl Fn(usize) -> bool,
+    ) -> Vec<Duration> {
         let each = (rate as f64 * BEAT.as_secs_f64()).round() as usize;
         let mut committed = Vec::new();
         let (began, mut beat) = (Instant::now(), 0);
@@ -251,7 +265,9 @@ impl Bench {
         loop {
             let came = self.seen.came.lock().unwrap();
             if committed.iter().all(|(_, id, _)| came.contains_key(id)) {
-                let delay = |(_, id, at): &(usize, String, Instant)| came[id].saturating_duration_since(*at);
+                let delay = |(_, id, at): &(usize, String, Instant)| {
+                    came[id].saturating_duration_since(*at)
+                };
                 let mut delays: Vec<Duration> = committed.iter().map(delay).collect();
                 delays.sort();
                 return delays;
@@ -268,11 +284,15 @@ fn receivers(seen: &Arc<Seen>) -> Vec<u16> {
     let sockets: Vec<std::net::TcpListener> = (0..PARTNERS)
         .map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap())
         .collect();
-    let ports = sockets.iter().map(|socket| socket.local_addr().unwrap().port());
+    let ports = sockets
+        .iter()
+        .map(|socket| socket.local_addr().unwrap().port());
     let ports = ports.collect();
     let seen = Arc::clone(seen);
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         runtime.unwrap().block_on(async {
             for (nth, socket) in sockets.into_iter().enumerate() {
                 socket.set_nonblocking(true).unwrap();
@@ -305,7 +325,9 @@ async fn receive(mut stream: TcpStream, nth: usize, seen: Arc<Seen>) {
         };
         let now = Instant::now();
         let head = String::from_utf8_lossy(&buffer[..length]).into_owned();
-        let id = head.lines().find_map(|line| line.strip_prefix("webhook-id: "));
+        let id = head
+            .lines()
+            .find_map(|line| line.strip_prefix("webhook-id: "));
         let id = id.unwrap().trim().to_owned();
         if seen.came.lock().unwrap().insert(id, now).is_none() {
             seen.count.fetch_add(1, Ordering::Relaxed);
@@ -325,8 +347,14 @@ async fn receive(mut stream: TcpStream, nth: usize, seen: Arc<Seen>) {
 /// The length of the whole message that a buffer begins with. `None`: it is not all there.
 fn message(buffer: &[u8]) -> Option<usize> {
     let head = buffer.windows(4).position(|w| w == b"\r\n\r\n")? + 4;
-    let text = std::str::from_utf8(&buffer[..head]).unwrap().to_ascii_lowercase();
-    let length = text.split("content-length: ").nth(1)?.split("\r\n").next()?;
+    let text = std::str::from_utf8(&buffer[..head])
+        .unwrap()
+        .to_ascii_lowercase();
+    let length = text
+        .split("content-length: ")
+        .nth(1)?
+        .split("\r\n")
+        .next()?;
     let length = head + length.parse::<usize>().unwrap();
     (buffer.len() >= length).then_some(length)
 }

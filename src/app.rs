@@ -159,7 +159,7 @@ impl App {
             allow_loopback: settings.webhook_allow_loopback,
         };
         Ok(Arc::new(Self {
-            webhooks: Arc::new(Sender::new(guard, Arc::new(System))),
+            webhooks: Arc::new(Sender::new(guard, Arc::new(System::default()))),
             indices,
             status_lists: StatusLists::new(staleness),
             settings,

@@ -15,7 +15,7 @@ use crate::store::partners::Partner;
 /// Why, in a word, on everything that ends.
 const REASON: &str = "offboarding";
 
-/// Revokes the partner's clients, their credentials, and its grants in force.
+/// Revokes the partner's clients, their credentials, and its grants in force; deletes its webhook endpoints.
 pub(super) fn end_all(
     db: &mut Change<'_>,
     act: &Act,
@@ -51,6 +51,13 @@ pub(super) fn end_all(
             .partner(partner)
             .realm(grant.realm)
             .detail("scope", grant.scope.as_str())
+            .detail("reason", REASON);
+        act.record(db, deed)?;
+    }
+    for (endpoint, realm) in offboarding::delete_webhook_endpoints(db, partner, act.now)? {
+        let deed = Deed::new(Action::WebhookEndpointDeleted, &endpoint)
+            .partner(partner)
+            .realm(realm)
             .detail("reason", REASON);
         act.record(db, deed)?;
     }
@@ -94,6 +101,7 @@ pub fn offboard(
         ("names and address lists of clients", done.clients),
         ("addresses in credentials", done.credentials),
         ("addresses in deliveries of secrets", done.deliveries),
+        ("URLs of webhook endpoints", done.webhook_urls),
     ];
     let anonymised: Vec<_> = anonymised
         .into_iter()

@@ -88,7 +88,9 @@ impl Health {
         if lasted >= GIVEN_UP_AFTER {
             return (health, Verdict::GiveUp);
         }
-        let is_due = |percent: &&i32| lasted * 100 >= GIVEN_UP_AFTER * u32::try_from(**percent).unwrap_or(100);
+        let is_due = |percent: &&i32| {
+            lasted * 100 >= GIVEN_UP_AFTER * u32::try_from(**percent).unwrap_or(100)
+        };
         let due = WARNINGS.iter().filter(is_due);
         let given = usize::try_from(self.warned).unwrap_or(0);
         match due.clone().next_back() {
@@ -114,15 +116,25 @@ mod tests {
 
     #[test]
     fn eight_attempts_are_made_over_a_day_and_a_bit() {
-        let waits: Vec<u64> = (1..).map_while(|n| wait_after(n, 0.5, None)).map(|wait| wait.as_secs()).collect();
+        let waits: Vec<u64> = (1..)
+            .map_while(|n| wait_after(n, 0.5, None))
+            .map(|wait| wait.as_secs())
+            .collect();
         assert_eq!(waits, [5, 300, 1800, 7200, 18_000, 36_000, 36_000]);
         assert_eq!(wait_after(0, 0.5, None), None);
     }
 
     #[test]
     fn a_receiver_can_put_an_attempt_off_for_a_day_and_not_pull_it_closer() {
-        let asked = |seconds| wait_after(2, 0.5, Some(Duration::from_secs(seconds))).unwrap().as_secs();
-        assert_eq!([asked(0), asked(299), asked(3600), asked(u64::MAX)], [300, 300, 3600, 86_400]);
+        let asked = |seconds| {
+            wait_after(2, 0.5, Some(Duration::from_secs(seconds)))
+                .unwrap()
+                .as_secs()
+        };
+        assert_eq!(
+            [asked(0), asked(299), asked(3600), asked(u64::MAX)],
+            [300, 300, 3600, 86_400]
+        );
         // Not beyond the last attempt.
         assert_eq!(wait_after(8, 0.5, Some(Duration::from_secs(1))), None);
     }
@@ -161,7 +173,10 @@ mod tests {
     #[test]
     fn a_warning_that_nobody_was_there_to_give_is_passed_over() {
         let (health, first) = Health::default().after_failure(day(0.0));
-        assert_eq!((health.failing_since, first), (Some(day(0.0)), Verdict::GoOn));
+        assert_eq!(
+            (health.failing_since, first),
+            (Some(day(0.0)), Verdict::GoOn)
+        );
         let (health, late) = health.after_failure(day(4.6));
         assert_eq!((health.warned, late), (3, Verdict::Warn(90)));
         assert_eq!(health.after_failure(day(4.7)), (health, Verdict::GoOn));

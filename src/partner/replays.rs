@@ -97,8 +97,8 @@ pub fn run(db: &mut Db, tenant: &Tenant, act: &Act, id: &ReplayId) -> Result<Sho
         check_active(endpoint)?;
     }
     // One whose endpoint was deleted has nowhere to go.
-    let runs = endpoint.is_some()
-        && webhook_replays::step(db, tenant, id, ReplayStep::Run, act.now)?;
+    let runs =
+        endpoint.is_some() && webhook_replays::step(db, tenant, id, ReplayStep::Run, act.now)?;
     if !runs {
         return Err(illegal(db, tenant, id));
     }

@@ -18,8 +18,8 @@ use crate::domain::grant::GrantState;
 use crate::domain::id::{
     AgreementId, AnyId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId,
     InvoiceId, LaunchReviewId, LeakReportId, LedgerEntryId, OrderId, PackageId, PartnerId,
-    PrivacyNoticeId, RequestId, ResourceServerId, ReviewId, StatusListId, UsageRecordId,
-    WebhookEndpointId, ReplayId,
+    PrivacyNoticeId, ReplayId, RequestId, ResourceServerId, ReviewId, StatusListId, UsageRecordId,
+    WebhookEndpointId,
 };
 use crate::domain::instant::Instant;
 use crate::domain::invoice::InvoiceState;

@@ -204,9 +204,7 @@ macro_rules! cancel_rows {
 /// Cancels what waits for another attempt at endpoints that are disabled or deleted; answers how many.
 pub fn cancel_orphans(db: &mut Db, now: Instant) -> Result<usize, StoreError> {
     let silent = webhook_endpoints::table
-        .filter(
-            webhook_endpoints::state.eq_any([EndpointState::Disabled, EndpointState::Deleted]),
-        )
+        .filter(webhook_endpoints::state.eq_any([EndpointState::Disabled, EndpointState::Deleted]))
         .select(webhook_endpoints::id);
     let waiting = webhook_deliveries::table
         .filter(webhook_deliveries::next_attempt_at.is_not_null())

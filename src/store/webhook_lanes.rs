@@ -65,13 +65,13 @@ pub enum Why {
 /// What may be delivered to: active endpoints of approved partners.
 macro_rules! deliverable {
     () => {
-        webhook_endpoints::state
-            .eq(EndpointState::Active)
-            .and(webhook_endpoints::partner_id.eq_any(
+        webhook_endpoints::state.eq(EndpointState::Active).and(
+            webhook_endpoints::partner_id.eq_any(
                 partners::table
                     .filter(partners::state.eq(PartnerState::Approved))
                     .select(partners::id),
-            ))
+            ),
+        )
     };
 }
 

@@ -167,7 +167,13 @@ fn kinds(replay: &Replay, types: &EventTypes) -> Option<Vec<EventKind>> {
     match (asked, types.only()) {
         (None, None) => None,
         (Some(only), None) | (None, Some(only)) => Some(only.to_vec()),
-        (Some(asked), Some(_)) => Some(asked.iter().copied().filter(|kind| types.take(*kind)).collect()),
+        (Some(asked), Some(_)) => Some(
+            asked
+                .iter()
+                .copied()
+                .filter(|kind| types.take(*kind))
+                .collect(),
+        ),
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
 use url::{Host, Url};
 
 /// The longest URL.
@@ -111,10 +112,7 @@ impl Guard {
             "http" if self.allow_loopback && is_loopback(&url) => {}
             _ => return Err(BadTarget::Scheme),
         }
-        // An `@` with nothing before it is gone from the parsed URL.
-        let authority = text.split_once("//").map_or("", |(_, rest)| rest);
-        let authority = authority.split(['/', '\\', '?', '#']).next();
-        if authority.is_some_and(|authority| authority.contains('@')) {
+        if !url.username().is_empty() || url.password().is_some() || has_at(text) {
             return Err(BadTarget::Userinfo);
         }
         if url.fragment().is_some() {
@@ -137,6 +135,14 @@ impl Guard {
             Err(BadTarget::Blocked)
         }
     }
+}
+
+/// Whether an `@` stands before the host: with nothing before it, it is gone from the parsed URL.
+fn has_at(text: &str) -> bool {
+    let rest = text.split_once(':').map_or("", |(_, rest)| rest);
+    let rest = rest.trim_start_matches(['/', '\\']);
+    let authority = rest.split(['/', '\\', '?', '#']).next();
+    authority.is_some_and(|authority| authority.contains('@'))
 }
 
 /// The address that a URL's host is. `None`: it is a name.
@@ -174,14 +180,31 @@ pub trait Lookup: Send + Sync + 'static {
 /// An answer on its way.
 pub type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
-/// The system's resolver.
-#[derive(Clone, Copy, Debug)]
-pub struct System;
+/// The system's resolver, which blocks a thread for as long as a name server keeps silent: so many at a
+/// time at most, that the threads which the database is asked on are not used up.
+#[derive(Clone, Debug)]
+pub struct System(Arc<Semaphore>);
+
+/// How many names are looked up at a time.
+const LOOKUPS: usize = 64;
+
+impl Default for System {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(LOOKUPS)))
+    }
+}
 
 impl Lookup for System {
     fn lookup(&self, host: String) -> Looking {
+        let permits = Arc::clone(&self.0);
         Box::pin(async move {
-            let asked = move || (host.as_str(), 0).to_socket_addrs();
+            let permit = permits.acquire_owned().await.map_err(io::Error::other)?;
+            // The permit goes along: whoever gives up waiting does not free the thread.
+            let asked = move || {
+                let found = (host.as_str(), 0).to_socket_addrs();
+                drop(permit);
+                found
+            };
             let found = tokio::task::spawn_blocking(asked).await;
             let found = found.map_err(io::Error::other)??;
             Ok(found.map(|address| address.ip()).collect())

@@ -70,7 +70,11 @@ fn rules(kept: Kept, now: Instant) -> Vec<Rule> {
             idempotency::purge,
         ),
         // Whatever was delivered goes with its event.
-        rule("webhook_deliveries", days(kept.events), webhook_deliveries::purge),
+        rule(
+            "webhook_deliveries",
+            days(kept.events),
+            webhook_deliveries::purge,
+        ),
         rule("webhook_replays", days(kept.events), webhook_replays::purge),
         rule("webhook_secrets", Duration::ZERO, webhook_secrets::purge),
         rule("leak_reports", LEAK_REPORTS, leaks::purge),

@@ -72,5 +72,7 @@ mod verify_guide;
 mod versions;
 mod walls;
 mod webhook_delivery;
+mod webhook_endpoints;
+mod webhook_guard;
 mod webhook_torture;
 mod wrong_clocks;

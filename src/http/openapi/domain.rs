@@ -19,7 +19,8 @@ use crate::domain::id::{
     AgreementId, AnyId, AuditEventId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId,
 };
 use crate::domain::id::{
-    ClientId, CredentialId, EventId, GrantId, OrderId, PackageId, PartnerId, RequestId, ResourceServerId,
+    ClientId, CredentialId, EventId, GrantId, OrderId, PackageId, PartnerId, RequestId,
+    ResourceServerId,
 };
 use crate::domain::id::{InvoiceId, LedgerEntryId, ReplayId, UsageRecordId, WebhookEndpointId};
 use crate::domain::instant::Instant;
@@ -34,8 +35,8 @@ use crate::domain::order::{Metadata, OrderRef, OrderState};
 use crate::domain::package::{Feature, Features, PackageState, Viewer};
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
-use crate::domain::replay::{ReplayState, Selection};
 use crate::domain::recommendation::{About, RecommendationKind, Remedy};
+use crate::domain::replay::{ReplayState, Selection};
 use crate::domain::review::{CaseState, ReviewKind};
 use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};

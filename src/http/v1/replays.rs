@@ -202,7 +202,9 @@ pub async fn cancel(
     Members::read(&request, payload).await?.finish(())?;
     let act = app.partner_act(who.actor);
     let cancel = move |db: &mut _, tenant: &_| replays::cancel(db, tenant, &act, &id);
-    Ok(web::Json(app.store.write_as(who.tenant, cancel).await?.into()))
+    Ok(web::Json(
+        app.store.write_as(who.tenant, cancel).await?.into(),
+    ))
 }
 
 /// An id from the path; one that is malformed names nothing.

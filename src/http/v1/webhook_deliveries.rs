@@ -75,7 +75,12 @@ impl DeliveryView {
         };
         Self {
             replay_id: delivery.replay(),
-            attempts: attempts.iter().filter(own).cloned().map(Into::into).collect(),
+            attempts: attempts
+                .iter()
+                .filter(own)
+                .cloned()
+                .map(Into::into)
+                .collect(),
             event_id: delivery.event_id,
             kind: delivery.kind,
             seq: delivery.seq,
@@ -170,7 +175,10 @@ fn page(
     };
     let most = asked.probe();
     let mut rows = Vec::new();
-    if filter.state.is_none_or(|state| state == WebhookDeliveryState::Pending) {
+    if filter
+        .state
+        .is_none_or(|state| state == WebhookDeliveryState::Pending)
+    {
         let position = (endpoint.cursor, &endpoint.event_types);
         let event = filter.event_id.as_ref();
         let untried = pending(db, tenant, position, event, below, most)?;
@@ -196,5 +204,7 @@ fn page(
         let place = view.place();
         (format!("{}.{}", place.seq, place.replay_id), view)
     });
-    Ok(Some(asked.page(named.collect(), |(cursor, _)| cursor.as_str())))
+    Ok(Some(
+        asked.page(named.collect(), |(cursor, _)| cursor.as_str()),
+    ))
 }

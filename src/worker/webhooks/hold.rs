@@ -42,7 +42,8 @@ pub(super) fn hold(
     let more = i64::try_from(share.saturating_sub(kept.len())).unwrap_or(0);
     if more > 0 {
         for claim in lanes::claim(db, node, more, now, until)? {
-            let tenant = crate::domain::tenant::Tenant::of_record(claim.partner_id.clone(), claim.realm);
+            let tenant =
+                crate::domain::tenant::Tenant::of_record(claim.partner_id.clone(), claim.realm);
             let settled =
                 deliveries::settled_above(db, &tenant, &claim.endpoint_id, "", claim.cursor)?;
             claimed.push((claim, settled));

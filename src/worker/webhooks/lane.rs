@@ -198,7 +198,10 @@ impl Lane {
 
     /// Whether nothing is on its way and everything is on record.
     pub(super) fn is_idle(&self) -> bool {
-        self.flying.is_empty() && self.landed.is_empty() && self.open.is_empty() && self.again.is_empty()
+        self.flying.is_empty()
+            && self.landed.is_empty()
+            && self.open.is_empty()
+            && self.again.is_empty()
     }
 
     /// Whether there are events that it was not looked through for.
@@ -268,7 +271,8 @@ impl Lane {
 
     /// Whether a further attempt was begun already.
     pub(super) fn has_begun_again(&self, delivery: &Delivery) -> bool {
-        self.again.contains(&(delivery.seq, delivery.replay_id.clone()))
+        self.again
+            .contains(&(delivery.seq, delivery.replay_id.clone()))
     }
 
     /// Notes how many further attempts wait still.
@@ -376,7 +380,10 @@ impl Lane {
 
     /// Whether there is something to be written down.
     pub(super) fn has_news(&self) -> bool {
-        let ended = self.replay.as_ref().is_some_and(|run| run.ended && run.open.is_empty());
+        let ended = self
+            .replay
+            .as_ref()
+            .is_some_and(|run| run.ended && run.open.is_empty());
         !self.landed.is_empty() || ended
     }
 

@@ -48,7 +48,11 @@ fn endpoint() -> WebhookEndpointId {
 
 fn begin(lane: &mut Lane, seqs: &[i64]) {
     for seq in seqs {
-        lane.begin(u64::try_from(*seq).unwrap(), &message(*seq, Way::First), Moment::now());
+        lane.begin(
+            u64::try_from(*seq).unwrap(),
+            &message(*seq, Way::First),
+            Moment::now(),
+        );
     }
 }
 

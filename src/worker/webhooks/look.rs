@@ -119,7 +119,11 @@ pub(super) fn look(
 
 impl Found {
     fn has_something(&self) -> bool {
-        let replayed = self.replay.iter().flatten().filter_map(|replay| replay.events.as_ref());
+        let replayed = self
+            .replay
+            .iter()
+            .flatten()
+            .filter_map(|replay| replay.events.as_ref());
         !self.events.is_empty()
             || self.due.as_ref().is_some_and(|due| !due.is_empty())
             || replayed.flatten().next().is_some()

@@ -172,7 +172,9 @@ impl Courier {
             };
             if self.tasks.is_empty() {
                 tokio::time::sleep_until(wake).await;
-            } else if let Ok(Some(news)) = tokio::time::timeout_at(wake, self.tasks.join_next()).await {
+            } else if let Ok(Some(news)) =
+                tokio::time::timeout_at(wake, self.tasks.join_next()).await
+            {
                 self.hear(news);
                 while let Some(news) = self.tasks.try_join_next() {
                     self.hear(news);
@@ -184,7 +186,10 @@ impl Courier {
     /// Gives back what it holds, so that others need not wait for its claims to end.
     async fn leave(&self) {
         let node = self.node.clone();
-        let left = self.app.store.write(move |db| webhook_lanes::leave(db, &node));
+        let left = self
+            .app
+            .store
+            .write(move |db| webhook_lanes::leave(db, &node));
         if let Err(error) = left.await {
             log::warn!("webhook endpoints could not be given back, and are free soon: {error}");
         }
@@ -206,7 +211,11 @@ impl Courier {
             self.count.begin();
             let (app, node) = (Arc::clone(&self.app), self.node.clone());
             self.tasks.spawn(async move {
-                News::Counted(app.store.read(move |db| webhook_lanes::count(db, &node)).await)
+                News::Counted(
+                    app.store
+                        .read(move |db| webhook_lanes::count(db, &node))
+                        .await,
+                )
             });
         }
     }
@@ -214,27 +223,41 @@ impl Courier {
     /// When something has its turn next.
     fn wakes_at(&self, now: Moment) -> Moment {
         let wants_settling = self.lanes.values().any(Lane::has_news);
-        let settle = if wants_settling { self.settle.next } else { self.passed };
+        let settle = if wants_settling {
+            self.settle.next
+        } else {
+            self.passed
+        };
         let turns = [
             (self.hold.under_way || self.settle.under_way, self.hold.next),
             (self.look.under_way, self.look.next),
             (self.settle.under_way || self.hold.under_way, settle),
             (self.count.under_way, self.count.next),
         ];
-        let next = turns.iter().filter(|(busy, _)| !busy).map(|(_, at)| *at).min();
-        next.unwrap_or(now + ROUND).max(now + Duration::from_millis(1))
+        let next = turns
+            .iter()
+            .filter(|(busy, _)| !busy)
+            .map(|(_, at)| *at)
+            .min();
+        next.unwrap_or(now + ROUND)
+            .max(now + Duration::from_millis(1))
     }
 
     fn begin_hold(&mut self, now: Moment) {
         self.hold.begin();
         let mut unwanted = std::mem::take(&mut self.unwanted);
-        let leaving = self.lanes.iter().filter(|(_, lane)| lane.leaves && lane.is_idle());
+        let leaving = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| lane.leaves && lane.is_idle());
         unwanted.extend(leaving.map(|(id, _)| id.clone()));
         self.lanes.retain(|id, _| !unwanted.contains(id));
         let (app, node) = (Arc::clone(&self.app), self.node.clone());
         self.tasks.spawn(async move {
             let at = app.clock.now();
-            let held = app.store.write(move |db| hold::hold(db, &node, &unwanted, at));
+            let held = app
+                .store
+                .write(move |db| hold::hold(db, &node, &unwanted, at));
             News::Held(now, held.await)
         });
     }
@@ -245,11 +268,19 @@ impl Courier {
         if now < self.claimed_until {
             let (mut well, mut ill) = (FLYING, AILING);
             for lane in self.lanes.values() {
-                let left = if lane.is_ailing(now) { &mut ill } else { &mut well };
+                let left = if lane.is_ailing(now) {
+                    &mut ill
+                } else {
+                    &mut well
+                };
                 *left = left.saturating_sub(lane.flying());
             }
             for (id, lane) in &mut self.lanes {
-                let left = if lane.is_ailing(now) { &mut ill } else { &mut well };
+                let left = if lane.is_ailing(now) {
+                    &mut ill
+                } else {
+                    &mut well
+                };
                 let room = lane.room(now, *left);
                 if room == lane::Room::default() {
                     continue;
@@ -274,7 +305,9 @@ impl Courier {
         let (app, node) = (Arc::clone(&self.app), self.node.clone());
         self.tasks.spawn(async move {
             let at = app.clock.now();
-            let looked = app.store.read(move |db| look::look(db, &node, &wants, all, at));
+            let looked = app
+                .store
+                .read(move |db| look::look(db, &node, &wants, all, at));
             News::Looked(all, looked.await)
         });
     }
@@ -322,7 +355,12 @@ impl Courier {
             Err(_) => {
                 self.tasks.abort_all();
                 self.unwanted.extend(self.lanes.drain().map(|(id, _)| id));
-                for turn in [&mut self.hold, &mut self.look, &mut self.settle, &mut self.count] {
+                for turn in [
+                    &mut self.hold,
+                    &mut self.look,
+                    &mut self.settle,
+                    &mut self.count,
+                ] {
                     turn.end(now + RETRY);
                 }
             }
@@ -401,7 +439,11 @@ impl Courier {
     /// Sends what was found for an endpoint; answers whether more could begin at once.
     fn serve(&mut self, found: Found, is_late: bool, now: Moment) -> bool {
         let id = found.ready.endpoint_id.clone();
-        let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.claim == found.claim) else {
+        let Some(lane) = self
+            .lanes
+            .get_mut(&id)
+            .filter(|lane| lane.claim == found.claim)
+        else {
             return false;
         };
         lane.see(found.ready.head.unwrap_or(0));
@@ -450,7 +492,11 @@ impl Courier {
             Some(None) => lane.take_up(None),
             Some(Some(replayed)) => {
                 let replay = replayed.replay;
-                lane.take_up(Some((replay.id.clone(), replay.done_upto, replayed.settled)));
+                lane.take_up(Some((
+                    replay.id.clone(),
+                    replay.done_upto,
+                    replayed.settled,
+                )));
                 if let Some(events) = replayed.events {
                     if events.is_empty() {
                         lane.end_run();
@@ -509,10 +555,13 @@ impl Courier {
     fn sent(&mut self, endpoint: &WebhookEndpointId, claim: u64, sent: Sent, now: Moment) {
         telemetry().webhooks.attempted(
             sent.attempt.class,
-            matches!(sent.message.way, Way::First)
-                .then(|| since(sent.message.created_at, sent.at)),
+            matches!(sent.message.way, Way::First).then(|| since(sent.message.created_at, sent.at)),
         );
-        let Some(lane) = self.lanes.get_mut(endpoint).filter(|lane| lane.claim == claim) else {
+        let Some(lane) = self
+            .lanes
+            .get_mut(endpoint)
+            .filter(|lane| lane.claim == claim)
+        else {
             // Another node has the endpoint by now, and sends it again.
             return;
         };
@@ -569,8 +618,12 @@ impl Courier {
         match count {
             Ok(count) => {
                 let now = self.app.clock.now();
-                let lag = count.oldest.map_or(Duration::ZERO, |oldest| since(oldest, now));
-                telemetry().webhooks.tell(&count.states, &count.failing, lag);
+                let lag = count
+                    .oldest
+                    .map_or(Duration::ZERO, |oldest| since(oldest, now));
+                telemetry()
+                    .webhooks
+                    .tell(&count.states, &count.failing, lag);
             }
             Err(error) => log::debug!("webhook endpoints could not be counted: {error}"),
         }
@@ -591,7 +644,12 @@ fn unsealed(
 ) -> Result<Vec<WebhookSecret>, crate::keys::sealed::SealError> {
     let ready = &found.ready;
     let open = |one: &Sealed| {
-        WebhookSecret::open(&app.master, &ready.endpoint_id, ready.signature, &one.sealed)
+        WebhookSecret::open(
+            &app.master,
+            &ready.endpoint_id,
+            ready.signature,
+            &one.sealed,
+        )
     };
     sealed.iter().map(open).collect()
 }
@@ -637,6 +695,8 @@ async fn write_all(
     batches: Arc<Vec<Batch>>,
 ) -> Result<Vec<Written>, PartnerError> {
     let (act, node) = (app.partner_act(Actor::policy()), node.to_owned());
-    let written = app.store.write(move |db| settle::write(db, &node, &act, &batches));
+    let written = app
+        .store
+        .write(move |db| settle::write(db, &node, &act, &batches));
     written.await
 }

@@ -90,7 +90,11 @@ impl Mark {
 
 impl Sent {
     /// The delivery as it stands after the attempt, and the attempt.
-    pub(super) fn rows(&self, endpoint: &WebhookEndpointId, tenant: &Tenant) -> (Delivery, AttemptRow) {
+    pub(super) fn rows(
+        &self,
+        endpoint: &WebhookEndpointId,
+        tenant: &Tenant,
+    ) -> (Delivery, AttemptRow) {
         let (message, attempt) = (&self.message, &self.attempt);
         let (number, created_at) = match &message.way {
             Way::Again(before) => (before.attempts + 1, before.created_at),
@@ -102,7 +106,10 @@ impl Sent {
             Some(wait) => (WebhookDeliveryState::Retrying, Some(self.at.plus(wait))),
             None => (WebhookDeliveryState::Exhausted, None),
         };
-        let replay_id = message.way.replay().map_or_else(String::new, |id| id.to_string());
+        let replay_id = message
+            .way
+            .replay()
+            .map_or_else(String::new, |id| id.to_string());
         let row = AttemptRow {
             endpoint_id: endpoint.clone(),
             seq: message.seq,
@@ -152,11 +159,7 @@ struct Marker {
 }
 
 /// The text of a message.
-pub(super) fn body(
-    event: &Outgoing,
-    env: Realm,
-    way: &Way,
-) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn body(event: &Outgoing, env: Realm, way: &Way) -> Result<Vec<u8>, serde_json::Error> {
     let data: &RawValue = serde_json::from_str(&event.data)?;
     serde_json::to_vec(&Envelope {
         id: &event.id,

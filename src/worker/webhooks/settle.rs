@@ -118,19 +118,24 @@ fn suffer(db: &mut Db, act: &Act, batch: &Batch, fate: Fate) -> Result<(), Partn
     match fate {
         Fate::Lives => Ok(()),
         Fate::Warned(percent) => {
-            log::warn!("the webhook endpoint {endpoint} fails for {percent} % of the time after which it is disabled");
-            let deed = Deed::new(Action::WebhookEndpointFailing, endpoint).detail("percent", percent);
+            log::warn!(
+                "the webhook endpoint {endpoint} fails for {percent} % of the time after which it is disabled"
+            );
+            let deed =
+                Deed::new(Action::WebhookEndpointFailing, endpoint).detail("percent", percent);
             Ok(act.record(db, tenant, deed)?)
         }
-        Fate::Disabled(reason) => match webhook_endpoints::disable(db, tenant, act, endpoint, reason) {
-            Ok(_) => {
-                log::warn!("the webhook endpoint {endpoint} is disabled: {reason}");
-                Ok(())
+        Fate::Disabled(reason) => {
+            match webhook_endpoints::disable(db, tenant, act, endpoint, reason) {
+                Ok(_) => {
+                    log::warn!("the webhook endpoint {endpoint} is disabled: {reason}");
+                    Ok(())
+                }
+                // Somebody else has disabled or deleted it, or given it another URL.
+                Err(PartnerError::Illegal { .. } | PartnerError::NotFound) => Ok(()),
+                Err(error) => Err(error),
             }
-            // Somebody else has disabled or deleted it, or given it another URL.
-            Err(PartnerError::Illegal { .. } | PartnerError::NotFound) => Ok(()),
-            Err(error) => Err(error),
-        },
+        }
     }
 }
 

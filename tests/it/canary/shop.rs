@@ -8,15 +8,17 @@ use super::story::{Ask, Who, issue, operator, second, step, token};
 use crate::support::world::in_future;
 
 /// What a shopper needs.
-const SCOPES: [&str; 5] = [
+const SCOPES: [&str; 7] = [
     "catalogue:read",
+    "events:replay",
     "invoices:read",
     "ledger:read",
     "orders:create",
     "orders:read",
+    "webhooks:manage",
 ];
 
-fn bearer(realm: &str) -> Who {
+pub(super) fn bearer(realm: &str) -> Who {
     Who::Bearer(format!("{realm}_shop.token"))
 }
 

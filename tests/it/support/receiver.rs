@@ -36,7 +36,6 @@ pub enum Behaviour {
 /// A message as it came.
 #[derive(Clone, Debug)]
 pub struct Received {
-    pub at: Instant,
     /// Path and query.
     pub path: String,
     pub headers: Vec<(String, String)>,
@@ -196,7 +195,6 @@ async fn receive(
         (name.as_str().to_owned(), value)
     });
     let received = Received {
-        at: Instant::now(),
         path: request.uri().to_string(),
         headers: headers.collect(),
         body: body.to_vec(),
