@@ -195,6 +195,10 @@ id_type!(
     WebhookEndpointId, "whe_"
 );
 id_type!(
+    /// Events that are sent to an endpoint again.
+    ReplayId, "rpl_"
+);
+id_type!(
     /// One HTTP request, as the log and the caller see it.
     RequestId, "req_"
 );

@@ -33,6 +33,7 @@ pub mod privacy;
 pub mod prohibited;
 pub mod realm;
 pub mod recommendation;
+pub mod replay;
 pub mod retention;
 pub mod review;
 pub mod revocation;
@@ -43,6 +44,7 @@ pub mod status_list;
 pub mod tenant;
 pub mod version;
 pub mod webhook;
+pub mod webhook_delivery;
 
 pub use onyx_verifier::Algorithm;
 

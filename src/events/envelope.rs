@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::domain::event::{EventData, EventKind};
-use crate::domain::id::EventId;
+use crate::domain::id::{EventId, ReplayId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::store::events::Event;
@@ -14,15 +14,23 @@ use crate::store::events::Event;
 /// text, so that a signature can be made again.
 #[derive(Clone, Debug, Serialize)]
 pub struct Envelope {
-    id: EventId,
+    pub id: EventId,
     #[serde(rename = "type")]
-    kind: EventKind,
-    seq: i64,
-    created_at: Instant,
-    env: Realm,
-    data: EventData,
+    pub kind: EventKind,
+    pub seq: i64,
+    pub created_at: Instant,
+    pub env: Realm,
+    pub data: EventData,
+    /// `None`: no replay sends it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    replay: Option<String>,
+    pub replay: Option<Marker>,
+}
+
+/// Says that a replay sends it. It is in the text, and so under the signature.
+#[derive(Clone, Debug, Serialize)]
+pub struct Marker {
+    /// Which replay.
+    pub id: ReplayId,
 }
 
 impl Envelope {
@@ -39,10 +47,10 @@ impl Envelope {
         }
     }
 
-    /// The same event, sent again by a replay: its id is in the text, and so under the signature.
-    pub fn replayed_by(self, replay: &impl ToString) -> Self {
+    /// The same event, sent again by a replay.
+    pub fn replayed_by(self, replay: ReplayId) -> Self {
         Self {
-            replay: Some(replay.to_string()),
+            replay: Some(Marker { id: replay }),
             ..self
         }
     }
@@ -88,8 +96,10 @@ mod tests {
 
     #[test]
     fn a_replay_says_that_it_is_one() {
-        let sent = Envelope::of(event()).replayed_by(&"rpl_1");
+        let sent =
+            Envelope::of(event()).replayed_by("rpl_01K2ZJ6V9D3M5K7N2R4T6W8Y0A".parse().unwrap());
         let text = String::from_utf8(sent.body()).unwrap();
-        assert!(text.ends_with(r#""a":2},"replay":"rpl_1"}"#), "{text}");
+        let marker = r#""a":2},"replay":{"id":"rpl_01K2ZJ6V9D3M5K7N2R4T6W8Y0A"}}"#;
+        assert!(text.ends_with(marker), "{text}");
     }
 }

@@ -266,6 +266,15 @@ fn partner_api(realm: Realm) -> Part {
                 .post(webhook_endpoints::disable)
                 .done(),
         )
+        .service(
+            at("/webhook-endpoints/{id}/deliveries")
+                .get(v1::webhook_deliveries::list)
+                .done(),
+        )
+        .service(at("/replays").post(v1::replays::create).done())
+        .service(at("/replays/{id}").get(v1::replays::show).done())
+        .service(at("/replays/{id}/run").post(v1::replays::run).done())
+        .service(at("/replays/{id}/cancel").post(v1::replays::cancel).done())
         .service(at("/requests").get(v1::requests::list).done())
         .service(at("/audit/events").get(v1::audit::list).done())
         .service(at("/audit/events/{id}/proof").get(v1::audit::proof).done())

@@ -19,6 +19,7 @@ use crate::events::data::EndpointDisabled;
 use crate::keys::MasterKey;
 use crate::keys::webhook::WebhookSecret;
 use crate::store::Db;
+use crate::store::webhook_deliveries;
 use crate::store::webhook_endpoints::{self, Endpoint, MOST};
 use crate::store::webhook_secrets::{self, Sealed};
 
@@ -264,7 +265,7 @@ pub fn rotate(
     })
 }
 
-/// Disables an active endpoint, and tells the partner.
+/// Disables an active endpoint, and tells the partner. What waits for another attempt is cancelled.
 pub fn disable(
     db: &mut Db,
     tenant: &Tenant,
@@ -275,6 +276,7 @@ pub fn disable(
     if !webhook_endpoints::disable(db, tenant, id, reason, act.now)? {
         return Err(illegal(get(db, tenant, id)?.state));
     }
+    webhook_deliveries::cancel_of_endpoint(db, tenant, id, act.now)?;
     let deed = Deed::new(Action::WebhookEndpointDisabled, id).detail("reason", reason.as_str());
     act.record(db, tenant, deed)?;
     let about = json!(EndpointDisabled {
@@ -315,6 +317,7 @@ pub fn delete(
 ) -> Result<(), PartnerError> {
     found(webhook_endpoints::delete(db, tenant, id, act.now)?)?;
     webhook_secrets::forget(db, tenant, id)?;
+    webhook_deliveries::cancel_of_endpoint(db, tenant, id, act.now)?;
     Ok(act.record(db, tenant, Deed::new(Action::WebhookEndpointDeleted, id))?)
 }
 

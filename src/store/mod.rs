@@ -56,7 +56,10 @@ pub mod usage_records;
 pub mod version_notices;
 pub mod version_uses;
 mod walls;
+pub mod webhook_deliveries;
 pub mod webhook_endpoints;
+pub mod webhook_lanes;
+pub mod webhook_replays;
 pub mod webhook_secrets;
 
 use std::sync::{Arc, OnceLock};

@@ -651,6 +651,65 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    webhook_workers (node) {
+        node -> Text,
+        alive_until -> Timestamp,
+    }
+}
+
+diesel::table! {
+    webhook_deliveries (endpoint_id, seq, replay_id) {
+        endpoint_id -> Text,
+        seq -> BigInt,
+        replay_id -> Text,
+        partner_id -> Text,
+        realm -> Text,
+        event_id -> Text,
+        kind -> Text,
+        state -> Text,
+        attempts -> Integer,
+        next_attempt_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    webhook_attempts (endpoint_id, seq, replay_id, number) {
+        endpoint_id -> Text,
+        seq -> BigInt,
+        replay_id -> Text,
+        number -> Integer,
+        at -> Timestamp,
+        class -> Nullable<Text>,
+        status -> Nullable<Integer>,
+        millis -> BigInt,
+        address -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    webhook_replays (partner_id, realm, id) {
+        partner_id -> Text,
+        realm -> Text,
+        id -> Text,
+        endpoint_id -> Text,
+        selection -> Text,
+        from_at -> Nullable<Timestamp>,
+        to_at -> Nullable<Timestamp>,
+        event_types -> Nullable<Text>,
+        upto -> BigInt,
+        done_upto -> BigInt,
+        state -> Text,
+        count -> BigInt,
+        created_by -> Text,
+        created_at -> Timestamp,
+        started_at -> Nullable<Timestamp>,
+        ended_at -> Nullable<Timestamp>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(status_index_leases, status_lists);
 diesel::allow_tables_to_appear_in_same_query!(invoice_lines, ledger_entries);
 diesel::joinable!(credentials -> clients (client_id));
@@ -674,3 +733,11 @@ diesel::allow_tables_to_appear_in_same_query!(leak_candidates, leak_reports);
 diesel::allow_tables_to_appear_in_same_query!(launch_reviews, launch_checks);
 diesel::joinable!(secret_deliveries -> credentials (credential_id));
 diesel::allow_tables_to_appear_in_same_query!(packages, package_partners);
+diesel::allow_tables_to_appear_in_same_query!(
+    webhook_endpoints,
+    webhook_deliveries,
+    webhook_replays,
+    event_counters,
+    events,
+    partners
+);

@@ -16,6 +16,7 @@ mod trespasses;
 mod uses;
 mod version_notices;
 mod warn;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +73,7 @@ pub fn start(app: &Arc<App>) -> Loops {
             loops.push(tokio::spawn(keys::rotate(Arc::clone(app), age)));
         }
         loops.push(tokio::spawn(invoices::run(Arc::clone(app))));
+        loops.push(tokio::spawn(webhooks::run(Arc::clone(app))));
     }
     Loops(loops)
 }

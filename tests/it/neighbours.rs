@@ -27,6 +27,7 @@ fn nothing() -> Ids {
         ("client", format!("cl_sbx_{ULID}")),
         ("credential", format!("crd_{ULID}")),
         ("webhook endpoint", format!("whe_{ULID}")),
+        ("replay", format!("rpl_{ULID}")),
     ]))
 }
 
@@ -40,6 +41,8 @@ fn of_path(path: &str) -> &'static str {
         "/{env}/v1/audit/events/{id}/proof" => "audit event",
         "/{env}/v1/events/{id}" => "event",
         "/{env}/v1/webhook-endpoints/{id}" => "webhook endpoint",
+        "/{env}/v1/webhook-endpoints/{id}/deliveries" => "webhook endpoint",
+        "/{env}/v1/replays/{id}" => "replay",
         other => panic!("{other}: whose id does it take? Say so here"),
     }
 }
@@ -52,6 +55,7 @@ fn of_filter(name: &str) -> Option<&'static str> {
         "invoice_id" => Some("invoice"),
         "client_id" => Some("client"),
         "credential_id" => Some("credential"),
+        "event_id" => Some("event"),
         other => {
             assert!(
                 !other.ends_with("_id"),
@@ -79,6 +83,11 @@ fn asked(document: &Value) -> Vec<(String, &'static str)> {
         for parameter in parameters.filter(|parameter| parameter["in"] == "query") {
             let name = parameter["name"].as_str().unwrap();
             if let Some(kind) = of_filter(name) {
+                // A list of something that is named itself: the owner's.
+                let below = match below.split_once("{id}") {
+                    Some((start, end)) => format!("{start}<{}>{end}", of_path(path)),
+                    None => below.to_owned(),
+                };
                 asked.push((format!("{below}?{name}=<id>"), kind));
             }
         }
@@ -134,6 +143,12 @@ async fn anothers_id_is_answered_like_one_that_names_nothing() {
         let url = receiver.url("/in");
         let endpoint = world.endpoint("sandbox", &sandbox, &url, &["*"]).await;
         ids.0.insert("webhook endpoint", text(&endpoint["id"]));
+        let replay = world
+            .request(reqwest::Method::POST, "/sandbox/v1/replays")
+            .bearer_auth(&sandbox)
+            .json(&json!({ "endpoint_id": endpoint["id"], "only": "all", "dry_run": true }));
+        let replay = Answer::of(replay.send().await.unwrap()).await.expect(201);
+        ids.0.insert("replay", text(&replay["id"]));
         let events = get(&world, "sandbox", &sandbox, "/audit/events", "")
             .await
             .expect(200);
@@ -152,6 +167,7 @@ async fn anothers_id_is_answered_like_one_that_names_nothing() {
         assert!(asked.len() >= 10, "{asked:?}");
         for (path, kind) in &asked {
             let (mine, none) = (&ids.0[kind], &nothing.0[kind]);
+            let path = &path.replace("<webhook endpoint>", &ids.0["webhook endpoint"]);
             // It is there for whom it belongs to; a proof may take a moment more.
             let own = get(&world, "sandbox", &sandbox, path, mine).await;
             assert!(

@@ -22,7 +22,7 @@ use crate::domain::id::{
     ClientId, CredentialId, EventId, GrantId, OrderId, PackageId, PartnerId, RequestId,
     ResourceServerId,
 };
-use crate::domain::id::{InvoiceId, LedgerEntryId, UsageRecordId, WebhookEndpointId};
+use crate::domain::id::{InvoiceId, LedgerEntryId, ReplayId, UsageRecordId, WebhookEndpointId};
 use crate::domain::instant::Instant;
 use crate::domain::invoice::InvoiceState;
 use crate::domain::key::KeyState;
@@ -36,6 +36,7 @@ use crate::domain::package::{Feature, Features, Included, PackageState, Viewer};
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
 use crate::domain::recommendation::{About, RecommendationKind, Remedy};
+use crate::domain::replay::{ReplayState, Selection};
 use crate::domain::review::{CaseState, ReviewKind};
 use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
@@ -43,6 +44,7 @@ use crate::domain::version::ApiVersion;
 use crate::domain::webhook::{
     DisabledReason, EndpointState, EventTypes, FailureClass, SignatureKind,
 };
+use crate::domain::webhook_delivery::WebhookDeliveryState;
 
 /// The realms of partners.
 pub const ENVIRONMENTS: &[Realm] = &[Realm::Sandbox, Realm::Live];
@@ -99,6 +101,9 @@ words!(
     InvoiceState: "draft → open → paid, void or uncollectible.",
     EndpointState: "pending → active ⇄ disabled → deleted.",
     DisabledReason: "Why an endpoint is disabled.",
+    WebhookDeliveryState: "pending → succeeded or retrying; retrying → succeeded, exhausted, or cancelled.",
+    ReplayState: "previewed → running → completed or cancelled.",
+    Selection: "Which events a replay means: `failed`, those that were tried and did not arrive; `missing`, those that were never tried; `all`.",
     SignatureKind: "How messages are signed (Standard Webhooks): `v1`, HMAC-SHA256; `v1a`, ed25519.",
     FailureClass: "Why an attempt failed.",
     OrderState: "accepted → preparing → fulfilled; accepted or preparing → cancelled or failed.",
@@ -135,6 +140,7 @@ ids!(
     LedgerEntryId: "An entry of the ledger.",
     InvoiceId: "An invoice.",
     WebhookEndpointId: "A webhook endpoint.",
+    ReplayId: "A replay of events.",
     RequestId: "A request, as in its log lines and in `Onyx-Request-Id`.",
 );
 

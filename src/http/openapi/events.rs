@@ -8,7 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::domain::Environment;
 use crate::domain::event::EventKind;
-use crate::domain::id::EventId;
+use crate::domain::id::{EventId, ReplayId};
 use crate::domain::instant::Instant;
 use crate::events::{Envelope, data, example};
 
@@ -51,6 +51,7 @@ impl ToSchema for Envelope {
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((EventId::name().into(), EventId::schema()));
+        schemas.push((ReplayId::name().into(), ReplayId::schema()));
         schemas.push((Instant::name().into(), Instant::schema()));
         schemas.push((Environment::name().into(), Environment::schema()));
         for kind in EventKind::ALL.iter().copied() {
@@ -71,8 +72,9 @@ fn event(kind: EventKind, data: &str) -> RefOr<Schema> {
         .description(Some(
             "Counted from 1 for the partner and environment, without gaps.",
         ));
-    let replay = text()
-        .pattern(Some("^rpl_"))
+    let replay = ObjectBuilder::new()
+        .property("id", Ref::from_schema_name(ReplayId::name()))
+        .required("id")
         .description(Some("The replay that sent it again; otherwise absent."));
     ObjectBuilder::new()
         .property("id", Ref::from_schema_name(EventId::name()))

@@ -13,6 +13,13 @@ pub(super) fn endpoints(realm: &str) -> Vec<Ask> {
         let one = format!("{method} {path}/{{id={realm}.endpoint}}{verb}");
         step(one, bearer(realm))
     };
+    let replays = |method: &str, rest: &str| {
+        step(format!("{method} /{realm}/v1/replays{rest}"), bearer(realm))
+    };
+    let replay = json!({
+        "endpoint_id": format!("${realm}.endpoint"), "only": "all", "dry_run": true,
+        "from": "2026-01-01T00:00:00Z",
+    });
     vec![
         all("POST")
             .json(json!({ "url": "$receiver", "event_types": ["*"] }))
@@ -28,6 +35,18 @@ pub(super) fn endpoints(realm: &str) -> Vec<Ask> {
         on("POST", "/test").json(json!({})),
         on("POST", "/disable").json(json!({})),
         on("POST", "/enable").json(json!({})),
+        on("GET", "/deliveries"),
+        replays("POST", "")
+            .json(replay.clone())
+            .is(201)
+            .keep("/id", format!("{realm}.replay")),
+        replays("GET", &format!("/{{id={realm}.replay}}")),
+        replays("POST", &format!("/{{id={realm}.replay}}/run")).json(json!({})),
+        replays("POST", "")
+            .json(replay)
+            .is(201)
+            .keep("/id", format!("{realm}.other_replay")),
+        replays("POST", &format!("/{{id={realm}.other_replay}}/cancel")).json(json!({})),
         on("DELETE", "").is(204),
     ]
 }

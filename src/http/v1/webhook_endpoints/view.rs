@@ -248,7 +248,19 @@ pub(super) fn bad_url(bad: BadTarget) -> Problem {
 /// Which events are wanted. `None`: a fault was noted.
 pub(super) fn event_types(body: &mut Members, name: &str) -> Option<EventTypes> {
     let names: Vec<String> = body.list(name, MOST_TYPES)?;
-    match EventTypes::read(&names) {
+    read_types(body, name, &names)
+}
+
+/// The same, or nothing. The outer `None`: a fault was noted.
+pub fn optional_event_types(body: &mut Members, name: &str) -> Option<Option<EventTypes>> {
+    match body.optional_list::<String>(name, MOST_TYPES)? {
+        None => Some(None),
+        Some(names) => read_types(body, name, &names).map(Some),
+    }
+}
+
+fn read_types(body: &mut Members, name: &str, names: &[String]) -> Option<EventTypes> {
+    match EventTypes::read(names) {
         Ok(types) => Some(types),
         Err(bad) => {
             let pointer = match bad {
