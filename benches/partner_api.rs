@@ -93,6 +93,7 @@ fn package(app: &App) -> String {
             validity_days: 30,
             region: "Europe".to_owned(),
             features: Vec::new(),
+            included: None,
             viewers: None,
         };
         let id = packages::create(db, &act, new)?.package.id;

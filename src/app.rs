@@ -34,6 +34,8 @@ use crate::store::changes::Change;
 use crate::store::request_log::Call;
 use crate::store::{OpenError, Store, StoreError, signing_keys};
 use crate::usage::Usage;
+use crate::webhook::Sender;
+use crate::webhook::target::{Guard, System};
 
 /// Everything that serving needs, shared by all threads.
 pub struct App {
@@ -63,6 +65,8 @@ pub struct App {
     pub leaks: leaks::Intake,
     /// Requests under a key that run right now.
     pub running: Running,
+    /// What sends webhooks.
+    pub webhooks: Arc<Sender>,
     /// The issuers and audiences.
     pub addresses: Addresses,
     /// What was revoked.
@@ -151,7 +155,11 @@ impl App {
             .request_log
             .then(|| Journal::gathering(store.clone()).map_err(StartError::Thread))
             .transpose()?;
+        let guard = Guard {
+            allow_loopback: settings.webhook_allow_loopback,
+        };
         Ok(Arc::new(Self {
+            webhooks: Arc::new(Sender::new(guard, Arc::new(System::default()))),
             indices,
             status_lists: StatusLists::new(staleness),
             settings,

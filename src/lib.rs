@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod directory;
 pub mod domain;
+pub mod events;
 pub mod http;
 pub mod journal;
 pub mod keys;
@@ -23,4 +24,5 @@ pub mod telemetry;
 #[cfg(test)]
 mod unprintable;
 pub mod usage;
+pub mod webhook;
 pub mod worker;

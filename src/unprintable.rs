@@ -9,6 +9,8 @@ use serde::Serialize;
 
 use crate::domain::realm::Realm;
 use crate::domain::secret::{PlainSecret, SecretHash};
+use crate::domain::webhook::SignatureKind;
+use crate::keys::webhook::{WebhookKey, WebhookSecret};
 
 /// Does not compile if the type implements the trait: then two candidates fit the call.
 macro_rules! cannot {
@@ -41,6 +43,9 @@ secrets!(
     crate::keys::KeyRing,
     crate::keys::link::LinkKey,
     crate::keys::link::Proof,
+    crate::keys::webhook::WebhookSecret,
+    crate::keys::webhook::WebhookKey,
+    crate::store::webhook_secrets::Sealed,
     crate::oauth::request::TokenRequest,
     crate::http::extract::Follower,
     crate::admin::credentials::Issued,
@@ -68,7 +73,11 @@ fn a_secrets_debug_is_its_name() {
     let key = crate::keys::link::LinkKey::generate().unwrap();
     let id = crate::domain::id::DeliveryId::generate().unwrap();
     let proof = key.proof(&id).unwrap();
-    let shown: [(&dyn Debug, &str); 6] = [
+    let signing = WebhookSecret::generate(SignatureKind::V1a).unwrap();
+    let verifying: WebhookKey = signing.expose().parse().unwrap();
+    let shown: [(&dyn Debug, &str); 8] = [
+        (&signing, "WebhookSecret"),
+        (&verifying, "WebhookKey"),
         (&key, "LinkKey"),
         (&proof, "Proof"),
         (&secret, "PlainSecret"),
@@ -101,6 +110,7 @@ fn an_error_quotes_no_input() {
             text.parse::<crate::logging::TraceParent>().unwrap_err()
         ),
         format!("{:?}", text.parse::<Realm>().unwrap_err()),
+        format!("{:?}", text.parse::<WebhookKey>().unwrap_err()),
     ];
     for told in told {
         assert!(!told.contains("AlmostASecret"), "{told}");

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{Act, AdminError, clients, delivery};
 use crate::audit::{Action, Deed};
 use crate::domain::credential::{
@@ -13,6 +15,7 @@ use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::revocation::Revoked;
 use crate::domain::secret::PlainSecret;
+use crate::events::data::CredentialRevoked;
 use crate::keys::master::{MasterKey, PEPPER_VERSION};
 use crate::store::changes::{Change, Subject};
 use crate::store::clients::{self as client_rows, Client};
@@ -225,8 +228,23 @@ pub(super) fn announce(
         act,
         client,
         EventKind::CredentialRevoked,
-        &serde_json::json!({ "credential_id": id, "client_id": client.id, "reason": reason }),
+        &about_revoked(client, id, reason),
     )
+}
+
+/// What a partner is told of a credential that is revoked.
+pub(super) fn about_revoked(
+    client: &Client,
+    id: &CredentialId,
+    reason: RevocationReason,
+) -> serde_json::Value {
+    json!(CredentialRevoked {
+        credential_id: id.clone(),
+        client_id: client.id.clone(),
+        reason,
+        revoked_at: None,
+        leaked: None,
+    })
 }
 
 /// Tells the client's partner; resource servers and operators have none.

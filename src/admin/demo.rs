@@ -234,6 +234,7 @@ fn catalogue(db: &mut Change<'_>, act: &Act) -> Result<(), AdminError> {
                 .iter()
                 .filter_map(|name| name.parse().ok())
                 .collect(),
+            included: None,
             viewers: None,
         };
         let drafted = packages::create(db, act, new)?;

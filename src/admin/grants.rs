@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{Act, AdminError, four_eyes, partners};
 use crate::audit::{Action, Deed};
-use crate::domain::event::EventKind;
+use crate::domain::event::{EventKind, GrantEnd};
 use crate::domain::grant::{GrantState, GrantStep, POLICY};
 use crate::domain::id::{GrantId, PartnerId, ResourceServerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::revocation::Revoked;
 use crate::domain::scope::{PARTNER_SCOPES, Scope, ScopeSet};
+use crate::events::data::GrantRevoked;
 use crate::store::changes::{Change, Subject};
 use crate::store::grants::{self, Grant};
 use crate::store::resource_servers;
@@ -181,14 +184,7 @@ pub fn revoke(
         .map_err(|state| AdminError::illegal::<GrantStep>("the grant", state))?;
     let subject = Revoked::Grant(grant.partner_id.clone(), grant.scope.clone());
     act.revoke(db, grant.realm, subject, grant.state.as_str())?;
-    let about = serde_json::json!({ "grant_id": grant.id, "scope": grant.scope, "reason": reason });
-    act.tell(
-        db,
-        &grant.partner_id,
-        grant.realm,
-        EventKind::ScopeGrantRevoked,
-        &about,
-    )?;
+    tell(db, act, &grant, GrantEnd::Revoked)?;
     let deed = deed(Action::ScopeGrantRevoked, &grant).detail("reason", reason);
     act.record(db, deed)?;
     Ok(grant)
@@ -209,10 +205,27 @@ pub fn expire_overdue(db: &mut Change<'_>, act: &Act, limit: i64) -> Result<usiz
             let subject = Revoked::Grant(grant.partner_id.clone(), grant.scope.clone());
             act.revoke(db, grant.realm, subject, grant.state.as_str())?;
         }
+        tell(db, act, &grant, GrantEnd::Expired)?;
         act.record(db, deed(Action::ScopeGrantExpired, &grant))?;
         expired += 1;
     }
     Ok(expired)
+}
+
+/// Tells the partner that a grant has ended: how, and not in whose words.
+pub(super) fn tell(
+    db: &mut Change<'_>,
+    act: &Act,
+    grant: &Grant,
+    reason: GrantEnd,
+) -> Result<(), StoreError> {
+    let about = json!(GrantRevoked {
+        grant_id: grant.id.clone(),
+        scope: grant.scope.clone(),
+        reason,
+    });
+    let kind = EventKind::ScopeGrantRevoked;
+    act.tell(db, &grant.partner_id, grant.realm, kind, &about)
 }
 
 /// Ends an approved grant. The inner error: the state that it is in instead.

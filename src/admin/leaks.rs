@@ -19,6 +19,7 @@ use crate::domain::leak::{GRACE, LeakAction, LeakReportState};
 use crate::domain::realm::Realm;
 use crate::domain::review::ReviewKind;
 use crate::domain::secret::{PlainSecret, SecretHash};
+use crate::events::data::{CredentialExpiring, CredentialRevoked};
 use crate::keys::MasterKey;
 use crate::store::changes::{Change, Subject};
 use crate::store::clients::Client;
@@ -208,12 +209,12 @@ fn carry_out(
         // Told once for each case: anybody can report the same secret again and again.
         LeakAction::AlreadyRevoked if review.is_new => {
             if let Some(partner) = partner {
-                let about = json!({
-                    "credential_id": credential.id,
-                    "client_id": client.id,
-                    "reason": credential.revoked_reason,
-                    "revoked_at": credential.revoked_at,
-                    "leaked": true,
+                let about = json!(CredentialRevoked {
+                    credential_id: credential.id.clone(),
+                    client_id: client.id.clone(),
+                    reason: credential.revoked_reason.unwrap_or(RevocationReason::Other),
+                    revoked_at: credential.revoked_at,
+                    leaked: Some(true),
                 });
                 let kind = EventKind::CredentialRevoked;
                 act.tell(db, partner, client.realm, kind, &about)?;
@@ -242,11 +243,12 @@ fn end_within_the_hour(
     let is_news = credential_rows::end_by(db, &credential.id, end)?;
     db.touch(Subject::Client(client.id.clone()));
     if let Some(partner) = client.partner_id.as_ref().filter(|_| is_news) {
-        let about = json!({
-            "credential_id": credential.id,
-            "client_id": client.id,
-            "reason": RevocationReason::Compromised,
-            "expires_at": end,
+        let about = json!(CredentialExpiring {
+            credential_id: credential.id.clone(),
+            client_id: client.id.clone(),
+            expires_at: end,
+            days_left: None,
+            reason: Some(RevocationReason::Compromised),
         });
         let kind = EventKind::CredentialExpiring;
         act.tell(db, partner, client.realm, kind, &about)?;

@@ -32,6 +32,7 @@ pub mod rotation;
 pub mod self_rotation;
 pub mod tokens;
 pub mod trespasses;
+pub mod version_notices;
 pub mod warnings;
 
 pub use act::{Act, Policy};

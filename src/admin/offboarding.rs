@@ -1,9 +1,9 @@
 //! Letting a partner go: what it has ends with it, in the same transaction.
 
-use super::{Act, AdminError, credentials, partners};
+use super::{Act, AdminError, credentials, grants, partners};
 use crate::audit::{Action, Deed};
 use crate::domain::credential::RevocationReason;
-use crate::domain::event::EventKind;
+use crate::domain::event::GrantEnd;
 use crate::domain::id::PartnerId;
 use crate::domain::partner::PartnerStep;
 use crate::domain::revocation::Revoked;
@@ -15,7 +15,7 @@ use crate::store::partners::Partner;
 /// Why, in a word, on everything that ends.
 const REASON: &str = "offboarding";
 
-/// Revokes the partner's clients, their credentials, and its grants in force.
+/// Revokes the partner's clients, their credentials, and its grants in force; deletes its webhook endpoints.
 pub(super) fn end_all(
     db: &mut Change<'_>,
     act: &Act,
@@ -39,18 +39,18 @@ pub(super) fn end_all(
     for grant in offboarding::revoke_grants(db, partner, by, REASON, act.now)? {
         let revoked = Revoked::Grant(partner.clone(), grant.scope.clone());
         act.revoke(db, grant.realm, revoked, REASON)?;
-        let about = serde_json::json!({ "grant_id": grant.id, "scope": grant.scope.as_str(), "reason": REASON });
-        act.tell(
-            db,
-            partner,
-            grant.realm,
-            EventKind::ScopeGrantRevoked,
-            &about,
-        )?;
+        grants::tell(db, act, &grant, GrantEnd::Offboarding)?;
         let deed = Deed::new(Action::ScopeGrantRevoked, &grant.id)
             .partner(partner)
             .realm(grant.realm)
             .detail("scope", grant.scope.as_str())
+            .detail("reason", REASON);
+        act.record(db, deed)?;
+    }
+    for (endpoint, realm) in offboarding::delete_webhook_endpoints(db, partner, act.now)? {
+        let deed = Deed::new(Action::WebhookEndpointDeleted, &endpoint)
+            .partner(partner)
+            .realm(realm)
             .detail("reason", REASON);
         act.record(db, deed)?;
     }
@@ -94,6 +94,7 @@ pub fn offboard(
         ("names and address lists of clients", done.clients),
         ("addresses in credentials", done.credentials),
         ("addresses in deliveries of secrets", done.deliveries),
+        ("URLs of webhook endpoints", done.webhook_urls),
     ];
     let anonymised: Vec<_> = anonymised
         .into_iter()

@@ -7,7 +7,7 @@ use crate::audit::{Action, Deed};
 use crate::domain::edit;
 use crate::domain::id::{PackageId, PartnerId};
 use crate::domain::money::Money;
-use crate::domain::package::{Feature, PackageState, PackageStep, Viewer};
+use crate::domain::package::{Feature, Included, PackageState, PackageStep, Viewer};
 use crate::store::changes::Change;
 use crate::store::packages::{self, Edit, Package};
 use crate::store::{Db, StoreError, partners};
@@ -21,6 +21,8 @@ pub struct NewPackage {
     pub validity_days: i32,
     pub region: String,
     pub features: Vec<Feature>,
+    /// `None`: it does not say how much it includes.
+    pub included: Option<Included>,
     /// `None`: shown to every partner.
     pub viewers: Option<Vec<Viewer>>,
 }
@@ -34,6 +36,7 @@ pub struct Wanted {
     pub validity_days: Option<i32>,
     pub region: Option<String>,
     pub features: Option<Vec<Feature>>,
+    pub included: edit::Edit<Included>,
     /// Cleared: shown to every partner.
     pub viewers: edit::Edit<Vec<Viewer>>,
 }
@@ -61,6 +64,7 @@ pub fn create_all(
     for new in all {
         let viewers = new.viewers.map(in_order);
         check_viewers(db, viewers.as_deref())?;
+        let (included_quantity, included_unit) = parts(new.included);
         let package = Package {
             id: PackageId::generate(act.now),
             name: new.name,
@@ -76,6 +80,8 @@ pub fn create_all(
             created_by: act.actor.to_string(),
             created_at: act.now,
             updated_at: act.now,
+            included_quantity,
+            included_unit,
         };
         packages::insert(db, &package)?;
         packages::show_to(db, &package.id, viewers.as_deref().unwrap_or_default())?;
@@ -145,6 +151,7 @@ pub fn edit(
     };
     check_viewers(db, viewers.as_deref())?;
     let was = &before.package;
+    let (included_quantity, included_unit) = parts(wanted.included.apply(was.included()));
     let features = wanted.features.map(|all| all.into_iter().collect());
     let edit = Edit {
         name: wanted.name.filter(|to| *to != was.name),
@@ -161,6 +168,8 @@ pub fn edit(
         region: wanted.region.filter(|to| *to != was.region),
         features: features.filter(|to| *to != was.features),
         restricted: Some(viewers.is_some()).filter(|to| *to != was.restricted),
+        included_quantity: Some(included_quantity).filter(|to| *to != was.included_quantity),
+        included_unit: Some(included_unit).filter(|to| *to != was.included_unit),
     };
     if edit == Edit::default() && viewers == before.viewers {
         return Ok(before);
@@ -204,6 +213,10 @@ pub fn step(
         .detail("reason", reason);
     act.record(db, deed)?;
     Ok(listed)
+}
+
+fn parts(included: Option<Included>) -> (Option<i64>, Option<String>) {
+    included.map(|of| (of.quantity, of.unit)).unzip()
 }
 
 fn in_order(viewers: Vec<Viewer>) -> Vec<Viewer> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::credentials::{self, Issued, announce, deed, tell};
 use super::{Act, AdminError, clients};
 use crate::audit::Action;
@@ -12,6 +14,7 @@ use crate::domain::event::EventKind;
 use crate::domain::id::CredentialId;
 use crate::domain::instant::Instant;
 use crate::domain::revocation::Revoked;
+use crate::events::data::CredentialRotated;
 use crate::keys::MasterKey;
 use crate::store::changes::{Change, Subject};
 use crate::store::clients::Client;
@@ -116,12 +119,12 @@ pub(super) fn put_on_record(
         .detail("replaced_by", new.as_str())
         .detail("accepts_until", until.as_str());
     act.record(db, done)?;
-    let about = serde_json::json!({
-        "credential_id": new,
-        "replaces": rotated.replaces,
-        "client_id": client.id,
-        "accepts_until": until,
-        "rotated_by": act.actor.as_str(),
+    let about = json!(CredentialRotated {
+        credential_id: new.clone(),
+        replaces: rotated.replaces.clone(),
+        client_id: client.id.clone(),
+        accepts_until: rotated.accepts_until,
+        rotated_by: act.actor.to_string(),
     });
     tell(db, act, client, EventKind::CredentialRotated, &about)
 }

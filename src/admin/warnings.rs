@@ -8,6 +8,7 @@ use super::Act;
 use crate::domain::event::{EventKind, WARNING_DAYS};
 use crate::domain::id::{CredentialId, GrantId};
 use crate::domain::instant::Instant;
+use crate::events::data::{CredentialExpiring, GrantExpiring};
 use crate::store::changes::Change;
 use crate::store::expiry_warnings::{self as rows, Due, Ending, Window};
 use crate::store::grants::Grant;
@@ -90,11 +91,12 @@ fn of_credential(
         );
         return Ok(());
     };
-    let about = json!({
-        "credential_id": ending.id,
-        "client_id": ending.client_id,
-        "expires_at": ending.expires_at,
-        "days_left": days_left,
+    let about = json!(CredentialExpiring {
+        credential_id: ending.id.clone(),
+        client_id: ending.client_id.clone(),
+        expires_at: ending.expires_at,
+        days_left: Some(days_left),
+        reason: None,
     });
     act.tell(
         db,
@@ -112,11 +114,11 @@ fn of_grant(
     grant: &Grant,
 ) -> Result<(), StoreError> {
     rows::insert(db, grant.id.as_str(), window.days, act.now)?;
-    let about = json!({
-        "grant_id": grant.id,
-        "scope": grant.scope,
-        "expires_at": grant.expires_at,
-        "days_left": act.now.days_until(grant.expires_at),
+    let about = json!(GrantExpiring {
+        grant_id: grant.id.clone(),
+        scope: grant.scope.clone(),
+        expires_at: grant.expires_at,
+        days_left: act.now.days_until(grant.expires_at),
     });
     let kind = EventKind::ScopeGrantExpiring;
     act.tell(db, &grant.partner_id, grant.realm, kind, &about)

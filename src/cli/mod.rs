@@ -32,6 +32,7 @@ mod resource_server;
 mod serve;
 mod settings;
 mod token;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -112,6 +113,9 @@ enum Command {
     /// The audit trail: who did what, and proofs of it
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Webhooks, with a partner's credential: listen, try, verify, and set endpoints up
+    #[command(subcommand)]
+    Webhook(webhook::Verb),
     /// Leaked secrets: find them, report them, look into them
     #[command(subcommand)]
     Leak(leak::Verb),
@@ -172,6 +176,9 @@ async fn over_http(command: Command, output: &Output) -> Done {
     if let Command::Token(verb) = command {
         return token::run(verb, output).await;
     }
+    if let Command::Webhook(verb) = command {
+        return webhook::run(verb, output).await;
+    }
     if let Command::Credential(credential::Verb::Link(verb)) = command {
         return link::run(verb, output).await;
     }
@@ -199,6 +206,7 @@ async fn over_http(command: Command, output: &Output) -> Done {
         | Command::Doctor(_)
         | Command::Backup(_)
         | Command::Restore(_)
+        | Command::Webhook(_)
         | Command::Token(_) => Ok(()),
     }
 }

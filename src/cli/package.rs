@@ -30,6 +30,12 @@ pub(super) enum Verb {
         /// What it has; may be said several times
         #[arg(long = "feature", value_name = "TEXT")]
         features: Vec<String>,
+        /// How much one of it includes, so that partners are told when that is used up
+        #[arg(long, requires = "included_unit")]
+        included_quantity: Option<i64>,
+        /// In what usage of it is measured: MB, …
+        #[arg(long, requires = "included_quantity")]
+        included_unit: Option<String>,
         /// Show it to this partner and others so named; may be said several times [default: to all]
         #[arg(long = "partner", value_name = "PARTNER_ID")]
         partners: Vec<String>,
@@ -72,6 +78,14 @@ pub(super) enum Verb {
         /// All that it has from now on; may be said several times
         #[arg(long = "feature", value_name = "TEXT")]
         features: Vec<String>,
+        /// How much one of it includes from now on
+        #[arg(long, requires = "included_unit")]
+        included_quantity: Option<i64>,
+        #[arg(long, requires = "included_quantity")]
+        included_unit: Option<String>,
+        /// Say no more how much it includes
+        #[arg(long, conflicts_with = "included_quantity")]
+        nothing_included: bool,
         /// Show it to this partner and others so named, and to nobody else
         #[arg(long = "partner", value_name = "PARTNER_ID")]
         partners: Vec<String>,
@@ -121,6 +135,8 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             validity_days,
             region,
             features,
+            included_quantity,
+            included_unit,
             partners,
         } => {
             let body = json!({
@@ -130,6 +146,7 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
                 "validity_days": validity_days,
                 "region": region,
                 "features": features,
+                "included": included(included_quantity, included_unit),
                 "partners": (!partners.is_empty()).then_some(partners),
             });
             output.record(&admin.post("/packages", &body).await?)
@@ -162,6 +179,9 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             validity_days,
             region,
             features,
+            included_quantity,
+            included_unit,
+            nothing_included,
             partners,
             for_all,
         } => {
@@ -176,6 +196,8 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
                 ("validity_days", validity_days.map(Value::from)),
                 ("region", region.map(Value::from)),
                 ("features", (!features.is_empty()).then(|| features.into())),
+                ("included", included(included_quantity, included_unit)),
+                ("included", nothing_included.then_some(Value::Null)),
                 ("partners", (!partners.is_empty()).then(|| partners.into())),
                 ("partners", for_all.then_some(Value::Null)),
             ] {
@@ -222,4 +244,9 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             }
         }
     }
+}
+
+fn included(quantity: Option<i64>, unit: Option<String>) -> Option<Value> {
+    let said = quantity.zip(unit);
+    said.map(|(quantity, unit)| json!({ "quantity": quantity, "unit": unit }))
 }

@@ -49,7 +49,12 @@ impl Display for Settings {
         writeln!(f, "events_days = {}", self.kept.events)?;
         writeln!(f, "idempotency_days = {}", self.kept.idempotency)?;
         writeln!(f, "audit_days = {}", self.kept.audit)?;
-        writeln!(f, "personal_days = {}", self.kept.personal)
+        writeln!(f, "personal_days = {}", self.kept.personal)?;
+        writeln!(
+            f,
+            "webhook_allow_loopback = {}",
+            self.webhook_allow_loopback
+        )
     }
 }
 

@@ -77,6 +77,8 @@ pub struct Settings {
     pub kept: Kept,
     /// Proxies whose word on the caller's address counts.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether webhooks may go to this machine, and without TLS there.
+    pub webhook_allow_loopback: bool,
     /// Keys that are set, checked, and of no effect in this version.
     pub idle: Vec<&'static str>,
 }
@@ -140,7 +142,8 @@ impl Settings {
                 personal: read.number("personal_days", 1..=3650),
             },
             trusted_proxies: read.list("trusted_proxies", "a list of networks like 10.0.0.0/8"),
-            idle: read.idle(&base_url),
+            webhook_allow_loopback: read.webhook_allow_loopback(&base_url),
+            idle: read.idle(),
             base_url,
         };
         read.finish(settings)

@@ -194,17 +194,22 @@ impl Reader {
         }
     }
 
-    /// Checks keys that this version knows and does nothing with; answers those that were set.
-    ///
-    /// One of them would open a door if it were passed over in silence: it is refused.
-    pub(super) fn idle(&mut self, base_url: &str) -> Vec<&'static str> {
-        let loopback: bool = self.value("webhook_allow_loopback", "true or false");
-        if loopback && !is_loopback_url(base_url) {
+    /// Whether webhooks may go to this machine: never where others can reach the server.
+    pub(super) fn webhook_allow_loopback(&mut self, base_url: &str) -> bool {
+        let allowed: bool = self.value("webhook_allow_loopback", "true or false");
+        if allowed && !is_loopback_url(base_url) {
             self.complain(
                 "webhook_allow_loopback",
                 "is only for a base_url whose host is loopback",
             );
         }
+        allowed
+    }
+
+    /// Checks keys that this version knows and does nothing with; answers those that were set.
+    ///
+    /// One of them would open a door if it were passed over in silence: it is refused.
+    pub(super) fn idle(&mut self) -> Vec<&'static str> {
         if self.optional_text("tls_client_ca").is_some() {
             self.complain(
                 "tls_client_ca",
@@ -216,10 +221,7 @@ impl Reader {
                 .get(*key)
                 .is_some_and(|v| v.source != Source::Default)
         };
-        ["redis_url", "webhook_allow_loopback"]
-            .into_iter()
-            .filter(set)
-            .collect()
+        ["redis_url"].into_iter().filter(set).collect()
     }
 }
 

@@ -191,6 +191,14 @@ id_type!(
     InvoiceId, "inv_"
 );
 id_type!(
+    /// Where a partner wants to be told of events.
+    WebhookEndpointId, "whe_"
+);
+id_type!(
+    /// Events that are sent to an endpoint again.
+    ReplayId, "rpl_"
+);
+id_type!(
     /// One HTTP request, as the log and the caller see it.
     RequestId, "req_"
 );

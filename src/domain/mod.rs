@@ -4,6 +4,7 @@
 //! of day: whoever calls says what time it is.
 
 pub mod agreement;
+pub mod allowance;
 pub mod allowlist;
 pub mod audience;
 pub mod call;
@@ -32,6 +33,7 @@ pub mod privacy;
 pub mod prohibited;
 pub mod realm;
 pub mod recommendation;
+pub mod replay;
 pub mod retention;
 pub mod review;
 pub mod revocation;
@@ -41,6 +43,8 @@ pub mod simulation;
 pub mod status_list;
 pub mod tenant;
 pub mod version;
+pub mod webhook;
+pub mod webhook_delivery;
 
 pub use onyx_verifier::Algorithm;
 

@@ -105,6 +105,22 @@ impl serde::Serialize for Features {
     }
 }
 
+/// How much one of a package includes, in the unit in which usage of it is measured.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Included {
+    /// More than nothing.
+    pub quantity: i64,
+    /// Such as `MB`.
+    pub unit: String,
+}
+
+impl Included {
+    /// The most that one of a package includes.
+    pub const MOST: i64 = 1_000_000_000_000;
+    /// The most characters of a unit.
+    pub const LONGEST_UNIT: usize = 40;
+}
+
 /// Somebody to whom a restricted package is shown: a partner in one of its realms.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Viewer {

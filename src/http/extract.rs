@@ -55,6 +55,7 @@ rights!(
     ClientsWrite = Some("clients:write"),
     CredentialsRevoke = Some("credentials:revoke"),
     CredentialsRotate = Some("credentials:rotate"),
+    EventsReplay = Some("events:replay"),
     GovernanceWrite = Some("governance:write"),
     GrantsDecide = Some("grants:decide"),
     InvoicesRead = Some("invoices:read"),
@@ -73,6 +74,7 @@ rights!(
     SecurityWrite = Some("security:write"),
     UsageRead = Some("usage:read"),
     UsageWrite = Some("usage:write"),
+    WebhooksManage = Some("webhooks:manage"),
 );
 
 /// A partner's verified token that carries the right `R`.
@@ -340,7 +342,7 @@ impl Gate {
         let now = self.app.clock.now();
         let found = self.app.directory.client(self.realm, client.clone(), now);
         let pinned = found.await?.and_then(|entry| entry.pinned_version);
-        let version = versions::settle(&self.app, request, tenant.partner_id(), pinned).await?;
+        let version = versions::settle(&self.app, request, tenant, pinned).await?;
         remark(request, |remarks| remarks.version = Some(version));
         Ok(())
     }

@@ -305,6 +305,9 @@ impl From<PartnerError> for Problem {
                 Self::new(StatusCode::CONFLICT, "reference_taken", detail)
                     .with("existing_entry_id", entry.as_str())
             }
+            PartnerError::Conflict { code, .. } => Self::new(StatusCode::CONFLICT, code, detail),
+            PartnerError::Randomness(error) => Self::internal(&error),
+            PartnerError::Seal(error) => Self::internal(&error),
             PartnerError::InProgress => idempotency::in_progress(detail),
             PartnerError::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,

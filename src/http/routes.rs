@@ -194,6 +194,12 @@ fn well_known(table: &mut Table, realm: Realm) {
 }
 
 fn partner_api(realm: Realm) -> Part {
+    use v1::webhook_endpoints;
+    let events = at("/events").get(v1::events::list);
+    let events = match realm {
+        Realm::Sandbox => events.post(v1::events::trigger),
+        _ => events,
+    };
     scope(realm, "v1")
         .in_versions()
         .service(at("/me").get(v1::me::show).done())
@@ -220,6 +226,55 @@ fn partner_api(realm: Realm) -> Part {
         .service(at("/ledger/balance").get(v1::ledger::balance).done())
         .service(at("/invoices").get(v1::invoices::list).done())
         .service(at("/invoices/{id}").get(v1::invoices::show).done())
+        .service(events.done())
+        .service(at("/events/{id}").get(v1::events::show).done())
+        .service(
+            at("/webhook-endpoints")
+                .get(webhook_endpoints::list)
+                .post(webhook_endpoints::create)
+                .done(),
+        )
+        .service(
+            at("/webhook-endpoints/{id}")
+                .get(webhook_endpoints::show)
+                .patch(webhook_endpoints::edit)
+                .delete(webhook_endpoints::delete)
+                .done(),
+        )
+        .service(
+            at("/webhook-endpoints/{id}/verify")
+                .post(webhook_endpoints::verify)
+                .done(),
+        )
+        .service(
+            at("/webhook-endpoints/{id}/rotate-secret")
+                .post(webhook_endpoints::rotate_secret)
+                .done(),
+        )
+        .service(
+            at("/webhook-endpoints/{id}/test")
+                .post(webhook_endpoints::test)
+                .done(),
+        )
+        .service(
+            at("/webhook-endpoints/{id}/enable")
+                .post(webhook_endpoints::enable)
+                .done(),
+        )
+        .service(
+            at("/webhook-endpoints/{id}/disable")
+                .post(webhook_endpoints::disable)
+                .done(),
+        )
+        .service(
+            at("/webhook-endpoints/{id}/deliveries")
+                .get(v1::webhook_deliveries::list)
+                .done(),
+        )
+        .service(at("/replays").post(v1::replays::create).done())
+        .service(at("/replays/{id}").get(v1::replays::show).done())
+        .service(at("/replays/{id}/run").post(v1::replays::run).done())
+        .service(at("/replays/{id}/cancel").post(v1::replays::cancel).done())
         .service(at("/requests").get(v1::requests::list).done())
         .service(at("/audit/events").get(v1::audit::list).done())
         .service(at("/audit/events/{id}/proof").get(v1::audit::proof).done())

@@ -199,6 +199,15 @@ impl Path {
         self.method(Method::PATCH, handler)
     }
 
+    pub fn delete<H, A>(self, handler: H) -> Self
+    where
+        H: Handler<A>,
+        A: FromRequest + Arguments + 'static,
+        H::Output: Responder + 'static,
+    {
+        self.method(Method::DELETE, handler)
+    }
+
     fn method<H, A>(mut self, method: Method, handler: H) -> Self
     where
         H: Handler<A>,

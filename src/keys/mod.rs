@@ -15,6 +15,7 @@ pub mod recipient;
 pub mod ring;
 pub mod sealed;
 pub mod signer;
+pub mod webhook;
 
 pub use audit::AuditKeys;
 pub use master::MasterKey;

@@ -1,4 +1,5 @@
-//! Private keys at rest: AES-256-GCM under the master key, bound to their kid.
+//! Private keys and webhook secrets at rest: AES-256-GCM under the master key, bound to their kid or to the
+//! id of their endpoint.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::Engine as _;
@@ -13,20 +14,20 @@ pub enum SealError {
     /// The library failed.
     #[error("a private key could not be sealed")]
     Seal,
-    /// Another master key, another kid, or a changed text.
+    /// Another master key, another name, or a changed text.
     #[error(
         "a sealed private key does not open: the database was changed by hand, or is not of this master key"
     )]
     Open,
 }
 
-/// Seals a private key; the answer is base64 of nonce and ciphertext with its tag.
-pub fn seal(master: &MasterKey, kid: &str, private: &[u8]) -> Result<String, SealError> {
+/// Seals a secret under the name that it is bound to; the answer is base64 of nonce and ciphertext with its tag.
+pub fn seal(master: &MasterKey, name: &str, private: &[u8]) -> Result<String, SealError> {
     let key = RandomizedNonceKey::new(&AES_256_GCM, master.sealing.as_slice())
         .map_err(|_| SealError::Seal)?;
     let mut buffer = private.to_vec();
     let nonce = key
-        .seal_in_place_append_tag(Aad::from(kid.as_bytes()), &mut buffer)
+        .seal_in_place_append_tag(Aad::from(name.as_bytes()), &mut buffer)
         .map_err(|_| SealError::Seal);
     let sealed =
         nonce.map(|nonce| STANDARD.encode([nonce.as_ref().as_slice(), buffer.as_slice()].concat()));
@@ -36,8 +37,8 @@ pub fn seal(master: &MasterKey, kid: &str, private: &[u8]) -> Result<String, Sea
     sealed
 }
 
-/// Opens what [`seal`] sealed for the same kid.
-pub fn open(master: &MasterKey, kid: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
+/// Opens what [`seal`] sealed under the same name.
+pub fn open(master: &MasterKey, name: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let key = RandomizedNonceKey::new(&AES_256_GCM, master.sealing.as_slice())
         .map_err(|_| SealError::Open)?;
     let bytes = STANDARD.decode(sealed).map_err(|_| SealError::Open)?;
@@ -45,7 +46,7 @@ pub fn open(master: &MasterKey, kid: &str, sealed: &str) -> Result<Zeroizing<Vec
     let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError::Open)?;
     let mut buffer = Zeroizing::new(ciphertext.to_vec());
     let length = key
-        .open_in_place(nonce, Aad::from(kid.as_bytes()), buffer.as_mut_slice())
+        .open_in_place(nonce, Aad::from(name.as_bytes()), buffer.as_mut_slice())
         .map_err(|_| SealError::Open)?
         .len();
     buffer.truncate(length);

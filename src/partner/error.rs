@@ -2,6 +2,8 @@
 
 use crate::domain::id::{LedgerEntryId, OrderId};
 use crate::domain::lifecycle::{Step, allowed};
+use crate::keys::sealed::SealError;
+use crate::keys::webhook::NoRandomness;
 use crate::store::StoreError;
 
 /// A refused use case. What it prints is for the partner, or for the operator who acts on its data.
@@ -29,6 +31,14 @@ pub enum PartnerError {
     /// The tenant has an entry of this name in its ledger.
     #[error("there is an entry with this reference already: {0}")]
     EntryTaken(LedgerEntryId),
+    /// Something else stands in the way.
+    #[error("{detail}")]
+    Conflict {
+        /// The stable name of this refusal.
+        code: &'static str,
+        /// What to do.
+        detail: String,
+    },
     /// The same key is at work right now.
     #[error("a request with this Idempotency-Key is still running; ask again")]
     InProgress,
@@ -38,6 +48,12 @@ pub enum PartnerError {
     /// An answer could not be written down.
     #[error("an answer could not be written down")]
     Unwritable(#[source] serde_json::Error),
+    /// A secret could not be made.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// A secret could not be sealed, or opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -13,6 +13,7 @@ use crate::domain::ledger::{Account, EntryKind, Movement};
 use crate::domain::money::Currency;
 use crate::domain::month::Month;
 use crate::domain::tenant::Tenant;
+use crate::events::data::InvoiceReached;
 use crate::store::invoices::{self, Invoice};
 use crate::store::ledger::{self, LedgerEntry};
 use crate::store::{Db, StoreError};
@@ -220,6 +221,9 @@ fn tell(
     kind: EventKind,
     invoice: &Invoice,
 ) -> Result<(), StoreError> {
-    let data = json!({ "invoice_id": invoice.id, "number": invoice.number });
+    let data = json!(InvoiceReached {
+        invoice_id: invoice.id.clone(),
+        number: invoice.number,
+    });
     act.tell(db, tenant, kind, &data)
 }

@@ -5,11 +5,14 @@
 //! partners do not queue behind each other. This room refuses to know HTTP.
 
 pub mod error;
+pub mod events;
 pub mod idempotency;
 pub mod invoices;
 pub mod ledger;
 pub mod orders;
+pub mod replays;
 pub mod usage;
+pub mod webhook_endpoints;
 
 pub use error::PartnerError;
 
@@ -20,7 +23,8 @@ use crate::domain::event::EventKind;
 use crate::domain::instant::Instant;
 use crate::domain::tenant::Tenant;
 use crate::keys::AuditKeys;
-use crate::store::{Db, StoreError, events};
+use crate::store::events::append;
+use crate::store::{Db, StoreError};
 
 /// Who acts, and when.
 #[derive(Clone, Debug)]
@@ -49,7 +53,7 @@ impl Act {
         data: &serde_json::Value,
     ) -> Result<(), StoreError> {
         let whom = (tenant.partner_id(), tenant.realm());
-        events::append(db, whom, kind, data, self.now)?;
+        append(db, whom, kind, data, self.now)?;
         Ok(())
     }
 }

@@ -16,6 +16,8 @@ use crate::domain::order::{Metadata, OrderRef, OrderState, OrderStep};
 use crate::domain::realm::Realm;
 use crate::domain::simulation::Script;
 use crate::domain::tenant::Tenant;
+use crate::events::data::OrderReached;
+use crate::store::allowances::{self, Allowance};
 use crate::store::ledger::{self, LedgerEntry};
 use crate::store::orders::{self, Order, OrderEvent};
 use crate::store::{Db, StoreError, packages};
@@ -74,6 +76,7 @@ fn accept(db: &mut Db, buyer: &Buyer, act: &Act, new: NewOrder) -> Result<Order,
     })?;
     let too_much = |error: TooMuch| PartnerError::Invalid("/quantity", error.to_string());
     let total = package.price().times(new.quantity).map_err(too_much)?;
+    let included = package.included();
     let order = Order {
         partner_id: tenant.partner_id().clone(),
         realm: tenant.realm(),
@@ -100,6 +103,18 @@ fn accept(db: &mut Db, buyer: &Buyer, act: &Act, new: NewOrder) -> Result<Order,
         return Err(taken.map_or(PartnerError::InProgress, |order| {
             PartnerError::ReferenceTaken(order.id)
         }));
+    }
+    if let Some(included) = included {
+        let allowance = Allowance {
+            partner_id: order.partner_id.clone(),
+            realm: order.realm,
+            order_id: order.id.clone(),
+            package_id: order.package_id.clone(),
+            included: included.quantity.saturating_mul(order.quantity),
+            unit: included.unit,
+            used: 0,
+        };
+        allowances::insert(db, tenant, &allowance)?;
     }
     if order.total_amount > 0 {
         let movement = Movement::charge(Account::Sales);
@@ -218,10 +233,10 @@ fn reached(
     };
     orders::note(db, tenant, &step)?;
     act.record(db, tenant, deed)?;
-    let data = json!({
-        "order_id": order.id,
-        "package_id": order.package_id,
-        "partner_order_ref": order.partner_order_ref,
+    let data = json!(OrderReached {
+        order_id: order.id.clone(),
+        package_id: order.package_id.clone(),
+        partner_order_ref: order.partner_order_ref.clone(),
     });
     act.tell(db, tenant, event, &data)
 }

@@ -1,12 +1,17 @@
 //! Usage: what the holders of orders used, as a metering service or the sandbox says.
 
+use serde_json::json;
+
 use super::{Act, PartnerError};
 use crate::audit::{Action, Deed};
+use crate::domain::allowance;
+use crate::domain::event::EventKind;
 use crate::domain::id::{OrderId, UsageRecordId};
 use crate::domain::instant::Instant;
 use crate::domain::tenant::Tenant;
+use crate::events::data::UsageReached;
 use crate::store::usage_records::{self, UsageRecord};
-use crate::store::{Db, StoreError, orders};
+use crate::store::{Db, StoreError, allowances, orders};
 
 /// Usage to be written down.
 #[derive(Clone, Debug)]
@@ -57,5 +62,27 @@ pub(super) fn write(
         .detail("quantity", record.quantity)
         .detail("unit", record.unit.as_str());
     act.record(db, tenant, deed)?;
+    spend(db, tenant, act, &record)?;
     Ok(record)
+}
+
+/// Takes what was used from what the order includes, and tells the partner where little or nothing is left.
+fn spend(db: &mut Db, tenant: &Tenant, act: &Act, record: &UsageRecord) -> Result<(), StoreError> {
+    let used = (record.quantity, record.unit.as_str());
+    let Some(spent) = allowances::spend(db, tenant, &record.order_id, used)? else {
+        return Ok(());
+    };
+    let before = spent.used - record.quantity;
+    let Some(percent) = allowance::passed(spent.included, before, spent.used) else {
+        return Ok(());
+    };
+    let data = json!(UsageReached {
+        order_id: spent.order_id,
+        package_id: spent.package_id,
+        unit: spent.unit,
+        included: spent.included,
+        used: spent.used,
+        percent,
+    });
+    act.tell(db, tenant, EventKind::UsageThresholdReached, &data)
 }

@@ -13,12 +13,13 @@ use crate::domain::call::Idempotency;
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::delivery::{DeliveryState, ProofHash};
-use crate::domain::event::EventKind;
+use crate::domain::event::{EventData, EventKind};
 use crate::domain::grant::GrantState;
 use crate::domain::id::{
     AgreementId, AnyId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId,
     InvoiceId, LaunchReviewId, LeakReportId, LedgerEntryId, OrderId, PackageId, PartnerId,
-    PrivacyNoticeId, RequestId, ResourceServerId, ReviewId, StatusListId, UsageRecordId,
+    PrivacyNoticeId, ReplayId, RequestId, ResourceServerId, ReviewId, StatusListId, UsageRecordId,
+    WebhookEndpointId,
 };
 use crate::domain::instant::Instant;
 use crate::domain::invoice::InvoiceState;
@@ -32,11 +33,16 @@ use crate::domain::package::{Features, PackageState};
 use crate::domain::partner::PartnerState;
 use crate::domain::prohibited::Material;
 use crate::domain::realm::Realm;
+use crate::domain::replay::{ReplayState, Selection};
 use crate::domain::review::{CaseState, ReviewKind};
 use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::secret::SecretHash;
 use crate::domain::version::ApiVersion;
+use crate::domain::webhook::{
+    DisabledReason, EndpointState, EventTypes, FailureClass, SignatureKind,
+};
+use crate::domain::webhook_delivery::WebhookDeliveryState;
 
 /// A type with one text form, checked when it is read back.
 macro_rules! text_column {
@@ -84,6 +90,7 @@ text_column!(
     ReviewState,
     CheckName,
     CheckState,
+    EventData,
     EventKind,
     ReviewKind,
     CaseState,
@@ -113,6 +120,16 @@ text_column!(
     Features,
     Metadata,
     OrderRef,
+    WebhookEndpointId,
+    EndpointState,
+    SignatureKind,
+    EventTypes,
+    DisabledReason,
+    ReplayId,
+    ReplayState,
+    Selection,
+    FailureClass,
+    WebhookDeliveryState,
 );
 
 /// A hash that nothing but the database may print.

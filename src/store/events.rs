@@ -7,11 +7,33 @@ use diesel::prelude::*;
 use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::{event_counters, events};
-use crate::domain::event::EventKind;
+use crate::domain::event::{EventData, EventKind};
 use crate::domain::id::{EventId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
+
+/// A row of `events`.
+#[derive(Clone, Debug, Queryable)]
+pub struct Event {
+    pub partner_id: PartnerId,
+    pub realm: Realm,
+    /// Its place among what the partner is told in the realm, from 1, without gaps.
+    pub seq: i64,
+    pub id: EventId,
+    pub kind: EventKind,
+    pub created_at: Instant,
+    pub data: EventData,
+}
+
+/// From where to where a tenant's events are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Queryable)]
+pub struct Span {
+    /// The number of the last event; 0: there was none.
+    pub last: i64,
+    /// The highest number that was forgotten; 0: none was.
+    pub purged: i64,
+}
 
 /// Writes an event under the partner's next number. `data` holds the ids of what it is about.
 ///
@@ -47,6 +69,43 @@ pub fn append(
     );
     on_engine!(db, conn => diesel::insert_into(events::table).values(row).execute(conn))?;
     Ok(id)
+}
+
+/// A tenant's events with a number above one, the lowest first, and from where to where events are kept.
+///
+/// The span is read after the events: what it calls kept had not been forgotten when they were read,
+/// and each that it does not call forgotten is among them.
+pub fn after(
+    db: &mut Db,
+    tenant: &Tenant,
+    seq: i64,
+    limit: i64,
+) -> Result<(Vec<Event>, Span), StoreError> {
+    let rows = events::table
+        .filter(events::partner_id.eq(tenant.partner_id()))
+        .filter(events::realm.eq(tenant.realm()))
+        .filter(events::seq.gt(seq))
+        .order(events::seq.asc())
+        .limit(limit);
+    let rows = on_engine!(db, conn => rows.load(conn))?;
+    Ok((rows, span(db, tenant)?))
+}
+
+/// A tenant's event by id. `None`: unknown, forgotten, or another's.
+pub fn find(db: &mut Db, tenant: &Tenant, id: &EventId) -> Result<Option<Event>, StoreError> {
+    let event = events::table
+        .filter(events::partner_id.eq(tenant.partner_id()))
+        .filter(events::realm.eq(tenant.realm()))
+        .filter(events::id.eq(id));
+    Ok(event.first(db).optional()?)
+}
+
+fn span(db: &mut Db, tenant: &Tenant) -> Result<Span, StoreError> {
+    let counter = event_counters::table
+        .find((tenant.partner_id(), tenant.realm()))
+        .select((event_counters::value, event_counters::purged));
+    let span = on_engine!(db, conn => counter.first(conn));
+    Ok(span.optional()?.unwrap_or_default())
 }
 
 /// Forgets events from before a moment, the oldest first, about so many at most, and remembers up to

@@ -7,6 +7,7 @@
 //! two writers that read first would both believe that they won.
 
 pub mod agreements;
+pub mod allowances;
 pub mod audit_events;
 pub mod audit_tree;
 pub mod backup;
@@ -53,8 +54,14 @@ pub mod status_lists;
 pub mod tail;
 pub mod trespasses;
 pub mod usage_records;
+pub mod version_notices;
 pub mod version_uses;
 mod walls;
+pub mod webhook_deliveries;
+pub mod webhook_endpoints;
+pub mod webhook_lanes;
+pub mod webhook_replays;
+pub mod webhook_secrets;
 
 use std::sync::{Arc, OnceLock};
 

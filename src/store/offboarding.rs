@@ -8,14 +8,17 @@ use super::error::StoreError;
 use super::grants::Grant;
 use super::schema::{
     clients, credentials, orders, partners, privacy_notices, scope_grants, secret_deliveries,
+    webhook_endpoints, webhook_secrets,
 };
 use crate::domain::allowlist::Allowlist;
 use crate::domain::client::ClientStep;
 use crate::domain::grant::GrantStep;
-use crate::domain::id::{OrderId, PartnerId};
+use crate::domain::id::{OrderId, PartnerId, WebhookEndpointId};
 use crate::domain::instant::Instant;
 use crate::domain::lifecycle::Step;
 use crate::domain::partner::PartnerState;
+use crate::domain::realm::Realm;
+use crate::domain::webhook::{DisabledReason, EndpointStep};
 
 /// Revokes every client of a partner, in both environments; answers those that were not revoked before.
 pub fn revoke_clients(
@@ -56,6 +59,30 @@ pub fn revoke_grants(
         .get_results(db)?)
 }
 
+/// Deletes every webhook endpoint of a partner, in both environments, with what signs for it; answers those
+/// that were not deleted before.
+pub fn delete_webhook_endpoints(
+    db: &mut Db,
+    partner: &PartnerId,
+    now: Instant,
+) -> Result<Vec<(WebhookEndpointId, Realm)>, StoreError> {
+    let secrets = webhook_secrets::table.filter(webhook_secrets::partner_id.eq(partner));
+    diesel::delete(secrets).execute(db)?;
+    let step = EndpointStep::Delete;
+    let standing = webhook_endpoints::table
+        .filter(webhook_endpoints::partner_id.eq(partner))
+        .filter(webhook_endpoints::state.eq_any(step.from()));
+    Ok(diesel::update(standing)
+        .set((
+            webhook_endpoints::state.eq(step.to()),
+            webhook_endpoints::disabled_reason.eq(None::<DisabledReason>),
+            webhook_endpoints::next_at.eq(None::<Instant>),
+            webhook_endpoints::updated_at.eq(now),
+        ))
+        .returning((webhook_endpoints::id, webhook_endpoints::realm))
+        .get_results(db)?)
+}
+
 /// What stands where something personal stood.
 pub const REMOVED: &str = "removed";
 
@@ -67,6 +94,7 @@ pub struct Anonymised {
     pub clients: usize,
     pub credentials: usize,
     pub deliveries: usize,
+    pub webhook_urls: usize,
 }
 
 /// Takes contacts, names and addresses out of a partner's records.
@@ -99,6 +127,9 @@ pub fn anonymise(db: &mut Db, partner: &PartnerId, now: Instant) -> Result<Anony
             ),
         )
         .filter(secret_deliveries::opened_ip.is_not_null());
+    let endpoint = webhook_endpoints::table
+        .filter(webhook_endpoints::partner_id.eq(partner))
+        .filter(webhook_endpoints::url.ne(REMOVED));
     Ok(Anonymised {
         security_contacts: diesel::update(contact)
             .set((
@@ -121,6 +152,9 @@ pub fn anonymise(db: &mut Db, partner: &PartnerId, now: Instant) -> Result<Anony
             .execute(db)?,
         deliveries: diesel::update(delivery)
             .set(secret_deliveries::opened_ip.eq(None::<String>))
+            .execute(db)?,
+        webhook_urls: diesel::update(endpoint)
+            .set(webhook_endpoints::url.eq(REMOVED))
             .execute(db)?,
     })
 }

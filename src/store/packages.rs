@@ -13,7 +13,7 @@ use crate::domain::id::{PackageId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::lifecycle::Step;
 use crate::domain::money::{Currency, Money};
-use crate::domain::package::{Feature, Features, PackageState, PackageStep, Viewer};
+use crate::domain::package::{Feature, Features, Included, PackageState, PackageStep, Viewer};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
@@ -43,12 +43,22 @@ pub struct Package {
     pub created_by: String,
     pub created_at: Instant,
     pub updated_at: Instant,
+    /// With `included_unit`: how much one of it includes.
+    pub included_quantity: Option<i64>,
+    pub included_unit: Option<String>,
 }
 
 impl Package {
     /// What one costs.
     pub fn price(&self) -> Money {
         Money::new(self.price_amount, self.price_currency)
+    }
+
+    /// How much one of it includes. `None`: it does not say.
+    pub fn included(&self) -> Option<Included> {
+        let quantity = self.included_quantity?;
+        let unit = self.included_unit.clone()?;
+        Some(Included { quantity, unit })
     }
 }
 
@@ -75,6 +85,8 @@ pub struct Edit {
     pub region: Option<String>,
     pub features: Option<Features>,
     pub restricted: Option<bool>,
+    pub included_quantity: Option<Option<i64>>,
+    pub included_unit: Option<Option<String>>,
 }
 
 /// Writes a new package.

@@ -435,6 +435,29 @@ diesel::table! {
         created_by -> Text,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        included_quantity -> Nullable<BigInt>,
+        included_unit -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    allowances (partner_id, realm, order_id) {
+        partner_id -> Text,
+        realm -> Text,
+        order_id -> Text,
+        package_id -> Text,
+        unit -> Text,
+        included -> BigInt,
+        used -> BigInt,
+    }
+}
+
+diesel::table! {
+    version_notices (partner_id, realm, version) {
+        partner_id -> Text,
+        realm -> Text,
+        version -> Text,
+        given_at -> Timestamp,
     }
 }
 
@@ -592,6 +615,101 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    webhook_endpoints (partner_id, realm, id) {
+        partner_id -> Text,
+        realm -> Text,
+        id -> Text,
+        url -> Text,
+        event_types -> Text,
+        signature -> Text,
+        state -> Text,
+        disabled_reason -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+        verified_at -> Nullable<Timestamp>,
+        activated_at -> Nullable<Timestamp>,
+        failing_since -> Nullable<Timestamp>,
+        warned -> Integer,
+        cursor -> BigInt,
+        next_at -> Nullable<Timestamp>,
+        lease_owner -> Nullable<Text>,
+        lease_until -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    webhook_secrets (partner_id, realm, endpoint_id, version) {
+        partner_id -> Text,
+        realm -> Text,
+        endpoint_id -> Text,
+        version -> BigInt,
+        sealed -> Text,
+        public_key -> Nullable<Text>,
+        created_at -> Timestamp,
+        usable_until -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    webhook_workers (node) {
+        node -> Text,
+        alive_until -> Timestamp,
+    }
+}
+
+diesel::table! {
+    webhook_deliveries (endpoint_id, seq, replay_id) {
+        endpoint_id -> Text,
+        seq -> BigInt,
+        replay_id -> Text,
+        partner_id -> Text,
+        realm -> Text,
+        event_id -> Text,
+        kind -> Text,
+        state -> Text,
+        attempts -> Integer,
+        next_attempt_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    webhook_attempts (endpoint_id, seq, replay_id, number) {
+        endpoint_id -> Text,
+        seq -> BigInt,
+        replay_id -> Text,
+        number -> Integer,
+        at -> Timestamp,
+        class -> Nullable<Text>,
+        status -> Nullable<Integer>,
+        millis -> BigInt,
+        address -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    webhook_replays (partner_id, realm, id) {
+        partner_id -> Text,
+        realm -> Text,
+        id -> Text,
+        endpoint_id -> Text,
+        selection -> Text,
+        from_at -> Nullable<Timestamp>,
+        to_at -> Nullable<Timestamp>,
+        event_types -> Nullable<Text>,
+        upto -> BigInt,
+        done_upto -> BigInt,
+        state -> Text,
+        count -> BigInt,
+        created_by -> Text,
+        created_at -> Timestamp,
+        started_at -> Nullable<Timestamp>,
+        ended_at -> Nullable<Timestamp>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(status_index_leases, status_lists);
 diesel::allow_tables_to_appear_in_same_query!(invoice_lines, ledger_entries);
 diesel::joinable!(credentials -> clients (client_id));
@@ -604,6 +722,10 @@ diesel::allow_tables_to_appear_in_same_query!(
 );
 diesel::allow_tables_to_appear_in_same_query!(clients, partners);
 diesel::allow_tables_to_appear_in_same_query!(orders, partners);
+diesel::allow_tables_to_appear_in_same_query!(partners, version_uses);
+diesel::allow_tables_to_appear_in_same_query!(clients, version_notices);
+diesel::allow_tables_to_appear_in_same_query!(partners, version_notices);
+diesel::allow_tables_to_appear_in_same_query!(version_notices, version_uses);
 diesel::allow_tables_to_appear_in_same_query!(credentials, partners);
 diesel::allow_tables_to_appear_in_same_query!(expiry_warnings, scope_grants);
 diesel::allow_tables_to_appear_in_same_query!(credentials, leak_candidates);
@@ -611,3 +733,11 @@ diesel::allow_tables_to_appear_in_same_query!(leak_candidates, leak_reports);
 diesel::allow_tables_to_appear_in_same_query!(launch_reviews, launch_checks);
 diesel::joinable!(secret_deliveries -> credentials (credential_id));
 diesel::allow_tables_to_appear_in_same_query!(packages, package_partners);
+diesel::allow_tables_to_appear_in_same_query!(
+    webhook_endpoints,
+    webhook_deliveries,
+    webhook_replays,
+    event_counters,
+    events,
+    partners
+);

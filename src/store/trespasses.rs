@@ -8,7 +8,7 @@ use super::db::Db;
 use super::error::StoreError;
 use super::schema::{
     audit_events, clients, credentials, events, invoices, ledger_entries, orders, request_log,
-    scope_grants, trespasses,
+    scope_grants, trespasses, webhook_endpoints, webhook_replays,
 };
 use crate::domain::day::Day;
 use crate::domain::id::{AnyId, PartnerId, ReviewId};
@@ -53,7 +53,9 @@ const KINDS: &[(&str, Look)] = &[
     ("inv_", rows!(invoices, id)),
     ("led_", rows!(ledger_entries, id)),
     ("ord_", rows!(orders, id)),
+    ("rpl_", rows!(webhook_replays, id)),
     ("req_", rows!(request_log, request_id)),
+    ("whe_", rows!(webhook_endpoints, id)),
 ];
 
 fn of_credentials(db: &mut Db, ids: &[&str]) -> QueryResult<Vec<Owner>> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::webhook::FailureClass;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
@@ -48,6 +49,28 @@ pub struct Telemetry {
     pub sequencer_lag: Gauge,
     /// Seconds since the key that signs began to, by realm and algorithm.
     pub key_age: GaugeVec,
+    /// Deliveries to partners' endpoints.
+    pub webhooks: Webhooks,
+}
+
+/// Deliveries to partners' endpoints.
+pub struct Webhooks {
+    /// Attempts, by how they ended: `arrived`, or the class of the failure.
+    pub attempts: IntCounterVec,
+    /// From an event to the end of the first attempt at it.
+    pub delay: Histogram,
+    /// Messages on their way.
+    pub flying: IntGauge,
+    /// Endpoints that this process delivers to.
+    pub held: IntGauge,
+    /// Events that those are behind with.
+    pub backlog: IntGauge,
+    /// Seconds since the oldest event that an endpoint which works was not sent.
+    pub lag: Gauge,
+    /// All endpoints, by state.
+    pub endpoints: IntGaugeVec,
+    /// Active endpoints that fail, by the last warning.
+    pub failing: IntGaugeVec,
 }
 
 /// What the token endpoint did.
@@ -174,9 +197,11 @@ impl Telemetry {
                     &["realm", "alg"],
                 ),
             ),
+            webhooks: Webhooks::register(r),
             registry,
         };
         telemetry.sequencer_lag.set(f64::NAN);
+        telemetry.webhooks.tell(&[], &[], Duration::ZERO);
         telemetry
     }
 }
@@ -298,6 +323,67 @@ impl Pool {
                 "db_client_connection_timeouts_total",
                 "Who waited for a connection in vain.",
                 &[name],
+            ),
+        }
+    }
+}
+
+impl Webhooks {
+    fn register(r: &Registry) -> Self {
+        let attempts = counters(
+            r,
+            "onyx_webhook_attempts_total",
+            "Attempts at partners' endpoints, by how they ended.",
+            &["outcome"],
+        );
+        // There from the start: a counter that appears with its first event hides that event.
+        attempts.with_label_values(&[super::ARRIVED]);
+        for class in FailureClass::ALL {
+            attempts.with_label_values(&[class.as_str()]);
+        }
+        Self {
+            attempts,
+            delay: known(
+                r,
+                Histogram::with_opts(
+                    HistogramOpts::new(
+                        "onyx_webhook_delay_seconds",
+                        "From an event to the end of the first attempt at it.",
+                    )
+                    .buckets(DURATIONS.to_vec()),
+                ),
+            ),
+            flying: int_gauge(
+                r,
+                "onyx_webhook_in_flight",
+                "Messages on their way to partners' endpoints.",
+            ),
+            held: int_gauge(
+                r,
+                "onyx_webhook_endpoints_held",
+                "Endpoints that this process delivers to.",
+            ),
+            backlog: int_gauge(
+                r,
+                "onyx_webhook_backlog_events",
+                "Events that the endpoints of this process are behind with.",
+            ),
+            lag: gauge(
+                r,
+                "onyx_webhook_lag_seconds",
+                "Age of the oldest event that an endpoint which works was not sent.",
+            ),
+            endpoints: int_gauges(
+                r,
+                "onyx_webhook_endpoints",
+                "Endpoints of all partners, by state.",
+                &["state"],
+            ),
+            failing: int_gauges(
+                r,
+                "onyx_webhook_endpoints_failing",
+                "Active endpoints that nothing reaches, by the last warning, in hundredths of the time.",
+                &["warned"],
             ),
         }
     }

@@ -11,13 +11,16 @@
 mod instruments;
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use prometheus::{Encoder, IntCounter, Registry, TextEncoder};
 
 use crate::domain::realm::Realm;
+use crate::domain::webhook::{EndpointState, FailureClass};
+use crate::domain::webhook_delivery::WARNINGS;
 
 pub(crate) use instruments::observe;
-pub use instruments::{Journals, Lookups, Pool, Telemetry, Tokens};
+pub use instruments::{Journals, Lookups, Pool, Telemetry, Tokens, Webhooks};
 
 static TELEMETRY: LazyLock<Telemetry> = LazyLock::new(|| Telemetry::register(Registry::new()));
 
@@ -57,6 +60,39 @@ impl Tokens {
             Realm::Live => &self.live,
             Realm::Admin => &self.admin,
         }
+    }
+}
+
+/// The outcome of an attempt that reached its receiver.
+const ARRIVED: &str = "arrived";
+
+impl Webhooks {
+    /// An attempt has ended; of a first one also how long after its event.
+    pub fn attempted(&self, failed: Option<FailureClass>, after: Option<Duration>) {
+        let outcome = failed.map_or(ARRIVED, FailureClass::as_str);
+        self.attempts.with_label_values(&[outcome]).inc();
+        if let Some(after) = after.filter(|_| failed.is_none()) {
+            observe(&self.delay, after);
+        }
+    }
+
+    /// How endpoints do: how many are in each state, how many active ones fail, by how many warnings were
+    /// given, and how long one that works has waited for an event.
+    pub fn tell(&self, states: &[(EndpointState, i64)], failing: &[(i32, i64)], lag: Duration) {
+        for state in EndpointState::ALL {
+            let found = states.iter().find(|(known, _)| known == state);
+            self.endpoints
+                .with_label_values(&[state.as_str()])
+                .set(found.map_or(0, |(_, many)| *many));
+        }
+        for (nth, warned) in [0].iter().chain(&WARNINGS).enumerate() {
+            let warnings = i32::try_from(nth).unwrap_or(0);
+            let found = failing.iter().find(|(given, _)| *given == warnings);
+            self.failing
+                .with_label_values(&[&warned.to_string()])
+                .set(found.map_or(0, |(_, many)| *many));
+        }
+        self.lag.set(lag.as_secs_f64());
     }
 }
 

@@ -14,7 +14,9 @@ mod simulate;
 mod tally;
 mod trespasses;
 mod uses;
+mod version_notices;
 mod warn;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +61,7 @@ pub fn start(app: &Arc<App>) -> Loops {
         loops.push(tokio::spawn(sequencer::follow(Arc::clone(app))));
         loops.push(tokio::spawn(audit_retention::follow(Arc::clone(app))));
         loops.push(tokio::spawn(warn::run(Arc::clone(app))));
+        loops.push(tokio::spawn(version_notices::run(Arc::clone(app))));
         loops.push(tokio::spawn(leaks::follow(Arc::clone(app))));
         loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));
         loops.push(tokio::spawn(grants::expire(Arc::clone(app))));
@@ -70,6 +73,7 @@ pub fn start(app: &Arc<App>) -> Loops {
             loops.push(tokio::spawn(keys::rotate(Arc::clone(app), age)));
         }
         loops.push(tokio::spawn(invoices::run(Arc::clone(app))));
+        loops.push(tokio::spawn(webhooks::run(Arc::clone(app))));
     }
     Loops(loops)
 }

@@ -15,7 +15,7 @@ use crate::domain::retention::Kept;
 use crate::store::{
     Db, StoreError, audit_events, changes, credential_uses, events, expiry_warnings, idempotency,
     issued_tokens, leaks, offboarding, request_log, revocations, scope_usage, secret_deliveries,
-    status_lists, trespasses,
+    status_lists, trespasses, webhook_deliveries, webhook_replays, webhook_secrets,
 };
 use crate::worker::WRONG_CLOCKS;
 
@@ -69,6 +69,14 @@ fn rules(kept: Kept, now: Instant) -> Vec<Rule> {
             days(kept.idempotency),
             idempotency::purge,
         ),
+        // Whatever was delivered goes with its event.
+        rule(
+            "webhook_deliveries",
+            days(kept.events),
+            webhook_deliveries::purge,
+        ),
+        rule("webhook_replays", days(kept.events), webhook_replays::purge),
+        rule("webhook_secrets", Duration::ZERO, webhook_secrets::purge),
         rule("leak_reports", LEAK_REPORTS, leaks::purge),
         rule("expiry_warnings", WARNINGS, |db, before, _| {
             expiry_warnings::purge(db, before)

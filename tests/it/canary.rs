@@ -10,11 +10,13 @@ mod ledger;
 mod shop;
 mod story;
 mod telling;
+mod webhooks;
 
 use std::process::Command;
 
 use ledger::{Leak, Ledger};
 
+use crate::support::receiver::{LOOPBACK, Receiver};
 use crate::support::world::{Engine, World, worlds_with};
 
 /// Libraries by name, so that not even a filter that asks for their confidences gets them.
@@ -23,21 +25,23 @@ const LOUD: &str = "trace,h2=trace,hyper=trace,hyper_util=trace,rustls=trace,req
 
 #[actix_web::test]
 async fn no_canary_is_told_where_lines_are_text() {
-    for world in worlds_with(&[("ONYX_LOG", LOUD)]).await {
+    for world in worlds_with(&[LOOPBACK, ("ONYX_LOG", LOUD)]).await {
         no_canary_is_told(&world, "TRACE").await;
     }
 }
 
 #[actix_web::test]
 async fn no_canary_is_told_where_lines_are_json() {
-    for world in worlds_with(&[("ONYX_LOG", LOUD), ("ONYX_LOG_FORMAT", "json")]).await {
+    let settings = [LOOPBACK, ("ONYX_LOG", LOUD), ("ONYX_LOG_FORMAT", "json")];
+    for world in worlds_with(&settings).await {
         no_canary_is_told(&world, "\"level\":\"TRACE\"").await;
     }
 }
 
 async fn no_canary_is_told(world: &World, loudest: &str) {
     let mut ledger = Ledger::default();
-    let (kept, asked) = telling::tell(world, &mut ledger).await;
+    let receiver = Receiver::start().await;
+    let (kept, asked) = telling::tell(world, &mut ledger, &receiver).await;
     let routes = driver::routes(world).await;
     let names: Vec<_> = routes.iter().map(driver::Route::name).collect();
     let untold: Vec<_> = names.iter().filter(|name| !asked.contains(name)).collect();

@@ -112,7 +112,7 @@ async fn a_revoked_grant_is_gone_from_the_next_token_and_on_record() {
             ]
         );
         let told = format!(
-            r#"1 scope_grant.revoked {{"grant_id":"{grant}","reason":"no longer needed","scope":"orders:read"}}"#
+            r#"1 scope_grant.revoked {{"grant_id":"{grant}","reason":"revoked","scope":"orders:read"}}"#
         );
         assert_eq!(events(&world, partner), [told]);
 

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::support::receiver::{LOOPBACK, Receiver};
 use crate::support::shop::{bare, fresh_key, order, package_with};
-use crate::support::world::{Answer, Operator, PARTNER_SCOPES, World, worlds};
+use crate::support::world::{Answer, Operator, PARTNER_SCOPES, World, worlds_with};
 
 /// What ids name, by the kind that routes and filters take.
 struct Ids(BTreeMap<&'static str, String>);
@@ -22,8 +23,11 @@ fn nothing() -> Ids {
         ("package", format!("pkg_{ULID}")),
         ("invoice", format!("inv_{ULID}")),
         ("audit event", format!("aud_{ULID}")),
+        ("event", format!("evt_{ULID}")),
         ("client", format!("cl_sbx_{ULID}")),
         ("credential", format!("crd_{ULID}")),
+        ("webhook endpoint", format!("whe_{ULID}")),
+        ("replay", format!("rpl_{ULID}")),
     ]))
 }
 
@@ -35,6 +39,10 @@ fn of_path(path: &str) -> &'static str {
         "/{env}/v1/orders/by-reference/{partner_order_ref}" => "reference",
         "/{env}/v1/invoices/{id}" => "invoice",
         "/{env}/v1/audit/events/{id}/proof" => "audit event",
+        "/{env}/v1/events/{id}" => "event",
+        "/{env}/v1/webhook-endpoints/{id}" => "webhook endpoint",
+        "/{env}/v1/webhook-endpoints/{id}/deliveries" => "webhook endpoint",
+        "/{env}/v1/replays/{id}" => "replay",
         other => panic!("{other}: whose id does it take? Say so here"),
     }
 }
@@ -47,6 +55,7 @@ fn of_filter(name: &str) -> Option<&'static str> {
         "invoice_id" => Some("invoice"),
         "client_id" => Some("client"),
         "credential_id" => Some("credential"),
+        "event_id" => Some("event"),
         other => {
             assert!(
                 !other.ends_with("_id"),
@@ -74,6 +83,11 @@ fn asked(document: &Value) -> Vec<(String, &'static str)> {
         for parameter in parameters.filter(|parameter| parameter["in"] == "query") {
             let name = parameter["name"].as_str().unwrap();
             if let Some(kind) = of_filter(name) {
+                // A list of something that is named itself: the owner's.
+                let below = match below.split_once("{id}") {
+                    Some((start, end)) => format!("{start}<{}>{end}", of_path(path)),
+                    None => below.to_owned(),
+                };
                 asked.push((format!("{below}?{name}=<id>"), kind));
             }
         }
@@ -107,7 +121,8 @@ async fn at_home_in_both(world: &World, operator: &Operator<'_>) -> (String, Str
 
 #[actix_web::test]
 async fn anothers_id_is_answered_like_one_that_names_nothing() {
-    for world in worlds().await {
+    let receiver = Receiver::start().await;
+    for world in worlds_with(&[LOOPBACK]).await {
         let operator = world.operator().await;
         let (partner, sandbox, live, mut ids) = at_home_in_both(&world, &operator).await;
         let secret = json!({ "partners": [{ "partner_id": partner, "realm": "sandbox" }] });
@@ -125,10 +140,24 @@ async fn anothers_id_is_answered_like_one_that_names_nothing() {
         ids.0.insert("order", text(&placed["id"]));
         ids.0.insert("reference", "sim-delay-mine".to_owned());
         ids.0.insert("invoice", text(&closed["data"][0]["id"]));
+        let url = receiver.url("/in");
+        let endpoint = world.endpoint("sandbox", &sandbox, &url, &["*"]).await;
+        ids.0.insert("webhook endpoint", text(&endpoint["id"]));
+        let replay = world
+            .request(reqwest::Method::POST, "/sandbox/v1/replays")
+            .bearer_auth(&sandbox)
+            .json(&json!({ "endpoint_id": endpoint["id"], "only": "all", "dry_run": true }));
+        let replay = Answer::of(replay.send().await.unwrap()).await.expect(201);
+        ids.0.insert("replay", text(&replay["id"]));
         let events = get(&world, "sandbox", &sandbox, "/audit/events", "")
             .await
             .expect(200);
         ids.0.insert("audit event", text(&events["data"][0]["id"]));
+
+        let told = get(&world, "sandbox", &sandbox, "/events", "")
+            .await
+            .expect(200);
+        ids.0.insert("event", text(&told["data"][0]["id"]));
 
         let stranger = world.sandbox_client(&PARTNER_SCOPES).await;
         let stranger = world.token("sandbox", &stranger, &[]).await;
@@ -138,6 +167,7 @@ async fn anothers_id_is_answered_like_one_that_names_nothing() {
         assert!(asked.len() >= 10, "{asked:?}");
         for (path, kind) in &asked {
             let (mine, none) = (&ids.0[kind], &nothing.0[kind]);
+            let path = &path.replace("<webhook endpoint>", &ids.0["webhook endpoint"]);
             // It is there for whom it belongs to; a proof may take a moment more.
             let own = get(&world, "sandbox", &sandbox, path, mine).await;
             assert!(

@@ -190,6 +190,7 @@ fn the_effective_settings_are_printed_with_the_password_masked() {
     idempotency_days = 1
     audit_days = 400
     personal_days = 30
+    webhook_allow_loopback = false
     "#);
 
     // What was printed is itself a settings file.

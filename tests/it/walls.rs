@@ -3,7 +3,7 @@
 use crate::support::world::{Engine, PARTNER_SCOPES, worlds};
 
 /// Tables that hold tenants' rows and that tenants' transactions may read.
-const OF_TENANTS: [&str; 12] = [
+const OF_TENANTS: [&str; 16] = [
     "orders",
     "order_events",
     "usage_records",
@@ -16,6 +16,10 @@ const OF_TENANTS: [&str; 12] = [
     "credentials",
     "scope_grants",
     "audit_events",
+    "webhook_deliveries",
+    "webhook_endpoints",
+    "webhook_replays",
+    "webhook_secrets",
 ];
 
 #[actix_web::test]

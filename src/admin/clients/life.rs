@@ -1,6 +1,7 @@
 //! A client suspended, resumed, and revoked with all that it authenticates with.
 
 use super::get;
+use crate::admin::credentials::{about_revoked, tell};
 use crate::admin::{Act, AdminError, operators};
 use crate::audit::{Action, Deed};
 use crate::domain::client::ClientStep;
@@ -74,20 +75,8 @@ fn end_credentials(
         if !credentials::revoke(db, &credential.id, &revocation)? {
             continue;
         }
-        let about = serde_json::json!({
-            "credential_id": credential.id,
-            "client_id": client.id,
-            "reason": revocation.reason,
-        });
-        if let Some(partner) = &client.partner_id {
-            act.tell(
-                db,
-                partner,
-                client.realm,
-                EventKind::CredentialRevoked,
-                &about,
-            )?;
-        }
+        let about = about_revoked(client, &credential.id, revocation.reason);
+        tell(db, act, client, EventKind::CredentialRevoked, &about)?;
         let deed = Deed::new(Action::CredentialRevoked, &credential.id)
             .partner_if(client.partner_id.as_ref())
             .realm(client.realm)

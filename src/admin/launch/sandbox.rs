@@ -5,7 +5,7 @@ use crate::domain::launch::CheckName;
 use crate::domain::order::OrderState;
 use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
-use crate::store::{Db, StoreError, orders, request_log};
+use crate::store::{Db, StoreError, orders, request_log, webhook_endpoints};
 
 /// What shows that a check is passed: ids and times for who reads it later.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +39,7 @@ pub trait SandboxRecord: Sync {
 pub struct Sandbox;
 
 impl SandboxRecord for Sandbox {
-    /// Webhooks are not part of the partner API yet, so nobody can have shown anything of them: that
-    /// check stays pending until it is waived. The last two are people's.
+    /// The last two are people's.
     fn evidence(
         &self,
         db: &mut Db,
@@ -53,9 +52,8 @@ impl SandboxRecord for Sandbox {
             CheckName::IdempotentRetry => retried(db, &sandbox),
             CheckName::FailureRecovery => recovered(db, &sandbox),
             CheckName::BillingReconciled => reconciled(db, &sandbox),
-            CheckName::WebhookVerified | CheckName::PrivacyReview | CheckName::SupportPath => {
-                Ok(None)
-            }
+            CheckName::WebhookVerified => verified(db, &sandbox),
+            CheckName::PrivacyReview | CheckName::SupportPath => Ok(None),
         }
     }
 }
@@ -93,6 +91,18 @@ fn recovered(db: &mut Db, sandbox: &Tenant) -> Result<Option<Evidence>, StoreErr
             "{failed} failed, and {} was fulfilled at {at}",
             order.id
         ))
+    }))
+}
+
+/// A webhook endpoint answered its challenge.
+fn verified(db: &mut Db, sandbox: &Tenant) -> Result<Option<Evidence>, StoreError> {
+    let endpoint = webhook_endpoints::first_verified(db, sandbox)?;
+    Ok(endpoint.and_then(|endpoint| {
+        let at = endpoint.activated_at?;
+        let id = endpoint.id;
+        Some(Evidence::new(format!(
+            "{id} answered its challenge at {at}"
+        )))
     }))
 }
 

@@ -9,14 +9,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::id;
-use body::{NewPackageBody, PackageEditBody, features, made, new_package, price, viewers};
+use body::{
+    NewPackageBody, PackageEditBody, features, included, made, new_package, price, viewers,
+};
 
 use crate::admin::packages::{self, Listed, Wanted};
 use crate::app::App;
 use crate::domain::id::PackageId;
 use crate::domain::instant::Instant;
 use crate::domain::money::{Currency, Money};
-use crate::domain::package::{Features, PackageState, PackageStep, Viewer};
+use crate::domain::package::{Features, Included, PackageState, PackageStep, Viewer};
 use crate::domain::page::Page;
 use crate::http::admin::partners::Reason;
 use crate::http::body::Members;
@@ -40,6 +42,8 @@ pub struct PackageView {
     validity_days: i32,
     region: String,
     features: Features,
+    /// How much one of it includes. `null`: it does not say.
+    included: Option<Included>,
     /// To whom it is shown once it is published. `null`: to every partner.
     partners: Option<Vec<Viewer>>,
     created_by: String,
@@ -51,6 +55,7 @@ impl From<Listed> for PackageView {
     fn from(Listed { package, viewers }: Listed) -> Self {
         Self {
             price: package.price(),
+            included: package.included(),
             id: package.id,
             state: package.state,
             version: package.version,
@@ -177,9 +182,10 @@ pub async fn edit(
         body.replacement("validity_days", |body, name| body.integer(name, 1..=3650)),
         body.changed_text("region", 64),
         body.replacement("features", features),
+        body.edit("included", included),
         body.edit("partners", |body, name| viewers(body, name)?),
     );
-    let (name, description, price, validity_days, region, features, viewers) =
+    let (name, description, price, validity_days, region, features, included, viewers) =
         body.finish(taken)?;
     let wanted = Wanted {
         name,
@@ -188,6 +194,7 @@ pub async fn edit(
         validity_days,
         region,
         features,
+        included,
         viewers,
     };
     let package = app

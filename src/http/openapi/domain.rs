@@ -12,15 +12,17 @@ use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::credential::{CredentialKind, CredentialState, RevocationReason};
 use crate::domain::day::Day;
 use crate::domain::delivery::{Channel, DeliveryState};
+use crate::domain::event::{EventKind, GrantEnd};
 use crate::domain::grant::GrantState;
 use crate::domain::id::StatusListId;
 use crate::domain::id::{
     AgreementId, AnyId, AuditEventId, LaunchReviewId, LeakReportId, PrivacyNoticeId, ReviewId,
 };
 use crate::domain::id::{
-    ClientId, CredentialId, GrantId, OrderId, PackageId, PartnerId, RequestId, ResourceServerId,
+    ClientId, CredentialId, EventId, GrantId, OrderId, PackageId, PartnerId, RequestId,
+    ResourceServerId,
 };
-use crate::domain::id::{InvoiceId, LedgerEntryId, UsageRecordId};
+use crate::domain::id::{InvoiceId, LedgerEntryId, ReplayId, UsageRecordId, WebhookEndpointId};
 use crate::domain::instant::Instant;
 use crate::domain::invoice::InvoiceState;
 use crate::domain::key::KeyState;
@@ -30,14 +32,19 @@ use crate::domain::ledger::EntryKind;
 use crate::domain::money::{Currency, LARGEST, Money};
 use crate::domain::month::Month;
 use crate::domain::order::{Metadata, OrderRef, OrderState};
-use crate::domain::package::{Feature, Features, PackageState, Viewer};
+use crate::domain::package::{Feature, Features, Included, PackageState, Viewer};
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
 use crate::domain::recommendation::{About, RecommendationKind, Remedy};
+use crate::domain::replay::{ReplayState, Selection};
 use crate::domain::review::{CaseState, ReviewKind};
 use crate::domain::revocation::RevocationKind;
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::version::ApiVersion;
+use crate::domain::webhook::{
+    DisabledReason, EndpointState, EventTypes, FailureClass, SignatureKind,
+};
+use crate::domain::webhook_delivery::WebhookDeliveryState;
 
 /// The realms of partners.
 pub const ENVIRONMENTS: &[Realm] = &[Realm::Sandbox, Realm::Live];
@@ -75,6 +82,8 @@ words!(
     CredentialState: "active ⇄ rotated (superseded, accepted until `accepts_until`); either → revoked.",
     RevocationReason: "Why a credential is revoked.",
     KeyState: "published → signing → retired, with time; each → revoked.",
+    EventKind: "What an event is about.",
+    GrantEnd: "How a scope grant came to its end.",
     GrantState: "requested → approved or denied; approved → revoked or expired.",
     RecommendationKind: "What a recommendation is about.",
     Remedy: "What is done when a recommendation is applied.",
@@ -90,6 +99,13 @@ words!(
     PackageState: "draft → published ⇄ withdrawn.",
     EntryKind: "Why money moved.",
     InvoiceState: "draft → open → paid, void or uncollectible.",
+    EndpointState: "pending → active ⇄ disabled → deleted.",
+    DisabledReason: "Why an endpoint is disabled.",
+    WebhookDeliveryState: "pending → succeeded or retrying; retrying → succeeded, exhausted, or cancelled.",
+    ReplayState: "previewed → running → completed or cancelled.",
+    Selection: "Which events a replay means: `failed`, those that were tried and did not arrive; `missing`, those that were never tried; `all`.",
+    SignatureKind: "How messages are signed (Standard Webhooks): `v1`, HMAC-SHA256; `v1a`, ed25519.",
+    FailureClass: "Why an attempt failed.",
     OrderState: "accepted → preparing → fulfilled; accepted or preparing → cancelled or failed.",
 );
 
@@ -116,12 +132,15 @@ ids!(
     ResourceServerId: "A resource server.",
     ReviewId: "A case that operators look into.",
     LeakReportId: "A report of leaked secrets.",
+    EventId: "An event: the same in every delivery and replay of it.",
     PackageId: "A package.",
     StatusListId: "A Token Status List.",
     OrderId: "An order.",
     UsageRecordId: "A record of usage.",
     LedgerEntryId: "An entry of the ledger.",
     InvoiceId: "An invoice.",
+    WebhookEndpointId: "A webhook endpoint.",
+    ReplayId: "A replay of events.",
     RequestId: "A request, as in its log lines and in `Onyx-Request-Id`.",
 );
 
@@ -285,6 +304,47 @@ impl PartialSchema for Features {
     }
 }
 impl ToSchema for Features {}
+
+impl PartialSchema for Included {
+    fn schema() -> RefOr<Schema> {
+        let quantity = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+            .minimum(Some(1))
+            .maximum(Some(Included::MOST));
+        let unit = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(Included::LONGEST_UNIT))
+            .examples(["MB"]);
+        ObjectBuilder::new()
+            .description(Some("How much, in the unit in which its use is measured."))
+            .property("quantity", quantity)
+            .property("unit", unit)
+            .required("quantity")
+            .required("unit")
+            .into()
+    }
+}
+impl ToSchema for Included {}
+
+impl PartialSchema for EventTypes {
+    fn schema() -> RefOr<Schema> {
+        let words = EventKind::ALL.iter().map(|kind| kind.as_str());
+        let name = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some([Self::ALL].into_iter().chain(words)));
+        ArrayBuilder::new()
+            .items(name)
+            .min_items(Some(1))
+            .description(Some(
+                "Types of events, sorted; or `*` alone, which is all of them, also those that come later.",
+            ))
+            .examples([serde_json::json!(["order.fulfilled", "order.failed"])])
+            .into()
+    }
+}
+impl ToSchema for EventTypes {}
 
 impl PartialSchema for Viewer {
     fn schema() -> RefOr<Schema> {

@@ -9,6 +9,7 @@
 pub mod admin;
 pub mod arguments;
 pub mod domain;
+pub mod events;
 pub mod partner;
 pub mod refusals;
 pub mod security;

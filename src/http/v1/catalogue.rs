@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::domain::id::PackageId;
 use crate::domain::money::{Currency, Money};
-use crate::domain::package::Features;
+use crate::domain::package::{Features, Included};
 use crate::http::admin::packages::filter;
 use crate::http::etag;
 use crate::http::extract::{CatalogueRead, Granted};
@@ -29,12 +29,16 @@ pub struct CatalogueView {
     validity_days: i32,
     region: String,
     features: Features,
+    /// How much one of it includes: `usage.threshold_reached` tells when 80 % and all of that is used. `null`:
+    /// it does not say.
+    included: Option<Included>,
 }
 
 impl From<Package> for CatalogueView {
     fn from(package: Package) -> Self {
         Self {
             price: package.price(),
+            included: package.included(),
             id: package.id,
             version: package.version,
             name: package.name,

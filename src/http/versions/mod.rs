@@ -16,8 +16,10 @@ use actix_web::{Error, HttpMessage, HttpRequest, web};
 use chrono::{DateTime, Utc};
 
 use super::problem::Problem;
+use crate::admin::version_notices::{self, Notice};
 use crate::app::App;
-use crate::domain::id::PartnerId;
+use crate::audit::Actor;
+use crate::domain::tenant::Tenant;
 use crate::domain::version::{ApiVersion, CURRENT};
 use crate::store::changes::Subject;
 use crate::store::{StoreError, partners};
@@ -64,16 +66,19 @@ pub fn asked(request: &HttpRequest) -> Result<Option<ApiVersion>, Problem> {
 pub async fn settle(
     app: &App,
     request: &HttpRequest,
-    partner: &PartnerId,
+    tenant: &Tenant,
     pinned: Option<ApiVersion>,
 ) -> Result<ApiVersion, Problem> {
     let version = asked(request)?.or(pinned).unwrap_or(CURRENT);
     if pinned.is_none() {
-        let (partner, now) = (partner.clone(), app.clock.now());
-        app.change(now, move |db| {
-            if partners::pin_version(db, &partner, version)? {
+        let tenant = tenant.clone();
+        app.carry_out(Actor::policy(), move |db, act| {
+            let partner = tenant.partner_id();
+            if partners::pin_version(db, partner, version)? {
                 log::info!("{partner} is pinned to version {version}, which it used first");
-                db.touch(Subject::Partner(partner));
+                db.touch(Subject::Partner(partner.clone()));
+                // Who begins with a version that has a successor hears of it at once.
+                version_notices::give(db, act, &Notice { tenant, version })?;
             }
             Ok::<_, StoreError>(())
         })

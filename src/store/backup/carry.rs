@@ -52,6 +52,22 @@ const ENDINGS: &[Ending] = &[
         for_good: "state = 'revoked'",
         unknown_too: false,
     },
+    // Nothing that was called off is sent by a restore.
+    Ending {
+        table: "webhook_replays",
+        key: "id",
+        ended: "state IN ('completed', 'cancelled')",
+        for_good: "state IN ('completed', 'cancelled')",
+        unknown_too: false,
+    },
+    // What was switched off, whoever did it, is not told of events again by a restore.
+    Ending {
+        table: "webhook_endpoints",
+        key: "id",
+        ended: "state IN ('disabled', 'deleted')",
+        for_good: "state = 'deleted'",
+        unknown_too: false,
+    },
     // A key that was made and revoked since must not come in again from its file.
     Ending {
         table: "signing_keys",

@@ -95,6 +95,8 @@ impl Ledger {
             let heart = match *member {
                 "delivery_url" => secret.split_once('#').unwrap().1,
                 "access_token" => secret.rsplit('.').next().unwrap(),
+                // A webhook's: what stands after its prefix.
+                "secret" if secret.starts_with("whsec_") => &secret["whsec_".len()..],
                 _ => secret,
             };
             // Sealed under the link's key: the database keeps it, and its files may for a while after.

@@ -8,15 +8,17 @@ use super::story::{Ask, Who, issue, operator, second, step, token};
 use crate::support::world::in_future;
 
 /// What a shopper needs.
-const SCOPES: [&str; 5] = [
+const SCOPES: [&str; 7] = [
     "catalogue:read",
+    "events:replay",
     "invoices:read",
     "ledger:read",
     "orders:create",
     "orders:read",
+    "webhooks:manage",
 ];
 
-fn bearer(realm: &str) -> Who {
+pub(super) fn bearer(realm: &str) -> Who {
     Who::Bearer(format!("{realm}_shop.token"))
 }
 
@@ -96,7 +98,7 @@ pub(super) fn shopping(realm: &str) -> Vec<Ask> {
             .is(201)
             .keep("/id", format!("{realm}.{name}"))
     };
-    vec![
+    let mut steps = vec![
         get("/catalogue/packages"),
         get("/catalogue/packages/{id=package}"),
         order("sim-delay-1", "order"),
@@ -112,7 +114,15 @@ pub(super) fn shopping(realm: &str) -> Vec<Ask> {
         get(&format!("/audit/events/{{id={realm}.event}}/proof")),
         // A scope that this client does not hold.
         get("/usage").is(403),
-    ]
+        get("/events").keep("/data/0/id", format!("{realm}.told")),
+        get(&format!("/events/{{id={realm}.told}}")),
+    ];
+    if realm == "sandbox" {
+        let trigger = step("POST /sandbox/v1/events", bearer(realm));
+        let body = json!({ "type": "invoice.opened" });
+        steps.push(trigger.json(body).is(201));
+    }
+    steps
 }
 
 /// What operators do with it.

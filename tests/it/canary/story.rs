@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::shop;
+use super::{shop, webhooks};
 
 use crate::support::governance::{ATTESTED, COMPUTED, DAY, contract, notice};
 use crate::support::recipient;
@@ -138,6 +138,7 @@ pub fn story() -> Vec<Step> {
         add(shop::shopper(realm));
         add(shop::shopping(realm));
         add(shop::selling(realm));
+        add(webhooks::endpoints(realm));
     }
     add(shop::records());
     add(admin_realm());

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use onyx_auth::domain::id::DeliveryId;
 use onyx_auth::keys::link::LinkKey;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::Value;
 
 use super::ledger::Ledger;
 use super::story::{Ask, Body, Step, Who, story};
+use crate::support::receiver::{Behaviour, Receiver};
 use crate::support::world::{Answer, World, claims, days_away};
 
 /// Numbers for the keys of requests that are executed once.
@@ -25,8 +27,14 @@ fn known(kept: &Kept, name: &str) -> String {
 }
 
 /// Tells the story; answers what was kept, and the routes that were asked.
-pub async fn tell(world: &World, ledger: &mut Ledger) -> (Kept, Vec<String>) {
+pub async fn tell(world: &World, ledger: &mut Ledger, receiver: &Receiver) -> (Kept, Vec<String>) {
     let mut kept = Kept::new();
+    receiver.behave(Behaviour::Says(ledger.plant("a receiver's answer")));
+    for name in ["receiver", "other_receiver"] {
+        let payload = ledger.payload("the URL of a webhook endpoint");
+        let payload = utf8_percent_encode(&payload, NON_ALPHANUMERIC);
+        kept.insert(name.to_owned(), receiver.url(&format!("/in?key={payload}")));
+    }
     world.cli(&["operator", "recover", "--out", "data/second.json"]);
     for (name, file) in [
         ("root", "data/operator.json"),

@@ -361,6 +361,7 @@ async fn offboarding_takes_out_what_the_books_do_not_need_and_says_what_it_keeps
         names and address lists of clients: 1
         addresses in credentials: 1
         addresses in deliveries of secrets: 0
+        URLs of webhook endpoints: 0
         ");
         assert_snapshot!(told("kept", "why"), @r#"
         name and legal name: "contracts and books are with this name"

@@ -5,8 +5,10 @@ pub mod governance;
 pub mod listener;
 pub mod mesh;
 pub mod proxy;
+pub mod receiver;
 pub mod recipient;
 pub mod shop;
+pub mod subscriber;
 pub mod world;
 
 /// insta's `assert_snapshot!` with an inline snapshot that holds in every world of a loop.

@@ -1,12 +1,12 @@
 //! What bodies say of a package.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::admin::packages::NewPackage;
 use crate::domain::id::{BadId, PartnerId};
 use crate::domain::money::{Currency, LARGEST, Money};
-use crate::domain::package::{Feature, Viewer};
+use crate::domain::package::{Feature, Included, Viewer};
 use crate::domain::realm::Realm;
 use crate::http::body::Members;
 
@@ -32,6 +32,9 @@ pub struct NewPackageBody {
     /// At most 50, each of 1 to 64 characters.
     #[schema(max_items = 50)]
     pub features: Vec<String>,
+    /// How much one of it includes: its partners are told when 80 % and all of that is used. What was
+    /// ordered includes what the package said then.
+    pub included: Option<Included>,
     /// To whom it is shown: ids of partners, for both environments, or objects that name one. Left
     /// out or `null`: to every partner.
     #[schema(max_items = 1000)]
@@ -63,6 +66,8 @@ pub struct PackageEditBody {
     pub region: Option<String>,
     #[schema(max_items = 50, nullable = false)]
     pub features: Option<Vec<String>>,
+    /// `null`: it does not say.
+    pub included: Option<Included>,
     /// `null`: shown to every partner.
     #[schema(max_items = 1000)]
     pub partners: Option<Vec<ViewerBody>>,
@@ -75,6 +80,7 @@ type Taken = (
     Option<i32>,
     Option<String>,
     Option<Vec<Feature>>,
+    Option<Option<Included>>,
     Option<Option<Vec<Viewer>>>,
 );
 
@@ -86,6 +92,7 @@ pub(super) fn new_package(body: &mut Members) -> Taken {
         body.integer("validity_days", 1..=3650),
         body.text("region", 64),
         features(body, "features"),
+        optional_included(body, "included"),
         viewers(body, "partners"),
     )
 }
@@ -97,11 +104,12 @@ type Given = (
     i32,
     String,
     Vec<Feature>,
+    Option<Included>,
     Option<Vec<Viewer>>,
 );
 
 pub(super) fn made(
-    (name, description, price, validity_days, region, features, viewers): Given,
+    (name, description, price, validity_days, region, features, included, viewers): Given,
 ) -> NewPackage {
     NewPackage {
         name,
@@ -110,6 +118,7 @@ pub(super) fn made(
         validity_days,
         region,
         features,
+        included,
         viewers,
     }
 }
@@ -122,6 +131,30 @@ pub(super) fn price(body: &mut Members, name: &str) -> Option<Money> {
     );
     let (amount, currency) = body.part(name, price, taken)?;
     Some(Money::new(amount, currency))
+}
+
+/// How much of it, and in what.
+pub(super) fn included(body: &mut Members, name: &str) -> Option<Included> {
+    let members = body.object(name)?;
+    included_of(body, name, members)
+}
+
+/// The outer `None`: a fault was noted.
+fn optional_included(body: &mut Members, name: &str) -> Option<Option<Included>> {
+    match body.optional_object(name)? {
+        None => Some(None),
+        Some(members) => included_of(body, name, members).map(Some),
+    }
+}
+
+fn included_of(body: &mut Members, name: &str, members: Map<String, Value>) -> Option<Included> {
+    let mut part = Members::within(members);
+    let taken = (
+        part.whole("quantity", 1..=Included::MOST),
+        part.text("unit", Included::LONGEST_UNIT),
+    );
+    let (quantity, unit) = body.part(name, part, taken)?;
+    Some(Included { quantity, unit })
 }
 
 pub(super) fn features(body: &mut Members, name: &str) -> Option<Vec<Feature>> {

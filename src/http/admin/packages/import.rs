@@ -25,8 +25,8 @@ const MOST: usize = 1000;
 /// The most faults that are told at once.
 const MOST_FAULTS: usize = 1000;
 
-/// The columns of a CSV file, of which the last may be missing.
-const COLUMNS: [&str; 8] = [
+/// The columns of a CSV file, of which those from `partners` on may be missing.
+const COLUMNS: [&str; 10] = [
     "name",
     "description",
     "price_amount",
@@ -35,6 +35,8 @@ const COLUMNS: [&str; 8] = [
     "region",
     "features",
     "partners",
+    "included_quantity",
+    "included_unit",
 ];
 
 /// What became of an import.
@@ -51,8 +53,9 @@ pub struct ImportView {
 /// Drafts many packages: all of them, or none.
 ///
 /// A JSON array of packages, or `text/csv` with the header `name,description,price_amount,
-/// price_currency,validity_days,region,features,partners`; features and partners are separated by `;`,
-/// an empty field of partners means every partner. At most 1,000 packages and 1 MiB. What is wrong
+/// price_currency,validity_days,region,features,partners,included_quantity,included_unit`, of which the last
+/// three may be left out; features and partners are separated by `;`, an empty field of partners means every
+/// partner. At most 1,000 packages and 1 MiB. What is wrong
 /// is told all at once: each fault says its `row`, counted from 1 without the header, and a pointer.
 #[utoipa::path(
     post, path = "/admin/v1/packages/import", operation_id = "import_packages", tag = "packages",
@@ -262,7 +265,7 @@ fn of_csv(body: &[u8]) -> Result<Rows, Problem> {
 
 fn object(header: &csv::StringRecord, record: &csv::StringRecord) -> Map<String, Value> {
     let mut object = Map::new();
-    let mut price = Map::new();
+    let (mut price, mut included) = (Map::new(), Map::new());
     for (name, field) in header.iter().zip(record.iter()) {
         let list = || -> Value {
             let items = field.split(';').map(str::trim);
@@ -279,6 +282,9 @@ fn object(header: &csv::StringRecord, record: &csv::StringRecord) -> Map<String,
             "price_currency" => price.insert("currency".to_owned(), json!(field)),
             "validity_days" => object.insert(name.to_owned(), number()),
             "features" => object.insert(name.to_owned(), list()),
+            "included_quantity" | "included_unit" if field.is_empty() => None,
+            "included_quantity" => included.insert("quantity".to_owned(), number()),
+            "included_unit" => included.insert("unit".to_owned(), json!(field)),
             "partners" if field.is_empty() => None,
             "partners" => object.insert(name.to_owned(), list()),
             _ if field.is_empty() => None,
@@ -286,6 +292,9 @@ fn object(header: &csv::StringRecord, record: &csv::StringRecord) -> Map<String,
         };
     }
     object.insert("price".to_owned(), Value::Object(price));
+    if !included.is_empty() {
+        object.insert("included".to_owned(), Value::Object(included));
+    }
     object
 }
 
@@ -312,6 +321,21 @@ mod tests {
             ("Europe, 5 GB", 2)
         );
         assert!(all[0].viewers.is_none() && all[1].features.is_empty());
+    }
+
+    #[test]
+    fn a_file_may_say_how_much_is_included() {
+        let file = b"name,description,price_amount,price_currency,validity_days,region,features,included_quantity,included_unit\n\
+            A,A,1,EUR,1,EU,,5000,MB\nB,B,1,EUR,1,EU,,,\nC,C,1,EUR,1,EU,,5000,\n";
+        let (mut rows, faults) = of_csv(file).unwrap();
+        assert!(packages_of(rows.clone(), faults).is_err(), "C says no unit");
+        rows.pop();
+        let all = packages_of(rows, Vec::new()).unwrap();
+        let said = all[0]
+            .included
+            .as_ref()
+            .map(|i| (i.quantity, i.unit.as_str()));
+        assert_eq!((said, all[1].included.as_ref()), (Some((5000, "MB")), None));
     }
 
     proptest! {

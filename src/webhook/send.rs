@@ -1,0 +1,243 @@
+//! Sends messages, and tells what came of it.
+
+use std::cell::Cell;
+use std::error::Error as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::DateTime;
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, Response};
+
+use super::sign::Headers;
+use super::target::{BadTarget, DIALLED, Guard, Lookup, NoAddress, Resolver, Unresolved, literal};
+use crate::domain::webhook::FailureClass;
+
+/// How long an attempt may take, from the look-up of the name to the answer.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+/// The most that is read of an answer.
+const MOST_READ: usize = 64 * 1024;
+/// How long an answer that nobody wants is read, so that its connection can serve again.
+const DRAINING: Duration = Duration::from_secs(1);
+/// How long a connection waits for the next message.
+const IDLE: Duration = Duration::from_secs(30);
+/// How many connections to one host wait so.
+const IDLE_EACH: usize = 4;
+/// What servers that are called see of us.
+const USER_AGENT: &str = concat!("onyx-auth/", env!("CARGO_PKG_VERSION"), " (webhooks)");
+
+/// What came of sending a message. It holds nothing of the answer's body unless that was wanted.
+#[derive(Debug)]
+pub struct Attempt {
+    /// Why it failed. `None`: a 2xx came.
+    pub class: Option<FailureClass>,
+    /// The answer's status. `None`: no answer came.
+    pub status: Option<u16>,
+    /// How long it took.
+    pub took: Duration,
+    /// Where it was sent. `None`: nowhere, or where it must not go.
+    pub address: Option<IpAddr>,
+    /// How long the receiver wants to be left alone.
+    pub retry_after: Option<Duration>,
+    /// The answer, if it was wanted and is not too long.
+    pub body: Option<Vec<u8>>,
+}
+
+impl Attempt {
+    /// Whether the message arrived.
+    pub fn succeeded(&self) -> bool {
+        self.class.is_none()
+    }
+
+    fn failed(class: FailureClass) -> Self {
+        Self {
+            class: Some(class),
+            status: None,
+            took: Duration::ZERO,
+            address: None,
+            retry_after: None,
+            body: None,
+        }
+    }
+}
+
+/// What sends messages: one for a process.
+pub struct Sender {
+    resolver: Resolver,
+    /// `None`: this machine knows no certificate authorities.
+    client: Option<Client>,
+}
+
+impl Sender {
+    /// A sender that connects to what the guard allows, and looks names up as it is told.
+    pub fn new(guard: Guard, lookup: Arc<dyn Lookup>) -> Self {
+        let resolver = Resolver { guard, lookup };
+        let client = Client::builder()
+            .dns_resolver(resolver.clone())
+            // A proxy would connect to what it likes.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .user_agent(USER_AGENT)
+            .timeout(PATIENCE)
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(IDLE_EACH)
+            .build();
+        let client = client.inspect_err(|error| {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            log::error!("webhooks cannot be sent, install CA certificates: {error} {cause}");
+        });
+        Self {
+            resolver,
+            client: client.ok(),
+        }
+    }
+
+    /// What it may connect to.
+    pub fn guard(&self) -> Guard {
+        self.resolver.guard
+    }
+
+    /// Whether a URL leads nowhere that it must not, by what its name stands for now. A name that stands for
+    /// nothing passes: it may yet.
+    pub async fn check(&self, url: &str) -> Result<(), BadTarget> {
+        let url = self.guard().read(url)?;
+        match url.domain() {
+            None => Ok(()),
+            Some(host) => {
+                let looked = self.resolver.addresses(host);
+                match tokio::time::timeout(PATIENCE, looked).await {
+                    Ok(Err(Unresolved::Bad(bad))) => Err(bad),
+                    Ok(Ok(_) | Err(Unresolved::NoAddress(_))) | Err(_) => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Sends a message. The answer's body is read only where it is wanted, up to 64 KiB.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: &Headers,
+        body: Vec<u8>,
+        wants_body: bool,
+    ) -> Attempt {
+        let began = std::time::Instant::now();
+        let send = async {
+            let mut attempt = self.send(url, headers, body, wants_body).await;
+            let may_be_told = attempt.class != Some(FailureClass::Blocked);
+            let dialled = DIALLED.with(Cell::get).filter(|_| may_be_told);
+            attempt.address = attempt.address.or(dialled);
+            attempt
+        };
+        let mut attempt = DIALLED.scope(Cell::new(None), send).await;
+        attempt.took = began.elapsed();
+        attempt
+    }
+
+    async fn send(&self, url: &str, headers: &Headers, body: Vec<u8>, wants_body: bool) -> Attempt {
+        let Ok(url) = self.guard().read(url) else {
+            return Attempt::failed(FailureClass::Blocked);
+        };
+        let Some(client) = &self.client else {
+            return Attempt::failed(FailureClass::Tls);
+        };
+        // An address is not looked up: it has been checked with the URL.
+        DIALLED.with(|dialled| dialled.set(literal(&url)));
+        let mut request = client
+            .post(url)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body);
+        for (name, value) in headers.pairs() {
+            request = request.header(name, value);
+        }
+        match request.send().await {
+            Ok(response) => answered(response, wants_body).await,
+            Err(error) => Attempt::failed(class(&error)),
+        }
+    }
+}
+
+async fn answered(mut response: Response, wants_body: bool) -> Attempt {
+    let status = response.status();
+    let mut attempt = Attempt {
+        class: (!status.is_success()).then_some(FailureClass::Status),
+        status: Some(status.as_u16()),
+        took: Duration::ZERO,
+        address: response
+            .remote_addr()
+            .map(|address| address.ip().to_canonical()),
+        retry_after: retry_after(response.headers()),
+        body: None,
+    };
+    if wants_body {
+        match read(&mut response).await {
+            Ok(body) => attempt.body = body,
+            Err(error) => attempt.class = Some(class(&error)),
+        }
+    } else {
+        // What becomes of it changes nothing.
+        let _ = tokio::time::timeout(DRAINING, read(&mut response)).await;
+    }
+    attempt
+}
+
+/// The body. `None`: it is too long.
+async fn read(response: &mut Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > MOST_READ {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
+/// `Retry-After`, in seconds or as a moment (RFC 9110 §10.2.3), by the receiver's own clock if it tells it.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let wanted = text(RETRY_AFTER)?;
+    if let Ok(seconds) = wanted.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let then = DateTime::parse_from_rfc2822(wanted).ok()?;
+    let now = DateTime::parse_from_rfc2822(text(DATE)?).ok()?;
+    (then - now).to_std().ok()
+}
+
+/// How far an attempt came that got no answer.
+fn class(error: &reqwest::Error) -> FailureClass {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
+    while let Some(inner) = cause {
+        if let Some(unresolved) = inner.downcast_ref::<Unresolved>() {
+            return match unresolved {
+                Unresolved::NoAddress(NoAddress) => FailureClass::Dns,
+                Unresolved::Bad(_) => FailureClass::Blocked,
+            };
+        }
+        if is_tls(inner) {
+            return FailureClass::Tls;
+        }
+        cause = inner.source();
+    }
+    if error.is_timeout() {
+        FailureClass::Timeout
+    } else {
+        FailureClass::Connect
+    }
+}
+
+/// Whether it is the TLS library's error, which comes wrapped into one of input and output.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let wrapped = error.downcast_ref::<std::io::Error>();
+    let wrapped = wrapped.and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sender")
+    }
+}
