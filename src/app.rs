@@ -23,6 +23,8 @@ use crate::keys::error::KeyError;
 use crate::keys::provision;
 use crate::keys::ring::RingError;
 use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
+use crate::limits::nodes::Nodes;
+use crate::limits::shared::Shared;
 use crate::news::News;
 use crate::oauth::record::TokenRecord;
 use crate::partner;
@@ -59,6 +61,10 @@ pub struct App {
     pub uses: Tallies,
     /// What clients ask for and use, counted.
     pub usage: Usage,
+    /// This process among those on the database.
+    pub nodes: Nodes,
+    /// Rates that nodes share. `None`: each goes by its own.
+    pub shared: Option<Arc<Shared>>,
     /// Where reports of leaked secrets come in.
     pub leaks: leaks::Intake,
     /// Requests under a key that run right now.
@@ -92,6 +98,8 @@ pub enum StartError {
     Verifier(#[from] ConnectError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("redis_url: {0}")]
+    Redis(#[from] redis::RedisError),
     #[error("a thread could not be started: {0}")]
     Thread(#[source] std::io::Error),
 }
@@ -146,6 +154,11 @@ impl App {
         )?;
         let tokens = Journal::open(store.clone()).map_err(StartError::Thread)?;
         let usage = Usage::open(store.clone()).map_err(StartError::Thread)?;
+        let shared = settings
+            .redis_url
+            .as_deref()
+            .map(|url| Shared::at(url, &settings.base_url).map(Arc::new))
+            .transpose()?;
         let indices = Indices::new(store.clone(), addresses.clone());
         let requests = settings
             .request_log
@@ -165,6 +178,8 @@ impl App {
             tally: Tally::default(),
             uses: Tallies::default(),
             usage,
+            nodes: Nodes::default(),
+            shared,
             leaks: leaks::Intake::default(),
             running: Running::default(),
             addresses,

@@ -22,6 +22,9 @@ impl Display for Settings {
             "master_key_file",
             self.master_key_file.display().to_string(),
         )?;
+        if let Some(url) = &self.redis_url {
+            line("redis_url", masked(url))?;
+        }
         line("signing_alg", self.signing_alg.to_string())?;
         line("roles", joined(&self.roles))?;
         line("log", self.log.clone())?;
@@ -77,7 +80,7 @@ fn masked(url: &str) -> String {
         let mut query = parsed.query_pairs_mut();
         query.clear();
         for (name, value) in pairs {
-            let secret = name.contains("password");
+            let secret = name.contains("pass");
             query.append_pair(&name, if secret { "***" } else { &value });
         }
     }
@@ -96,6 +99,10 @@ mod tests {
         );
         assert!(
             !masked("postgres://u@db/onyx?password=hunter2&sslmode=require").contains("hunter2")
+        );
+        assert_eq!(
+            masked("rediss://:hunter2@cache:6380/1"),
+            "rediss://:***@cache:6380/1"
         );
         assert_eq!(masked("sqlite://data/onyx.db"), "sqlite://data/onyx.db");
     }

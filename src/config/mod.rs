@@ -40,6 +40,8 @@ pub struct Settings {
     pub keys_dir: PathBuf,
     /// 32 random bytes, base64.
     pub master_key_file: PathBuf,
+    /// Where nodes share rates; may hold a password.
+    pub redis_url: Option<String>,
     /// What a realm signs with unless a resource server asks otherwise.
     pub signing_alg: Algorithm,
     /// Seconds that a token lives unless its client says otherwise.
@@ -115,6 +117,7 @@ impl Settings {
             database_url: read.database_url(),
             keys_dir,
             master_key_file,
+            redis_url: read.redis_url(),
             signing_alg: read.value("signing_alg", "one of ES256, RS256, PS256, EdDSA"),
             token_ttl: read.number("token_ttl", TOKEN_TTL),
             max_staleness: read.number("max_staleness", 1..=3600),

@@ -52,7 +52,11 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "32 random bytes, base64 [default: master.key in the keys folder]",
     ),
-    setting("redis_url", None, "shared rate limits for several nodes"),
+    setting(
+        "redis_url",
+        None,
+        "where several nodes share rates: redis://HOST:6379 or rediss://...",
+    ),
     setting(
         "signing_alg",
         Some("ES256"),

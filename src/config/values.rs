@@ -143,6 +143,18 @@ impl Reader {
         url
     }
 
+    pub(super) fn redis_url(&mut self) -> Option<String> {
+        let url = self.optional_text("redis_url")?;
+        // What the reader says may repeat a password.
+        if redis::Client::open(url.as_str()).is_err() {
+            self.complain(
+                "redis_url",
+                "must be a URL like redis://HOST:6379 or rediss://USER:PASSWORD@HOST:6379/0",
+            );
+        }
+        Some(url)
+    }
+
     pub(super) fn log_filter(&mut self) -> String {
         let filter = self.text("log");
         if let Err(error) = env_filter::Builder::new().try_parse(&filter).map(|_| ()) {
@@ -216,10 +228,7 @@ impl Reader {
                 .get(*key)
                 .is_some_and(|v| v.source != Source::Default)
         };
-        ["redis_url", "webhook_allow_loopback"]
-            .into_iter()
-            .filter(set)
-            .collect()
+        ["webhook_allow_loopback"].into_iter().filter(set).collect()
     }
 }
 

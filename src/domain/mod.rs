@@ -30,6 +30,7 @@ pub mod page;
 pub mod partner;
 pub mod privacy;
 pub mod prohibited;
+pub mod quota;
 pub mod realm;
 pub mod recommendation;
 pub mod retention;

@@ -9,6 +9,7 @@ pub mod idempotency;
 pub mod invoices;
 pub mod ledger;
 pub mod orders;
+pub mod quotas;
 pub mod usage;
 
 pub use error::PartnerError;

@@ -31,6 +31,7 @@ use crate::domain::order::{Metadata, OrderRef, OrderState};
 use crate::domain::package::{Features, PackageState};
 use crate::domain::partner::PartnerState;
 use crate::domain::prohibited::Material;
+use crate::domain::quota::Quota;
 use crate::domain::realm::Realm;
 use crate::domain::review::{CaseState, ReviewKind};
 use crate::domain::revocation::RevocationKind;
@@ -110,6 +111,7 @@ text_column!(
     ApiVersion,
     Material,
     Month,
+    Quota,
     Features,
     Metadata,
     OrderRef,

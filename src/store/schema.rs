@@ -592,6 +592,28 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    usage_counters (partner_id, realm, quota, period, currency) {
+        partner_id -> Text,
+        realm -> Text,
+        quota -> Text,
+        period -> Text,
+        currency -> Text,
+        used -> BigInt,
+        warned -> Integer,
+    }
+}
+
+diesel::table! {
+    nodes (id) {
+        id -> Text,
+        version -> Text,
+        serves -> Bool,
+        started_at -> Timestamp,
+        heartbeat_at -> Timestamp,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(status_index_leases, status_lists);
 diesel::allow_tables_to_appear_in_same_query!(invoice_lines, ledger_entries);
 diesel::joinable!(credentials -> clients (client_id));

@@ -33,11 +33,11 @@ const ROLE: &str = "onyx_tenant";
 #[cfg(feature = "postgres")]
 const READ: &str = "partners, clients, credentials, scope_grants, scope_usage, packages, package_partners, \
     orders, order_events, usage_records, ledger_entries, invoices, invoice_lines, events, event_counters, \
-    idempotency_keys, request_log, audit_events, audit_hashes, audit_checkpoints";
+    idempotency_keys, usage_counters, request_log, audit_events, audit_hashes, audit_checkpoints";
 /// What it adds to.
 #[cfg(feature = "postgres")]
-const WRITTEN: &str =
-    "orders, order_events, ledger_entries, events, event_counters, idempotency_keys, audit_events";
+const WRITTEN: &str = "orders, order_events, ledger_entries, events, event_counters, idempotency_keys, \
+    usage_counters, audit_events";
 
 /// Makes the role where it is missing and lets it at the tables; told once, at the start of a process.
 ///
@@ -67,7 +67,7 @@ fn raise_on(conn: &mut PgConnection) -> Wall {
         format!(
             "DO $$ BEGIN EXECUTE format('GRANT USAGE ON SCHEMA %I TO {ROLE}', current_schema()); END $$; \
              GRANT SELECT ON {READ} TO {ROLE}; GRANT INSERT ON {WRITTEN} TO {ROLE}; \
-             GRANT UPDATE ON event_counters TO {ROLE}; GRANT UPDATE (retried_at) ON orders TO {ROLE}; \
+             GRANT UPDATE ON event_counters, usage_counters TO {ROLE}; GRANT UPDATE (retried_at) ON orders TO {ROLE}; \
              GRANT DELETE ON idempotency_keys TO {ROLE}"
         ),
     ];

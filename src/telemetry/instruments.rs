@@ -48,6 +48,22 @@ pub struct Telemetry {
     pub sequencer_lag: Gauge,
     /// Seconds since the key that signs began to, by realm and algorithm.
     pub key_age: GaugeVec,
+    /// Rates that nodes share.
+    pub rates: Rates,
+    /// Requests that found a quota used up, by quota and whether it was enforced.
+    pub quotas: IntCounterVec,
+}
+
+/// Rates that nodes share.
+pub struct Rates {
+    /// 1: Redis answers; 0: it is away; not a number where there is none.
+    pub shared: Gauge,
+    /// Connections to Redis that were let go.
+    pub lost: IntCounter,
+    /// How long decisions of Redis took.
+    pub duration: Histogram,
+    /// Nodes that take requests.
+    pub nodes: IntGauge,
 }
 
 /// What the token endpoint did.
@@ -174,9 +190,17 @@ impl Telemetry {
                     &["realm", "alg"],
                 ),
             ),
+            rates: Rates::register(r),
+            quotas: counters(
+                r,
+                "onyx_quota_exceeded_total",
+                "Requests that found a quota used up.",
+                &["quota", "mode"],
+            ),
             registry,
         };
         telemetry.sequencer_lag.set(f64::NAN);
+        telemetry.rates.shared.set(f64::NAN);
         telemetry
     }
 }
@@ -260,6 +284,32 @@ impl Journals {
                 "1 while a journal's writer lives.",
                 &["journal"],
             ),
+        }
+    }
+}
+
+impl Rates {
+    fn register(r: &Registry) -> Self {
+        let name = "onyx_shared_rates_duration_seconds";
+        let help = "How long Redis took for a decision.";
+        Self {
+            shared: gauge(
+                r,
+                "onyx_shared_rates_up",
+                "1 while Redis answers, 0 while this node goes by its share of the rates.",
+            ),
+            lost: known(
+                r,
+                IntCounter::new(
+                    "onyx_shared_rates_lost_total",
+                    "Connections to Redis that were let go.",
+                ),
+            ),
+            duration: known(
+                r,
+                Histogram::with_opts(HistogramOpts::new(name, help).buckets(WAITS.to_vec())),
+            ),
+            nodes: int_gauge(r, "onyx_nodes", "Nodes that take requests and live."),
         }
     }
 }

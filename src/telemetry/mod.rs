@@ -17,7 +17,7 @@ use prometheus::{Encoder, IntCounter, Registry, TextEncoder};
 use crate::domain::realm::Realm;
 
 pub(crate) use instruments::observe;
-pub use instruments::{Journals, Lookups, Pool, Telemetry, Tokens};
+pub use instruments::{Journals, Lookups, Pool, Rates, Telemetry, Tokens};
 
 static TELEMETRY: LazyLock<Telemetry> = LazyLock::new(|| Telemetry::register(Registry::new()));
 

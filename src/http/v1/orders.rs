@@ -23,6 +23,7 @@ use crate::http::openapi::domain::Environment;
 use crate::http::problem::Problem;
 use crate::http::prohibited;
 use crate::partner::orders::{self, Buyer, NewOrder};
+use crate::partner::quotas::OrderQuotas;
 use crate::store::StoreError;
 use crate::store::orders::{Filter, Order, OrderEvent, by_reference, find, history, page};
 
@@ -155,6 +156,7 @@ pub async fn create(
         tenant: who.tenant,
         client_id: who.client_id,
         credential_id: who.credential_id,
+        quotas: OrderQuotas::default(),
     };
     idempotency::execute(&request, &app, once, move |db, once| {
         orders::place(db, &buyer, &act, once, new, |order| {

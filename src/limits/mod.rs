@@ -1,0 +1,4 @@
+//! How much a partner may ask for.
+
+pub mod nodes;
+pub mod shared;
