@@ -23,6 +23,7 @@ use crate::keys::error::KeyError;
 use crate::keys::provision;
 use crate::keys::ring::RingError;
 use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
+use crate::limits::Rates;
 use crate::news::News;
 use crate::oauth::record::TokenRecord;
 use crate::partner;
@@ -59,6 +60,8 @@ pub struct App {
     pub uses: Tallies,
     /// What clients ask for and use, counted.
     pub usage: Usage,
+    /// How fast partners may ask.
+    pub rates: Rates,
     /// Where reports of leaked secrets come in.
     pub leaks: leaks::Intake,
     /// Requests under a key that run right now.
@@ -165,6 +168,7 @@ impl App {
             tally: Tally::default(),
             uses: Tallies::default(),
             usage,
+            rates: Rates::default(),
             leaks: leaks::Intake::default(),
             running: Running::default(),
             addresses,
