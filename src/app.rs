@@ -23,6 +23,7 @@ use crate::keys::error::KeyError;
 use crate::keys::provision;
 use crate::keys::ring::RingError;
 use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
+use crate::limits::Rates;
 use crate::limits::nodes::Nodes;
 use crate::limits::shared::Shared;
 use crate::news::News;
@@ -62,9 +63,9 @@ pub struct App {
     /// What clients ask for and use, counted.
     pub usage: Usage,
     /// This process among those on the database.
-    pub nodes: Nodes,
-    /// Rates that nodes share. `None`: each goes by its own.
-    pub shared: Option<Arc<Shared>>,
+    pub nodes: Arc<Nodes>,
+    /// How fast partners may ask.
+    pub rates: Rates,
     /// Where reports of leaked secrets come in.
     pub leaks: leaks::Intake,
     /// Requests under a key that run right now.
@@ -154,6 +155,7 @@ impl App {
         )?;
         let tokens = Journal::open(store.clone()).map_err(StartError::Thread)?;
         let usage = Usage::open(store.clone()).map_err(StartError::Thread)?;
+        let nodes = Arc::new(Nodes::default());
         let shared = settings
             .redis_url
             .as_deref()
@@ -178,8 +180,8 @@ impl App {
             tally: Tally::default(),
             uses: Tallies::default(),
             usage,
-            nodes: Nodes::default(),
-            shared,
+            rates: Rates::new(shared, Arc::clone(&nodes)),
+            nodes,
             leaks: leaks::Intake::default(),
             running: Running::default(),
             addresses,

@@ -183,6 +183,10 @@ id_type!(
     StatusListId, "stl_"
 );
 id_type!(
+    /// A named set of limits.
+    PlanId, "pln_"
+);
+id_type!(
     /// Something that is for sale.
     PackageId, "pkg_"
 );

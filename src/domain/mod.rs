@@ -22,6 +22,7 @@ pub mod launch;
 pub mod leak;
 pub mod ledger;
 pub mod lifecycle;
+pub mod limits;
 pub mod money;
 pub mod month;
 pub mod order;

@@ -305,6 +305,11 @@ impl From<PartnerError> for Problem {
                 Self::new(StatusCode::CONFLICT, "reference_taken", detail)
                     .with("existing_entry_id", entry.as_str())
             }
+            PartnerError::OverQuota(over) => {
+                let wait = over.retry_after.as_secs().max(1);
+                Self::new(StatusCode::TOO_MANY_REQUESTS, over.limit.code(), detail)
+                    .with_header(RETRY_AFTER, HeaderValue::from(wait))
+            }
             PartnerError::InProgress => idempotency::in_progress(detail),
             PartnerError::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -1,5 +1,7 @@
 //! Rates that several nodes share, in Redis or Valkey: one round trip a decision, by an atomic script.
 //!
+//! It says nothing of partners and limits: see `sharing`.
+//!
 //! No request waits for it longer than [`WAIT`], and while it is away none waits at all: a decision that gets no
 //! answer lets go of the connection, and only the watcher makes another. Meanwhile there is no
 //! decision here, and a node goes by its share.
@@ -64,6 +66,8 @@ pub struct Level {
     pub empty_in: Duration,
     /// How long until there is room for what was asked for; zero: there is, or was.
     pub room_in: Duration,
+    /// How long until there is room for one; zero: there is.
+    pub next_in: Duration,
 }
 
 /// What was decided about all buckets together.
@@ -250,6 +254,7 @@ fn read(answer: &[i64], buckets: &[Bucket]) -> Option<Verdict> {
             left: u32::try_from(room / interval).ok()?,
             empty_in: Duration::from_nanos(level),
             room_in: Duration::from_nanos(missing),
+            next_in: Duration::from_nanos(interval.saturating_sub(room)),
         })
     };
     let levels = levels.iter().zip(buckets).map(level);
@@ -275,20 +280,21 @@ mod tests {
     #[test]
     fn an_answer_is_read_with_what_was_asked() {
         let two = [bucket(1), bucket(2)];
-        let level = |left, empty_in, room_in| Level {
+        let level = |left, empty_in, room_in, next_in| Level {
             left,
             empty_in: Duration::from_nanos(empty_in),
             room_in: Duration::from_nanos(room_in),
+            next_in: Duration::from_nanos(next_in),
         };
         let verdict = read(&[1, 10, 50], &two).unwrap();
         assert_eq!(
             (verdict.admitted, verdict.levels),
-            (true, vec![level(4, 10, 0), level(0, 50, 0)])
+            (true, vec![level(4, 10, 0, 0), level(0, 50, 0, 10)])
         );
         let verdict = read(&[0, 40, 41], &two).unwrap();
         assert_eq!(
             (verdict.admitted, verdict.levels),
-            (false, vec![level(1, 40, 0), level(0, 41, 11)])
+            (false, vec![level(1, 40, 0, 0), level(0, 41, 11, 1)])
         );
         for bad in [&[][..], &[1], &[1, 2], &[1, 2, 3, 4], &[1, -1, 0]] {
             assert_eq!(read(bad, &two), None, "{bad:?}");

@@ -2,9 +2,8 @@
 
 use crate::domain::id::{LedgerEntryId, OrderId};
 use crate::domain::lifecycle::{Step, allowed};
+use crate::limits::Over;
 use crate::store::StoreError;
-
-use super::quotas::OverQuota;
 
 /// A refused use case. What it prints is for the partner, or for the operator who acts on its data.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +31,8 @@ pub enum PartnerError {
     #[error("there is an entry with this reference already: {0}")]
     EntryTaken(LedgerEntryId),
     /// A quota has no room for it until its period ends.
-    #[error("{0}")]
-    OverQuota(Box<OverQuota>),
+    #[error("{} are used up", .0.limit.what())]
+    OverQuota(Over),
     /// The same key is at work right now.
     #[error("a request with this Idempotency-Key is still running; ask again")]
     InProgress,

@@ -5,40 +5,40 @@
 //! the work of accepting them. What one costs counts in the month of its making, and what is given back of it, by
 //! whomever, gives that month's ceiling room again.
 
+use std::sync::{Arc, OnceLock};
+
 use crate::domain::id::OrderId;
 use crate::domain::instant::Instant;
+use crate::domain::limits::Limits;
 use crate::domain::money::Money;
 use crate::domain::quota::Quota;
 use crate::domain::tenant::Tenant;
+use crate::limits::{Over, Reading};
 use crate::store::ledger::LedgerEntry;
 use crate::store::orders::Order;
 use crate::store::usage_counters::{self, Counter, Reserved};
 use crate::store::{Db, StoreError};
-use crate::telemetry::telemetry;
 
 use super::PartnerError;
 
 /// How much a partner may order. `None`: as much as it likes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct OrderQuotas {
-    pub per_day: Option<i64>,
-    pub per_month: Option<i64>,
-    pub spend: Option<Money>,
+    per_day: Option<i64>,
+    per_month: Option<i64>,
+    spend: Option<Money>,
     /// Not: it is counted and told, and nothing is refused.
-    pub enforced: bool,
+    enforced: bool,
+    told: Arc<OnceLock<Told>>,
 }
 
-/// A quota that has no room for what was asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{quota} is used up until {ends_at}: of {limit}, {used} are used, and this asks for {wanted}"
-)]
-pub struct OverQuota {
-    pub quota: Quota,
-    pub limit: i64,
-    pub used: i64,
-    pub wanted: i64,
-    pub ends_at: Instant,
+/// How a partner's quotas stand after an order, whether it was accepted or not.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// Those that there are.
+    pub readings: Vec<Reading>,
+    /// The one that the order is over.
+    pub over: Option<Over>,
 }
 
 /// Takes an order's part of each quota, or refuses it.
@@ -57,40 +57,63 @@ pub(super) fn reserve(
         (count(Quota::OrdersPerMonth), 1, quotas.per_month),
         (spend, order.total_amount, quotas.ceiling(order)),
     ];
-    let mut reached = Vec::new();
+    let (mut told, mut reached) = (Told::default(), Vec::new());
     for (counter, amount, limit) in wanted {
         if amount == 0 {
             continue;
         }
+        let quota = counter.quota;
         let enforced = limit.filter(|_| quotas.enforced);
-        match usage_counters::reserve(db, &counter, amount, enforced, &order.id)? {
-            Reserved::Full(used) => {
-                exceeded(counter.quota, true);
-                return Err(PartnerError::OverQuota(Box::new(OverQuota {
-                    quota: counter.quota,
-                    limit: limit.unwrap_or_default(),
-                    used,
-                    wanted: amount,
-                    ends_at: counter.period.ends_at(),
-                })));
+        let reserved = usage_counters::reserve(db, &counter, amount, enforced, &order.id)?;
+        let used = match reserved {
+            Reserved::Full(used) => used,
+            Reserved::Taken(standing) => standing.used,
+        };
+        if let Some(limit) = limit {
+            told.readings
+                .push(Reading::of_quota(quota, limit, used, now));
+            let is_over = used > limit || matches!(reserved, Reserved::Full(_));
+            if is_over && told.over.is_none() {
+                told.over = Some(Over::of_quota(quota, now));
             }
-            Reserved::Taken(standing) => {
-                if let Some(limit) = limit {
-                    if standing.used > limit {
-                        exceeded(counter.quota, false);
-                    }
-                    reached.push((counter, standing, limit));
-                }
+        }
+        match (reserved, told.over) {
+            (Reserved::Full(_), Some(over)) => {
+                let _ = quotas.told.set(told);
+                return Err(PartnerError::OverQuota(over));
             }
+            (Reserved::Taken(standing), _) => {
+                reached.extend(limit.map(|limit| (counter, standing, limit)));
+            }
+            // Nothing is full that has no limit.
+            (Reserved::Full(_), None) => {}
         }
     }
     for (counter, standing, limit) in reached {
         usage_counters::warn(db, &counter, standing, limit, now)?;
     }
+    let _ = quotas.told.set(told);
     Ok(())
 }
 
 impl OrderQuotas {
+    /// What a partner's limits say of orders.
+    pub fn of(limits: &Limits) -> Self {
+        let quotas = &limits.figures.quotas;
+        Self {
+            per_day: quotas.orders_per_day,
+            per_month: quotas.orders_per_month,
+            spend: quotas.spend_per_month,
+            enforced: limits.bite(),
+            told: Arc::default(),
+        }
+    }
+
+    /// How they stood after the order that they were asked about. `None`: none was executed.
+    pub fn told(&self) -> Option<&Told> {
+        self.told.get()
+    }
+
     /// The ceiling in an order's currency. Amounts of two currencies cannot be added up: where there is a
     /// ceiling in another one, nothing may be spent in this one.
     fn ceiling(&self, order: &Order) -> Option<i64> {
@@ -101,15 +124,6 @@ impl OrderQuotas {
             0
         })
     }
-}
-
-/// Counts a request that found a quota used up.
-pub fn exceeded(quota: Quota, enforced: bool) {
-    let mode = if enforced { "enforce" } else { "shadow" };
-    telemetry()
-        .quotas
-        .with_label_values(&[quota.as_str(), mode])
-        .inc();
 }
 
 /// What an entry does to an order's cost counts in the month of the order's making.

@@ -17,7 +17,7 @@ use crate::domain::event::EventKind;
 use crate::domain::grant::GrantState;
 use crate::domain::id::{
     AgreementId, AnyId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId,
-    InvoiceId, LaunchReviewId, LeakReportId, LedgerEntryId, OrderId, PackageId, PartnerId,
+    InvoiceId, LaunchReviewId, LeakReportId, LedgerEntryId, OrderId, PackageId, PartnerId, PlanId,
     PrivacyNoticeId, RequestId, ResourceServerId, ReviewId, StatusListId, UsageRecordId,
 };
 use crate::domain::instant::Instant;
@@ -25,6 +25,7 @@ use crate::domain::invoice::InvoiceState;
 use crate::domain::launch::{CheckName, CheckState, ReviewState};
 use crate::domain::leak::{LeakAction, LeakReportState};
 use crate::domain::ledger::{Account, EntryKind};
+use crate::domain::limits::Mode;
 use crate::domain::money::Currency;
 use crate::domain::month::Month;
 use crate::domain::order::{Metadata, OrderRef, OrderState};
@@ -115,6 +116,8 @@ text_column!(
     Features,
     Metadata,
     OrderRef,
+    PlanId,
+    Mode,
 );
 
 /// A hash that nothing but the database may print.

@@ -605,12 +605,70 @@ diesel::table! {
 }
 
 diesel::table! {
+    plans (id) {
+        id -> Text,
+        name -> Text,
+        requests_per_minute -> Integer,
+        burst -> Integer,
+        tokens_per_minute -> Integer,
+        client_share -> Integer,
+        reads_share -> Integer,
+        writes_share -> Integer,
+        requests_per_day -> Nullable<BigInt>,
+        requests_per_month -> Nullable<BigInt>,
+        tokens_per_day -> Nullable<BigInt>,
+        tokens_per_month -> Nullable<BigInt>,
+        orders_per_day -> Nullable<BigInt>,
+        orders_per_month -> Nullable<BigInt>,
+        spend_per_month -> Nullable<BigInt>,
+        spend_currency -> Nullable<Text>,
+        version -> BigInt,
+        created_by -> Text,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    partner_limits (partner_id, realm) {
+        partner_id -> Text,
+        realm -> Text,
+        mode -> Text,
+        plan_id -> Nullable<Text>,
+        updated_by -> Text,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     nodes (id) {
         id -> Text,
         version -> Text,
         serves -> Bool,
         started_at -> Timestamp,
         heartbeat_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    limit_overrides (partner_id, realm) {
+        partner_id -> Text,
+        realm -> Text,
+        requests_per_minute -> Integer,
+        burst -> Integer,
+        tokens_per_minute -> Integer,
+        client_share -> Integer,
+        reads_share -> Integer,
+        writes_share -> Integer,
+        requests_per_day -> Nullable<BigInt>,
+        requests_per_month -> Nullable<BigInt>,
+        tokens_per_day -> Nullable<BigInt>,
+        tokens_per_month -> Nullable<BigInt>,
+        orders_per_day -> Nullable<BigInt>,
+        orders_per_month -> Nullable<BigInt>,
+        spend_per_month -> Nullable<BigInt>,
+        spend_currency -> Nullable<Text>,
+        ends_at -> Nullable<Timestamp>,
     }
 }
 
@@ -633,3 +691,4 @@ diesel::allow_tables_to_appear_in_same_query!(leak_candidates, leak_reports);
 diesel::allow_tables_to_appear_in_same_query!(launch_reviews, launch_checks);
 diesel::joinable!(secret_deliveries -> credentials (credential_id));
 diesel::allow_tables_to_appear_in_same_query!(packages, package_partners);
+diesel::allow_tables_to_appear_in_same_query!(partner_limits, plans, limit_overrides);

@@ -33,7 +33,8 @@ const ROLE: &str = "onyx_tenant";
 #[cfg(feature = "postgres")]
 const READ: &str = "partners, clients, credentials, scope_grants, scope_usage, packages, package_partners, \
     orders, order_events, usage_records, ledger_entries, invoices, invoice_lines, events, event_counters, \
-    idempotency_keys, usage_counters, request_log, audit_events, audit_hashes, audit_checkpoints";
+    idempotency_keys, usage_counters, request_log, audit_events, audit_hashes, audit_checkpoints, \
+    partner_limits, limit_overrides";
 /// What it adds to.
 #[cfg(feature = "postgres")]
 const WRITTEN: &str = "orders, order_events, ledger_entries, events, event_counters, idempotency_keys, \

@@ -50,8 +50,6 @@ pub struct Telemetry {
     pub key_age: GaugeVec,
     /// Rates that nodes share.
     pub rates: Rates,
-    /// Requests that found a quota used up, by quota and whether it was enforced.
-    pub quotas: IntCounterVec,
 }
 
 /// Rates that nodes share.
@@ -191,12 +189,6 @@ impl Telemetry {
                 ),
             ),
             rates: Rates::register(r),
-            quotas: counters(
-                r,
-                "onyx_quota_exceeded_total",
-                "Requests that found a quota used up.",
-                &["quota", "mode"],
-            ),
             registry,
         };
         telemetry.sequencer_lag.set(f64::NAN);
