@@ -85,6 +85,20 @@ impl LimitName {
         }
     }
 
+    /// Whether it is how much on a day or in a month, and not how fast.
+    pub const fn is_quota(self) -> bool {
+        matches!(
+            self,
+            Self::RequestsPerDay
+                | Self::RequestsPerMonth
+                | Self::TokensPerDay
+                | Self::TokensPerMonth
+                | Self::OrdersPerDay
+                | Self::OrdersPerMonth
+                | Self::SpendPerMonth
+        )
+    }
+
     /// What it holds down, for people.
     pub const fn what(self) -> &'static str {
         match self {
@@ -100,7 +114,7 @@ impl LimitName {
             Self::TokensPerMonth => "the partner's token requests of this month",
             Self::OrdersPerDay => "the partner's orders of today",
             Self::OrdersPerMonth => "the partner's orders of this month",
-            Self::SpendPerMonth => "the partner's spend of this month",
+            Self::SpendPerMonth => "the partner's expenses of this month",
         }
     }
 }

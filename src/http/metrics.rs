@@ -33,6 +33,7 @@ fn look(app: &App) {
     told.lookups
         .clients_limit
         .set(count(app.settings.client_cache));
+    told.limits.partners.set(count(app.rates.live()));
     told.feed_listeners.set(count(app.feed.listeners()));
     told.feed_listeners_limit
         .set(count(app.settings.feed_listeners));

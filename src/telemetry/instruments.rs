@@ -28,6 +28,8 @@ pub struct Telemetry {
     pub panics: IntCounter,
     /// Tokens given and refused.
     pub tokens: Tokens,
+    /// What partners' limits let through, and what not.
+    pub limits: Limits,
     /// Look-ups of clients and audiences.
     pub lookups: Lookups,
     /// Batches of rows.
@@ -70,6 +72,17 @@ pub struct Tokens {
     pub(super) live: IntCounter,
     pub(super) admin: IntCounter,
     pub(super) refused: IntCounterVec,
+}
+
+/// What partners' limits decided.
+pub struct Limits {
+    /// Requests of the partner API that fitted.
+    pub requests_allowed: IntCounter,
+    /// Token requests that fitted.
+    pub tokens_allowed: IntCounter,
+    pub(super) decisions: IntCounterVec,
+    /// Partners of which something is not refilled yet.
+    pub partners: IntGauge,
 }
 
 /// What the directory was asked for.
@@ -145,6 +158,7 @@ impl Telemetry {
                 IntCounter::new("onyx_panics_total", "Panics of handlers and threads."),
             ),
             tokens: Tokens::register(r),
+            limits: Limits::register(r),
             lookups: Lookups::register(r),
             journals: Journals::register(r),
             pool: Pool::register(r),
@@ -214,6 +228,27 @@ impl Tokens {
                 "onyx_tokens_refused_total",
                 "Token requests refused, by the code that the caller was told.",
                 &["realm", "reason"],
+            ),
+        }
+    }
+}
+
+impl Limits {
+    fn register(r: &Registry) -> Self {
+        let decisions = counters(
+            r,
+            "onyx_limit_decisions_total",
+            "Requests of partners, by what their limits decided and the limit that decided.",
+            &["limit", "outcome"],
+        );
+        Self {
+            requests_allowed: decisions.with_label_values(&["requests", "allowed"]),
+            tokens_allowed: decisions.with_label_values(&["tokens", "allowed"]),
+            decisions,
+            partners: int_gauge(
+                r,
+                "onyx_limit_partners",
+                "Partners of which something is not refilled yet, by realm counted apart.",
             ),
         }
     }

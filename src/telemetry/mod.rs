@@ -17,7 +17,7 @@ use prometheus::{Encoder, IntCounter, Registry, TextEncoder};
 use crate::domain::realm::Realm;
 
 pub(crate) use instruments::observe;
-pub use instruments::{Journals, Lookups, Pool, Rates, Telemetry, Tokens};
+pub use instruments::{Journals, Limits, Lookups, Pool, Rates, Telemetry, Tokens};
 
 static TELEMETRY: LazyLock<Telemetry> = LazyLock::new(|| Telemetry::register(Registry::new()));
 
@@ -57,6 +57,14 @@ impl Tokens {
             Realm::Live => &self.live,
             Realm::Admin => &self.admin,
         }
+    }
+}
+
+impl Limits {
+    /// A request was over a limit: it was refused, or went on where limits do not bite.
+    pub fn exceeded(&self, limit: &'static str, refused: bool) {
+        let outcome = if refused { "refused" } else { "shadowed" };
+        self.decisions.with_label_values(&[limit, outcome]).inc();
     }
 }
 
