@@ -60,8 +60,8 @@ pub struct App {
     pub uses: Tallies,
     /// What clients ask for and use, counted.
     pub usage: Usage,
-    /// How fast partners may ask.
-    pub rates: Rates,
+    /// How fast partners may ask. `None`: nobody is held to a rate.
+    pub rates: Option<Rates>,
     /// Where reports of leaked secrets come in.
     pub leaks: leaks::Intake,
     /// Requests under a key that run right now.
@@ -154,6 +154,7 @@ impl App {
             .request_log
             .then(|| Journal::gathering(store.clone()).map_err(StartError::Thread))
             .transpose()?;
+        let rates = settings.rate_limits.then(Rates::default);
         Ok(Arc::new(Self {
             indices,
             status_lists: StatusLists::new(staleness),
@@ -168,7 +169,7 @@ impl App {
             tally: Tally::default(),
             uses: Tallies::default(),
             usage,
-            rates: Rates::default(),
+            rates,
             leaks: leaks::Intake::default(),
             running: Running::default(),
             addresses,

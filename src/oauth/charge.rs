@@ -6,18 +6,18 @@ use crate::domain::limits::RouteClass;
 use crate::limits::{Ask, Charged, Rates};
 use crate::telemetry::telemetry;
 
-/// Charges a client's request to its partner. `None`: the client is of no partner, which is the house's own
-/// or a resource server's and is held down by nobody.
+/// Charges a client's request to its partner. `None`: nobody is held to a rate, or the client is of no
+/// partner: the house's own, or a resource server's.
 ///
 /// Only once the client has proved who it is: its id is public, and anybody could drain what it has.
 pub async fn charge(
-    rates: &Rates,
+    rates: Option<&Rates>,
     entry: &Entry,
     class: RouteClass,
     now: Instant,
 ) -> Option<Charged> {
     let limits = entry.limits.limits(now);
-    let decided = rates.decide(Ask {
+    let decided = rates?.decide(Ask {
         partner: entry.client.partner_id.as_ref()?,
         realm: entry.client.realm,
         client: &entry.client.id,

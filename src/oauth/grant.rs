@@ -47,7 +47,7 @@ pub struct Desk<'a> {
     /// What the server's own audiences are signed with.
     pub signing_alg: Algorithm,
     /// What requests are charged to.
-    pub rates: &'a Rates,
+    pub rates: Option<&'a Rates>,
     /// Where it is left what the request was charged, whatever becomes of it.
     pub charged: &'a OnceCell<Charged>,
     /// The issuer that is asked.

@@ -28,7 +28,7 @@ pub(super) async fn charge_to(
     who: &Authenticated,
     now: Instant,
 ) -> Result<(), Denial> {
-    let Some(charged) = charge(&app.rates, &who.entry, RouteClass::Token, now).await else {
+    let Some(charged) = charge(app.rates.as_ref(), &who.entry, RouteClass::Token, now).await else {
         return Ok(());
     };
     let refusal = charged.refusal();
