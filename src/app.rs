@@ -64,8 +64,10 @@ pub struct App {
     pub usage: Usage,
     /// This process among those on the database.
     pub nodes: Arc<Nodes>,
-    /// How fast partners may ask.
-    pub rates: Rates,
+    /// Where nodes share rates. `None`: each goes by its own.
+    pub shared: Option<Arc<Shared>>,
+    /// How fast partners may ask. `None`: nobody is held to a rate.
+    pub rates: Option<Rates>,
     /// Where reports of leaked secrets come in.
     pub leaks: leaks::Intake,
     /// Requests under a key that run right now.
@@ -159,6 +161,7 @@ impl App {
         let shared = settings
             .redis_url
             .as_deref()
+            .filter(|_| settings.rate_limits)
             .map(|url| Shared::at(url, &settings.base_url).map(Arc::new))
             .transpose()?;
         let indices = Indices::new(store.clone(), addresses.clone());
@@ -166,6 +169,9 @@ impl App {
             .request_log
             .then(|| Journal::gathering(store.clone()).map_err(StartError::Thread))
             .transpose()?;
+        let rates = settings
+            .rate_limits
+            .then(|| Rates::new(shared.clone(), Arc::clone(&nodes)));
         Ok(Arc::new(Self {
             indices,
             status_lists: StatusLists::new(staleness),
@@ -180,8 +186,9 @@ impl App {
             tally: Tally::default(),
             uses: Tallies::default(),
             usage,
-            rates: Rates::new(shared, Arc::clone(&nodes)),
             nodes,
+            shared,
+            rates,
             leaks: leaks::Intake::default(),
             running: Running::default(),
             addresses,

@@ -46,6 +46,7 @@ impl Display for Settings {
         writeln!(f, "live_secret_days = {}", self.live_secret_days)?;
         writeln!(f, "unused_days = {}", self.unused_days)?;
         writeln!(f, "key_rotation_days = {}", self.key_rotation_days)?;
+        writeln!(f, "rate_limits = {}", self.rate_limits)?;
         writeln!(f, "request_log = {}", self.request_log)?;
         writeln!(f, "request_log_days = {}", self.kept.requests)?;
         writeln!(f, "token_record_days = {}", self.kept.tokens)?;

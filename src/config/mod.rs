@@ -73,6 +73,8 @@ pub struct Settings {
     pub unused_days: u32,
     /// Days after which a signing key gets a successor; 0: never by itself.
     pub key_rotation_days: u32,
+    /// Whether partners are held to their rates.
+    pub rate_limits: bool,
     /// Whether partners' calls are logged.
     pub request_log: bool,
     /// For how long what is kept, in days.
@@ -133,6 +135,7 @@ impl Settings {
             live_secret_days: read.number("live_secret_days", 1..=3650),
             unused_days: read.number("unused_days", 1..=365),
             key_rotation_days: read.number("key_rotation_days", 0..=3650),
+            rate_limits: read.value("rate_limits", "true or false"),
             request_log: read.value("request_log", "true or false"),
             kept: Kept {
                 requests: read.number("request_log_days", 1..=3650),

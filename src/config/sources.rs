@@ -129,6 +129,11 @@ pub const SETTINGS: &[Setting] = &[
         Some("90"),
         "days without use after which the end of a scope or credential is recommended",
     ),
+    setting(
+        "rate_limits",
+        Some("true"),
+        "hold partners to their rates; false where a gateway does",
+    ),
     setting("request_log", Some("true"), "keep a log of partners' calls"),
     setting(
         "request_log_days",

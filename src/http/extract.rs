@@ -66,6 +66,7 @@ rights!(
     InvoicesRead = Some("invoices:read"),
     KeysManage = Some("keys:manage"),
     LedgerRead = Some("ledger:read"),
+    LimitsWrite = Some("limits:write"),
     OperatorsWrite = Some("operators:write"),
     OrdersCreate = Some("orders:create"),
     OrdersFulfil = Some("orders:fulfil"),
@@ -341,7 +342,7 @@ impl Gate {
             RouteClass::Write
         };
         let now = self.app.clock.now();
-        let (rates, usage) = (&self.app.rates, Some(&self.app.usage));
+        let (rates, usage) = (self.app.rates.as_ref(), Some(&self.app.usage));
         let Some(charged) = charge(rates, usage, entry, class, now).await else {
             return Ok(());
         };

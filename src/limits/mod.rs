@@ -174,11 +174,6 @@ impl Rates {
         }
     }
 
-    /// Where nodes share rates. `None`: they do not.
-    pub fn shared(&self) -> Option<&Arc<Shared>> {
-        self.shared.as_ref()
-    }
-
     /// Charges a request to every bucket that concerns it, or to none.
     ///
     /// What Redis lets through is charged to this node's share as well, so that a share that is gone by later is not

@@ -4,19 +4,19 @@ use crate::directory::Entry;
 use crate::domain::instant::Instant;
 use crate::domain::limits::RouteClass;
 use crate::domain::tenant::Tenant;
-use crate::limits::{Ask, Charged, Rates, quota};
+use crate::limits::{Ask, Charged, Decision, Rates, quota};
 use crate::telemetry::telemetry;
 use crate::usage::Usage;
 
-/// Charges a client's request to its partner. `None`: the client is of no partner, which is the house's own
-/// or a resource server's and is held down by nobody.
+/// Charges a client's request to its partner; where nobody is held to a rate, to its quotas alone. `None`: the
+/// client is of no partner: the house's own, or a resource server's.
 ///
 /// Only once the client has proved who it is: its id is public, and anybody could drain what it has.
 ///
 /// `usage`: where it counts towards quotas. `None`: it does not, since a secret that leaked must be revoked and
 /// replaced at any time of the month.
 pub async fn charge(
-    rates: &Rates,
+    rates: Option<&Rates>,
     usage: Option<&Usage>,
     entry: &Entry,
     class: RouteClass,
@@ -24,15 +24,19 @@ pub async fn charge(
 ) -> Option<Charged> {
     let limits = entry.limits.limits(now);
     let (partner, realm) = (entry.client.partner_id.as_ref()?, entry.client.realm);
-    let decided = rates.decide(Ask {
+    let ask = Ask {
         partner,
         realm,
         client: &entry.client.id,
         class,
         limits,
-    });
+    };
+    let decision = match rates {
+        Some(rates) => rates.decide(ask).await,
+        None => Decision::default(),
+    };
     let mut charged = Charged {
-        decision: decided.await,
+        decision,
         bites: limits.bite(),
     };
     // What is refused for its rate counts for nothing.

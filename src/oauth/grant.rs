@@ -48,7 +48,7 @@ pub struct Desk<'a> {
     /// What the server's own audiences are signed with.
     pub signing_alg: Algorithm,
     /// What requests are charged to.
-    pub rates: &'a Rates,
+    pub rates: Option<&'a Rates>,
     /// Where they are counted.
     pub usage: &'a Usage,
     /// Where it is left what the request was charged, whatever becomes of it.

@@ -3,6 +3,8 @@
 //! Whoever reserves takes a counter's row by one conditional UPDATE and holds it to the commit, so that no race gets
 //! past a quota. A transaction takes counters in the order of [`Counter`], and after them the partner's event counter.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
 use serde_json::json;
@@ -200,23 +202,33 @@ pub fn used(db: &mut Db, counter: &Counter) -> Result<Option<i64>, StoreError> {
     Ok(on_engine!(db, conn => used.first(conn)).optional()?)
 }
 
-/// All that a tenant has used in the periods that a moment lies in.
-pub fn standing(
+/// What a tenant's orders have taken of quotas in the periods that a moment lies in.
+pub fn reserved(
     db: &mut Db,
     tenant: &Tenant,
     now: Instant,
-) -> Result<Vec<(Quota, String, i64)>, StoreError> {
-    let periods = [Quota::RequestsPerDay, Quota::RequestsPerMonth];
-    Ok(usage_counters::table
+) -> Result<BTreeMap<(Quota, Option<Currency>), i64>, StoreError> {
+    let quotas = [
+        Quota::OrdersPerDay,
+        Quota::OrdersPerMonth,
+        Quota::SpendPerMonth,
+    ];
+    // A day is no month: each quota has its own of the two.
+    let periods = quotas.map(|quota| quota.period(now).to_string());
+    let rows: Vec<(Quota, String, i64)> = usage_counters::table
         .filter(usage_counters::partner_id.eq(tenant.partner_id()))
         .filter(usage_counters::realm.eq(tenant.realm()))
-        .filter(usage_counters::period.eq_any(periods.map(|one| one.period(now).to_string())))
+        .filter(usage_counters::quota.eq_any(quotas))
+        .filter(usage_counters::period.eq_any(periods))
         .select((
             usage_counters::quota,
             usage_counters::currency,
             usage_counters::used,
         ))
-        .load(db)?)
+        .load(db)?;
+    let known =
+        |(quota, currency, used): (Quota, String, i64)| ((quota, currency.parse().ok()), used);
+    Ok(rows.into_iter().map(known).collect())
 }
 
 /// Forgets counters of periods that ended before a moment, so many at most.

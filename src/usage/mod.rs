@@ -73,36 +73,52 @@ impl Usage {
         enforced: bool,
         now: Instant,
     ) -> Charged<N> {
-        let names = quotas.map(|(quota, _)| quota);
-        let is_limited = quotas.iter().any(|(_, limit)| limit.is_some());
-        if is_limited && self.counts.quotas.is_unknown(tenant, &names, now) {
-            let asked = names.map(|quota| Counter::at(tenant, quota, now));
-            let read = self.store.read_as(tenant.clone(), move |db, _| {
-                let mut known = Vec::new();
-                for counter in asked {
-                    let used = usage_counters::used(db, &counter)?.unwrap_or(0);
-                    known.push((counter, used));
-                }
-                Ok::<_, StoreError>(known)
-            });
-            match read.await {
-                Ok(known) => known
-                    .into_iter()
-                    .for_each(|(counter, used)| self.counts.quotas.learn(counter, used)),
-                Err(error) => log::warn!("what is used of quotas is not known yet: {error}"),
+        if quotas.iter().any(|(_, limit)| limit.is_some()) {
+            let names = quotas.map(|(quota, _)| quota);
+            if let Err(error) = self.learn(tenant, names, now).await {
+                log::warn!("what is used of quotas is not known yet: {error}");
             }
         }
         self.counts.quotas.charge(tenant, quotas, enforced, now)
     }
 
-    /// Takes back what was counted then of something that did not come about.
-    pub fn give_back(&self, tenant: &Tenant, quotas: &[Quota], then: Instant) {
-        self.counts.quotas.give_back(tenant, quotas, then);
+    /// What is used of quotas, and counts nothing.
+    pub async fn counted<const N: usize>(
+        &self,
+        tenant: &Tenant,
+        quotas: [Quota; N],
+        now: Instant,
+    ) -> Result<[i64; N], StoreError> {
+        self.learn(tenant, quotas, now).await?;
+        Ok(quotas.map(|quota| {
+            let counter = Counter::at(tenant, quota, now);
+            self.counts.quotas.used(&counter)
+        }))
     }
 
-    /// What this node has counted of a quota, and not written down yet.
-    pub fn waiting(&self, counter: &Counter) -> i64 {
-        self.counts.quotas.waiting(counter)
+    /// Asks the database about quotas of which it was not asked in this period.
+    async fn learn<const N: usize>(
+        &self,
+        tenant: &Tenant,
+        quotas: [Quota; N],
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        if !self.counts.quotas.is_unknown(tenant, &quotas, now) {
+            return Ok(());
+        }
+        let asked = quotas.map(|quota| Counter::at(tenant, quota, now));
+        let read = self.store.read_as(tenant.clone(), move |db, _| {
+            let mut known = Vec::new();
+            for counter in asked {
+                let used = usage_counters::used(db, &counter)?.unwrap_or(0);
+                known.push((counter, used));
+            }
+            Ok::<_, StoreError>(known)
+        });
+        for (counter, used) in read.await? {
+            self.counts.quotas.learn(counter, used);
+        }
+        Ok(())
     }
 
     /// Writes down what is left, and ends. Blocks.

@@ -110,17 +110,6 @@ impl QuotaCounts {
         }
     }
 
-    /// Takes back what was counted of something that did not come about.
-    pub(super) fn give_back(&self, tenant: &Tenant, quotas: &[Quota], then: Instant) {
-        let mut counts = self.lock();
-        for quota in quotas {
-            let counter = Counter::at(tenant, *quota, then);
-            if let Some(count) = counts.by_counter.get_mut(&counter) {
-                count.waiting -= 1;
-            }
-        }
-    }
-
     /// Whether the database was not asked about one of these quotas yet.
     pub(super) fn is_unknown(&self, tenant: &Tenant, quotas: &[Quota], now: Instant) -> bool {
         let counts = self.lock();
@@ -142,11 +131,10 @@ impl QuotaCounts {
             .get_or_insert(used);
     }
 
-    /// What was counted here of a quota and is not in the database yet.
-    pub(super) fn waiting(&self, counter: &Counter) -> i64 {
+    /// What is used of a quota, as far as is known.
+    pub(super) fn used(&self, counter: &Counter) -> i64 {
         let counts = self.lock();
-        let count = counts.by_counter.get(counter);
-        count.map_or(0, |count| count.waiting + count.writing)
+        counts.by_counter.get(counter).map_or(0, Count::used)
     }
 
     /// Takes all that is to be written down, in the counters' order: two nodes that write the same rows do not
@@ -294,15 +282,11 @@ mod tests {
             [2, 2]
         );
         assert_eq!(latest, Some(at(0)));
-        assert_eq!(counts.waiting(&Counter::at(&who, BOTH[0], at(0))), 2);
+        let counter = Counter::at(&who, BOTH[0], at(0));
+        assert_eq!(counts.used(&counter), 2);
         counts.written(taken, vec![Some(2), Some(2)]);
-        assert_eq!(counts.waiting(&Counter::at(&who, BOTH[0], at(0))), 0);
-        counts.give_back(&who, &BOTH, at(0));
-        let (taken, _) = counts.take();
-        assert_eq!(
-            taken.iter().map(|one| one.amount).collect::<Vec<_>>(),
-            [-1, -1]
-        );
+        assert_eq!(counts.used(&counter), 2);
+        assert!(counts.take().0.is_empty());
     }
 
     #[test]

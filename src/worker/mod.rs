@@ -51,7 +51,7 @@ pub fn start(app: &Arc<App>) -> Loops {
         tokio::spawn(tally::follow(Arc::clone(app))),
         tokio::spawn(nodes::beat(Arc::clone(app))),
     ];
-    if let Some(shared) = app.rates.shared() {
+    if let Some(shared) = &app.shared {
         loops.push(tokio::spawn(Arc::clone(shared).watch()));
     }
     if app.settings.has_role(Role::Auth) {

@@ -28,8 +28,8 @@ pub(super) async fn charge_to(
     who: &Authenticated,
     now: Instant,
 ) -> Result<(), Denial> {
-    let charged = charge(&app.rates, None, &who.entry, RouteClass::Token, now);
-    let Some(charged) = charged.await else {
+    let rates = app.rates.as_ref();
+    let Some(charged) = charge(rates, None, &who.entry, RouteClass::Token, now).await else {
         return Ok(());
     };
     let refusal = charged.refusal();

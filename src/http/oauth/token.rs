@@ -162,7 +162,7 @@ async fn answer(
         master: &app.master,
         addresses: &app.addresses,
         signing_alg: app.settings.signing_alg,
-        rates: &app.rates,
+        rates: app.rates.as_ref(),
         usage: &app.usage,
         charged,
         realm,

@@ -20,13 +20,14 @@ use crate::domain::id::{
 use crate::domain::id::{
     ClientId, CredentialId, GrantId, OrderId, PackageId, PartnerId, RequestId, ResourceServerId,
 };
-use crate::domain::id::{InvoiceId, LedgerEntryId, UsageRecordId};
+use crate::domain::id::{InvoiceId, LedgerEntryId, PlanId, UsageRecordId};
 use crate::domain::instant::Instant;
 use crate::domain::invoice::InvoiceState;
 use crate::domain::key::KeyState;
 use crate::domain::launch::{CheckName, CheckState, Decision, Finding, Requirement, ReviewState};
 use crate::domain::leak::{LeakAction, LeakReportState};
 use crate::domain::ledger::EntryKind;
+use crate::domain::limits::{LimitName, Mode, Source};
 use crate::domain::money::{Currency, LARGEST, Money};
 use crate::domain::month::Month;
 use crate::domain::order::{Metadata, OrderRef, OrderState};
@@ -89,6 +90,9 @@ words!(
     Currency: "A currency (ISO 4217).",
     PackageState: "draft → published ⇄ withdrawn.",
     EntryKind: "Why money moved.",
+    Mode: "Whether limits bite: in `shadow` who is over one is told and counted, and goes on.",
+    Source: "Where limits come from: the house's defaults, a plan, or figures of the partner's own.",
+    LimitName: "A limit, as the RateLimit headers name it.",
     InvoiceState: "draft → open → paid, void or uncollectible.",
     OrderState: "accepted → preparing → fulfilled; accepted or preparing → cancelled or failed.",
 );
@@ -116,6 +120,7 @@ ids!(
     ResourceServerId: "A resource server.",
     ReviewId: "A case that operators look into.",
     LeakReportId: "A report of leaked secrets.",
+    PlanId: "A named set of limits.",
     PackageId: "A package.",
     StatusListId: "A Token Status List.",
     OrderId: "An order.",

@@ -1,11 +1,13 @@
 //! What the stories stand on.
 
+pub mod allowance;
 pub mod browser;
 pub mod governance;
 pub mod listener;
 pub mod mesh;
 pub mod proxy;
 pub mod recipient;
+pub mod redis;
 pub mod shop;
 pub mod world;
 
