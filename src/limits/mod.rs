@@ -7,6 +7,8 @@
 
 mod bucket;
 mod local;
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, Instant as Monotonic};
 
