@@ -39,19 +39,19 @@ impl Bucket {
         Self { rate, full_at: now }
     }
 
-    /// Goes by another rate from now on. How full it is stays, as a part of the whole: a drained one is not
-    /// refilled by a change, and one that is changed to and fro gains nothing.
+    /// Goes by another rate from now on. What it has left stays, as far as it still holds so much; a larger one
+    /// fills up as it refills. So a change gives nothing away, and neither does one to and fro.
     pub(super) fn adapt(&mut self, rate: Rate, now: Moment) {
         if self.rate == rate {
             return;
         }
-        let whole = |rate: Rate| rate.refill().as_nanos().max(1);
-        let empty = self.refills_for(now).as_nanos();
-        let scaled = empty.saturating_mul(whole(rate)) / whole(self.rate);
-        let scaled = Duration::from_nanos(u64::try_from(scaled).unwrap_or(u64::MAX));
+        let nanos = |length: Duration| length.as_nanos();
+        let left = nanos(self.rate.refill().saturating_sub(self.refills_for(now)));
+        let left = left * nanos(rate.interval()) / nanos(self.rate.interval()).max(1);
+        let left = Duration::from_nanos(u64::try_from(left).unwrap_or(u64::MAX));
         *self = Self {
             rate,
-            full_at: now.plus(scaled.min(rate.refill())),
+            full_at: now.plus(rate.refill().saturating_sub(left)),
         };
     }
 
@@ -170,13 +170,15 @@ mod tests {
         assert_eq!(left(&bucket, now.plus(SECOND)), 100);
         let half = now.plus(Duration::from_secs(5));
         assert_eq!(left(&bucket, half), 500);
-        for rate in [small, large, small] {
+        for rate in [small, large, small, large] {
             bucket.adapt(rate, half);
         }
-        assert_eq!(left(&bucket, half), 5);
-        // A full one stays full.
-        let mut bucket = Bucket::full(small, now);
+        assert_eq!(left(&bucket, half), 10);
+        // One that is full holds what it held, and one that holds less is full.
+        let mut bucket = Bucket::full(large, now);
+        bucket.adapt(small, now);
+        assert!(bucket.is_full(now));
         bucket.adapt(large, now);
-        assert_eq!(left(&bucket, now), 1_000);
+        assert_eq!(left(&bucket, now), 10);
     }
 }

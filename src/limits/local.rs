@@ -98,6 +98,12 @@ impl Local {
         self.shards.iter().map(|shard| sweep(shard, now)).sum()
     }
 
+    /// How many partners are held, full or not.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
     /// Looks one map through where its time has come; of those who come by, one does it.
     fn sweep_if_due(&self, now: Moment) {
         let due = self.next_sweep.load(Ordering::Relaxed);

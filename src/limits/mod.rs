@@ -11,6 +11,8 @@ pub mod nodes;
 pub mod quota;
 pub mod shared;
 mod sharing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant as Monotonic};

@@ -44,6 +44,7 @@ mod journey;
 mod key_files;
 mod leak_scan;
 mod leaks;
+mod limits;
 mod neighbours;
 mod nodes;
 mod orders;
