@@ -23,6 +23,9 @@ use crate::keys::error::KeyError;
 use crate::keys::provision;
 use crate::keys::ring::RingError;
 use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
+use crate::limits::Rates;
+use crate::limits::nodes::Nodes;
+use crate::limits::shared::Shared;
 use crate::news::News;
 use crate::oauth::record::TokenRecord;
 use crate::partner;
@@ -61,6 +64,12 @@ pub struct App {
     pub uses: Tallies,
     /// What clients ask for and use, counted.
     pub usage: Usage,
+    /// This process among those on the database.
+    pub nodes: Arc<Nodes>,
+    /// Where nodes share rates. `None`: each goes by its own.
+    pub shared: Option<Arc<Shared>>,
+    /// How fast partners may ask. `None`: nobody is held to a rate.
+    pub rates: Option<Rates>,
     /// Where reports of leaked secrets come in.
     pub leaks: leaks::Intake,
     /// Requests under a key that run right now.
@@ -96,6 +105,8 @@ pub enum StartError {
     Verifier(#[from] ConnectError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("redis_url: {0}")]
+    Redis(#[from] redis::RedisError),
     #[error("a thread could not be started: {0}")]
     Thread(#[source] std::io::Error),
 }
@@ -150,6 +161,13 @@ impl App {
         )?;
         let tokens = Journal::open(store.clone()).map_err(StartError::Thread)?;
         let usage = Usage::open(store.clone()).map_err(StartError::Thread)?;
+        let nodes = Arc::new(Nodes::default());
+        let shared = settings
+            .redis_url
+            .as_deref()
+            .filter(|_| settings.rate_limits)
+            .map(|url| Shared::at(url, &settings.base_url).map(Arc::new))
+            .transpose()?;
         let indices = Indices::new(store.clone(), addresses.clone());
         let requests = settings
             .request_log
@@ -158,6 +176,9 @@ impl App {
         let guard = Guard {
             allow_loopback: settings.webhook_allow_loopback,
         };
+        let rates = settings
+            .rate_limits
+            .then(|| Rates::new(shared.clone(), Arc::clone(&nodes)));
         Ok(Arc::new(Self {
             webhooks: Arc::new(Sender::new(guard, Arc::new(System::default()))),
             indices,
@@ -173,6 +194,9 @@ impl App {
             tally: Tally::default(),
             uses: Tallies::default(),
             usage,
+            nodes,
+            shared,
+            rates,
             leaks: leaks::Intake::default(),
             running: Running::default(),
             addresses,

@@ -14,6 +14,7 @@ pub mod events;
 pub mod http;
 pub mod journal;
 pub mod keys;
+pub mod limits;
 pub mod logging;
 pub mod news;
 pub mod oauth;

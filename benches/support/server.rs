@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use onyx_auth::admin::grants::NewGrant;
 use onyx_auth::admin::partners::NewPartner;
-use onyx_auth::admin::{AdminError, grants, partners};
+use onyx_auth::admin::{AdminError, grants, limits, partners};
 use onyx_auth::app::App;
 use onyx_auth::audit::Actor;
 use onyx_auth::clock::Clock;
@@ -16,6 +16,7 @@ use onyx_auth::config::{Given, Settings};
 use onyx_auth::domain::client::{ClientKind, ClientState};
 use onyx_auth::domain::credential::{CredentialKind, CredentialState};
 use onyx_auth::domain::id::{ClientId, CredentialId};
+use onyx_auth::domain::limits::{Figures, Mode, Rate};
 use onyx_auth::domain::partner::PartnerStep;
 use onyx_auth::domain::realm::Realm;
 use onyx_auth::domain::scope::ScopeSet;
@@ -94,6 +95,9 @@ pub fn populate_by(env: &[(String, String)], size: usize, each: usize) -> Popula
                 };
                 grants::request(db, &act, &partner, new)?;
             }
+            for realm in [Realm::Sandbox, Realm::Live] {
+                limits::set(db, &act, &partner, unheld(realm))?;
+            }
             let mut made = Vec::with_capacity(count);
             for _ in 0..count {
                 let client = Client {
@@ -148,6 +152,22 @@ pub fn populate_by(env: &[(String, String)], size: usize, each: usize) -> Popula
     Population {
         ids,
         secret: secret.expose().to_owned(),
+    }
+}
+
+/// Limits that no benchmark meets; they are charged like any others.
+fn unheld(realm: Realm) -> limits::Wanted {
+    limits::Wanted {
+        realm,
+        mode: Mode::Enforce,
+        plan_id: None,
+        figures: Some(Figures {
+            requests_per_minute: Rate::HIGHEST,
+            burst: Rate::HIGHEST,
+            tokens_per_minute: Rate::HIGHEST,
+            ..Figures::default()
+        }),
+        ends_at: None,
     }
 }
 

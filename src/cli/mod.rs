@@ -19,6 +19,7 @@ mod invoice;
 mod key;
 mod launch;
 mod leak;
+mod limit;
 mod link;
 mod operator;
 mod order;
@@ -77,6 +78,9 @@ enum Command {
     /// Contracts and data processing agreements
     #[command(subcommand)]
     Agreement(agreement::Verb),
+    /// How much partners may ask for, and plans of it
+    #[command(subcommand)]
+    Limit(limit::Verb),
     /// Launch reviews: the way from sandbox to live
     #[command(subcommand)]
     Launch(launch::Verb),
@@ -188,6 +192,7 @@ async fn over_http(command: Command, output: &Output) -> Done {
         Command::Partner(verb) => partner::run(verb, &admin, output).await,
         Command::Agreement(verb) => agreement::run(verb, &admin, output).await,
         Command::Launch(verb) => launch::run(verb, &admin, output).await,
+        Command::Limit(verb) => limit::run(verb, &admin, output).await,
         Command::Grant(verb) => grant::run(verb, &admin, output).await,
         Command::Client(verb) => client::run(verb, &admin, output).await,
         Command::Credential(verb) => credential::run(verb, &admin, output).await,

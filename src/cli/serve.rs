@@ -50,8 +50,5 @@ pub(super) fn bind(settings: &Settings) -> Result<Listeners, Failure> {
 
 /// Builds the application; what stands in the way of a start is a wrong configuration.
 pub(super) fn build(settings: Settings) -> Result<Arc<App>, Failure> {
-    for key in &settings.idle {
-        log::warn!("{key} is set, and this version does nothing with it");
-    }
     App::build(settings, Clock::system()).map_err(|error| Failure::Usage(error.to_string()))
 }

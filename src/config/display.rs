@@ -22,6 +22,9 @@ impl Display for Settings {
             "master_key_file",
             self.master_key_file.display().to_string(),
         )?;
+        if let Some(url) = &self.redis_url {
+            line("redis_url", masked(url))?;
+        }
         line("signing_alg", self.signing_alg.to_string())?;
         line("roles", joined(&self.roles))?;
         line("log", self.log.clone())?;
@@ -43,6 +46,7 @@ impl Display for Settings {
         writeln!(f, "live_secret_days = {}", self.live_secret_days)?;
         writeln!(f, "unused_days = {}", self.unused_days)?;
         writeln!(f, "key_rotation_days = {}", self.key_rotation_days)?;
+        writeln!(f, "rate_limits = {}", self.rate_limits)?;
         writeln!(f, "request_log = {}", self.request_log)?;
         writeln!(f, "request_log_days = {}", self.kept.requests)?;
         writeln!(f, "token_record_days = {}", self.kept.tokens)?;
@@ -82,7 +86,7 @@ fn masked(url: &str) -> String {
         let mut query = parsed.query_pairs_mut();
         query.clear();
         for (name, value) in pairs {
-            let secret = name.contains("password");
+            let secret = name.contains("pass");
             query.append_pair(&name, if secret { "***" } else { &value });
         }
     }
@@ -101,6 +105,10 @@ mod tests {
         );
         assert!(
             !masked("postgres://u@db/onyx?password=hunter2&sslmode=require").contains("hunter2")
+        );
+        assert_eq!(
+            masked("rediss://:hunter2@cache:6380/1"),
+            "rediss://:***@cache:6380/1"
         );
         assert_eq!(masked("sqlite://data/onyx.db"), "sqlite://data/onyx.db");
     }

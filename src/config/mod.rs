@@ -40,6 +40,8 @@ pub struct Settings {
     pub keys_dir: PathBuf,
     /// 32 random bytes, base64.
     pub master_key_file: PathBuf,
+    /// Where nodes share rates; may hold a password.
+    pub redis_url: Option<String>,
     /// What a realm signs with unless a resource server asks otherwise.
     pub signing_alg: Algorithm,
     /// Seconds that a token lives unless its client says otherwise.
@@ -71,6 +73,8 @@ pub struct Settings {
     pub unused_days: u32,
     /// Days after which a signing key gets a successor; 0: never by itself.
     pub key_rotation_days: u32,
+    /// Whether partners are held to their rates.
+    pub rate_limits: bool,
     /// Whether partners' calls are logged.
     pub request_log: bool,
     /// For how long what is kept, in days.
@@ -79,8 +83,6 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether webhooks may go to this machine, and without TLS there.
     pub webhook_allow_loopback: bool,
-    /// Keys that are set, checked, and of no effect in this version.
-    pub idle: Vec<&'static str>,
 }
 
 /// PEM files for the public listener.
@@ -103,6 +105,7 @@ impl Settings {
     }
 
     fn check(mut read: Reader) -> Result<Self, Vec<Problem>> {
+        read.refuse_client_ca();
         let listen: SocketAddr = read.value("listen", "an address like 127.0.0.1:8080");
         let base_url = read.base_url(listen);
         let keys_dir: PathBuf = read.text("keys_dir").into();
@@ -117,6 +120,7 @@ impl Settings {
             database_url: read.database_url(),
             keys_dir,
             master_key_file,
+            redis_url: read.redis_url(),
             signing_alg: read.value("signing_alg", "one of ES256, RS256, PS256, EdDSA"),
             token_ttl: read.number("token_ttl", TOKEN_TTL),
             max_staleness: read.number("max_staleness", 1..=3600),
@@ -132,6 +136,7 @@ impl Settings {
             live_secret_days: read.number("live_secret_days", 1..=3650),
             unused_days: read.number("unused_days", 1..=365),
             key_rotation_days: read.number("key_rotation_days", 0..=3650),
+            rate_limits: read.value("rate_limits", "true or false"),
             request_log: read.value("request_log", "true or false"),
             kept: Kept {
                 requests: read.number("request_log_days", 1..=3650),
@@ -143,7 +148,6 @@ impl Settings {
             },
             trusted_proxies: read.list("trusted_proxies", "a list of networks like 10.0.0.0/8"),
             webhook_allow_loopback: read.webhook_allow_loopback(&base_url),
-            idle: read.idle(),
             base_url,
         };
         read.finish(settings)

@@ -52,7 +52,11 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "32 random bytes, base64 [default: master.key in the keys folder]",
     ),
-    setting("redis_url", None, "shared rate limits for several nodes"),
+    setting(
+        "redis_url",
+        None,
+        "where several nodes share rates: redis://HOST:6379 or rediss://...",
+    ),
     setting(
         "signing_alg",
         Some("ES256"),
@@ -124,6 +128,11 @@ pub const SETTINGS: &[Setting] = &[
         "unused_days",
         Some("90"),
         "days without use after which the end of a scope or credential is recommended",
+    ),
+    setting(
+        "rate_limits",
+        Some("true"),
+        "hold partners to their rates; false where a gateway does",
     ),
     setting("request_log", Some("true"), "keep a log of partners' calls"),
     setting(

@@ -143,6 +143,18 @@ impl Reader {
         url
     }
 
+    pub(super) fn redis_url(&mut self) -> Option<String> {
+        let url = self.optional_text("redis_url")?;
+        // What the reader says may repeat a password.
+        if redis::Client::open(url.as_str()).is_err() {
+            self.complain(
+                "redis_url",
+                "must be a URL like redis://HOST:6379 or rediss://USER:PASSWORD@HOST:6379/0",
+            );
+        }
+        Some(url)
+    }
+
     pub(super) fn log_filter(&mut self) -> String {
         let filter = self.text("log");
         if let Err(error) = env_filter::Builder::new().try_parse(&filter).map(|_| ()) {
@@ -206,22 +218,14 @@ impl Reader {
         allowed
     }
 
-    /// Checks keys that this version knows and does nothing with; answers those that were set.
-    ///
-    /// One of them would open a door if it were passed over in silence: it is refused.
-    pub(super) fn idle(&mut self) -> Vec<&'static str> {
+    /// Refuses a key that would open a door if it were passed over in silence.
+    pub(super) fn refuse_client_ca(&mut self) {
         if self.optional_text("tls_client_ca").is_some() {
             self.complain(
                 "tls_client_ca",
                 "client certificates are not supported by this version",
             );
         }
-        let set = |key: &&str| {
-            self.values
-                .get(*key)
-                .is_some_and(|v| v.source != Source::Default)
-        };
-        ["redis_url"].into_iter().filter(set).collect()
     }
 }
 

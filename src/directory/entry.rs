@@ -8,6 +8,7 @@ use crate::domain::agreement::{Term, unbroken_until};
 use crate::domain::client::{ClientKind, ClientState};
 use crate::domain::id::{ClientId, PartnerId, ResourceServerId};
 use crate::domain::instant::Instant;
+use crate::domain::limits::Terms as LimitTerms;
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{RESOURCE_SERVER_SCOPES, Scope, ScopeSet};
@@ -15,7 +16,7 @@ use crate::domain::version::ApiVersion;
 use crate::store::clients::{self, Client};
 use crate::store::credentials::{self, Credential};
 use crate::store::grants::{self, Terms};
-use crate::store::{Db, StoreError, agreements, partners};
+use crate::store::{Db, StoreError, agreements, limits, partners};
 
 /// A client as the token endpoint sees it.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Entry {
     pub pinned_version: Option<ApiVersion>,
     /// The terms of its partner's contracts, which live access hangs on; elsewhere empty.
     pub contracts: Vec<Term>,
+    /// How much its partner may ask for; nothing is said of clients without a partner.
+    pub limits: LimitTerms,
     /// What it held at each audience when it was looked up: made once, since every token asks.
     held: Vec<(Audience, Holdings)>,
 }
@@ -83,6 +86,7 @@ impl Entry {
             credentials: credentials.into_iter().map(Held::from).collect(),
             partner_approved,
             pinned_version: None,
+            limits: LimitTerms::default(),
             contracts,
             held,
         }
@@ -224,6 +228,7 @@ pub(super) fn load(db: &mut Db, id: &ClientId, now: Instant) -> Result<Option<En
     let approved = matches!(standing, Some((PartnerState::Approved, _)));
     let grants = grants::terms_in_force(db, partner_id, id.realm(), now)?;
     let partner_approved = approved || !of_partner;
+    let limits = limits::terms(db, partner_id, id.realm())?;
     // The id names its realm, so whether this is asked says nothing of whether it is known.
     let contracts = if id.realm() == Realm::Live {
         agreements::contract_terms(db, partner_id)?
@@ -232,6 +237,7 @@ pub(super) fn load(db: &mut Db, id: &ClientId, now: Instant) -> Result<Option<En
     };
     Ok(client.map(|client| Entry {
         pinned_version: standing.and_then(|(_, pinned)| pinned),
+        limits,
         ..Entry::new(client, credentials, grants, partner_approved, contracts)
     }))
 }

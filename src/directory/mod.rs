@@ -233,6 +233,9 @@ impl Shared {
                 self.audiences.forget(&(*realm, identifier.clone()))
             }
             Subject::Keys => self.keys_changed.notify_one(),
+            Subject::Plan(id) => self
+                .clients
+                .forget_where(|entry| entry.limits.plan() == Some(id)),
         }
     }
 

@@ -27,6 +27,11 @@ impl Day {
         self.0.and_time(NaiveTime::MIN).into()
     }
 
+    /// The day after it; stays put at the end of the calendar.
+    pub fn next(self) -> Self {
+        Self(self.0.succ_opt().unwrap_or(self.0))
+    }
+
     /// The day so many days earlier; stays put past the start of the calendar.
     pub fn minus(self, days: u32) -> Self {
         let moved = self.0.checked_sub_days(Days::new(days.into()));
@@ -76,6 +81,7 @@ mod tests {
         assert_eq!(Day::of(next).to_string(), "2030-03-02");
         assert_eq!(Day::of(next).start(), next);
         assert_eq!(Day::of(next).minus(2).to_string(), "2030-02-28");
+        assert_eq!(Day::of(late).next(), Day::of(next));
     }
 
     #[test]

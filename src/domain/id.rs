@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::{TryRng, rngs::SysRng};
 use ulid::Ulid;
@@ -37,6 +38,12 @@ fn ulid(now: Instant) -> Ulid {
 
 fn millis(moment: Instant) -> u64 {
     u64::try_from(moment.epoch_micros() / 1_000).unwrap_or(0)
+}
+
+fn made_at(id: &str, prefix: &str) -> Instant {
+    let text = id.strip_prefix(prefix).unwrap_or_default();
+    let millis = Ulid::from_string(text).map_or(0, |ulid| ulid.timestamp_ms());
+    Instant::from_epoch_seconds(0).plus(Duration::from_millis(millis))
 }
 
 fn printed(prefix: &str, ulid: Ulid) -> Arc<str> {
@@ -108,6 +115,11 @@ macro_rules! id_type {
             pub fn last_of(moment: Instant) -> Self {
                 Self(printed($prefix, Ulid::from_parts(millis(moment), u128::MAX)))
             }
+
+            /// When it was made, to the millisecond.
+            pub fn made_at(&self) -> Instant {
+                made_at(&self.0, $prefix)
+            }
         }
 
         impl FromStr for $name {
@@ -169,6 +181,10 @@ id_type!(
 id_type!(
     /// A Token Status List.
     StatusListId, "stl_"
+);
+id_type!(
+    /// A named set of limits.
+    PlanId, "pln_"
 );
 id_type!(
     /// Something that is for sale.
@@ -349,6 +365,13 @@ mod tests {
         let id = PartnerId::generate(now());
         assert_eq!(id.as_str().parse::<PartnerId>(), Ok(id.clone()));
         assert_eq!(id.as_str().len(), "ptn_".len() + 26);
+    }
+
+    #[test]
+    fn an_id_knows_when_it_was_made() {
+        let moment: Instant = "2028-02-29T23:59:59.999Z".parse().unwrap();
+        assert_eq!(OrderId::generate(moment).made_at(), moment);
+        assert_eq!(OrderId::last_of(moment).made_at(), moment);
     }
 
     #[test]

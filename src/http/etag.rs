@@ -49,6 +49,23 @@ pub(super) fn demanded(request: &HttpRequest) -> Result<Option<Vec<EntityTag>>, 
     }
 }
 
+/// The version that `If-Match` demands of a record. `None`: any. A tag that is none of this record is of a
+/// version that never was.
+pub(super) fn expected_version(
+    request: &HttpRequest,
+    id: impl std::fmt::Display,
+) -> Result<Option<i64>, Problem> {
+    let Some(tags) = demanded(request)? else {
+        return Ok(None);
+    };
+    let id = id.to_string();
+    let versions = tags.iter().filter_map(|tag| {
+        let (named, version) = tag.tag().rsplit_once('.')?;
+        (!tag.weak && named == id).then(|| version.parse().ok())?
+    });
+    Ok(Some(versions.max().unwrap_or(0)))
+}
+
 /// A view for its caller alone, to be asked about again before it is shown: 304 where it has it already.
 pub(super) fn answer(
     request: &HttpRequest,

@@ -5,15 +5,17 @@
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::AUTHORIZATION;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use onyx_verifier::{Caller, Rejection, TokenFault, Verifier};
 use zeroize::Zeroizing;
 
+use super::limits;
 use super::problem::Problem;
 use super::remarks::remark;
 use super::source;
@@ -21,11 +23,15 @@ use super::versions;
 use crate::app::App;
 use crate::audit::Actor;
 use crate::audit::tally::Refused;
+use crate::directory::Entry;
 use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::instant::Instant;
+use crate::domain::limits::RouteClass;
 use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
+use crate::limits::Charged;
 use crate::logging;
+use crate::oauth::charge::charge;
 
 /// What a route demands of a token.
 pub trait Right: 'static {
@@ -61,6 +67,7 @@ rights!(
     InvoicesRead = Some("invoices:read"),
     KeysManage = Some("keys:manage"),
     LedgerRead = Some("ledger:read"),
+    LimitsWrite = Some("limits:write"),
     OperatorsWrite = Some("operators:write"),
     OrdersCreate = Some("orders:create"),
     OrdersFulfil = Some("orders:fulfil"),
@@ -247,12 +254,14 @@ fn actor(request: &HttpRequest, app: &App, client: &ClientId, credential: Option
 /// calls as it binds token requests. The client is looked up in memory.
 ///
 /// Behind a gateway the address is the gateway's, unless it is among the trusted proxies.
+///
+/// The answer is the client.
 pub(super) async fn check_address(
     request: &HttpRequest,
     app: &App,
     realm: Realm,
     caller: &Caller,
-) -> Result<(), Problem> {
+) -> Result<Arc<Entry>, Problem> {
     let malformed = || {
         let rejection = Rejection::InvalidToken(TokenFault::Malformed);
         Problem::refused(&rejection, realm.as_str(), None)
@@ -262,7 +271,7 @@ pub(super) async fn check_address(
     let entry = found.ok_or_else(malformed)?;
     let from = source::address(request, &app.settings.trusted_proxies);
     if entry.may_call_from(from) {
-        return Ok(());
+        return Ok(entry);
     }
     log::info!("{} called from where it may not", entry.client.id);
     // The token is good: this helps its owner, and tells a thief only that it is of no use here.
@@ -315,13 +324,33 @@ impl Gate {
             remarks.client_id = caller.client_id().parse().ok();
             remarks.caller = self.tenant(&caller);
         });
-        check_address(request, &self.app, self.realm, &caller).await?;
+        let entry = check_address(request, &self.app, self.realm, &caller).await?;
+        self.charge(request, &entry).await?;
         if let Some(scope) = scope {
             caller
                 .require_scope(scope)
                 .map_err(|rejection| self.refuse(&rejection))?;
         }
         Ok(caller)
+    }
+
+    /// Charges the request to the client's partner; noted for whoever finishes the answer.
+    ///
+    /// After the address was found good: a stolen token drains nothing from elsewhere.
+    async fn charge(&self, request: &HttpRequest, entry: &Entry) -> Result<(), Problem> {
+        let class = if request.method().is_safe() {
+            RouteClass::Read
+        } else {
+            RouteClass::Write
+        };
+        let now = self.app.clock.now();
+        let (rates, usage) = (self.app.rates.as_ref(), Some(&self.app.usage));
+        let Some(charged) = charge(rates, usage, entry, class, now).await else {
+            return Ok(());
+        };
+        let refusal = charged.refusal();
+        request.extensions_mut().insert::<Charged>(charged);
+        refusal.map_or(Ok(()), |over| Err(limits::refused(over)))
     }
 
     /// The partner that a token names, where its realm has partners, and its credential.

@@ -33,6 +33,9 @@ fn look(app: &App) {
     told.lookups
         .clients_limit
         .set(count(app.settings.client_cache));
+    if let Some(rates) = &app.rates {
+        told.limits.partners.set(count(rates.live()));
+    }
     told.feed_listeners.set(count(app.feed.listeners()));
     told.feed_listeners_limit
         .set(count(app.settings.feed_listeners));

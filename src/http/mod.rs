@@ -13,6 +13,7 @@ pub mod extract;
 pub mod idempotency;
 mod json;
 pub mod leaks;
+mod limits;
 pub mod list;
 pub mod measure;
 pub mod metrics;

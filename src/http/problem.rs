@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::idempotency;
+use super::limits;
 use super::refused;
 use super::trace::Code;
 use crate::admin::AdminError;
@@ -24,6 +25,8 @@ use crate::store::StoreError;
 /// An error answer. It says what was wrong, where, and what to do.
 #[derive(Debug)]
 pub struct Problem {
+    /// A registered type and its title; `None`: `about:blank`, which has the status's.
+    kind: Option<(&'static str, &'static str)>,
     status: StatusCode,
     code: &'static str,
     detail: Cow<'static, str>,
@@ -68,9 +71,9 @@ struct Wire<'a> {
 #[derive(Debug, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemView {
-    /// `about:blank`: `code` is what to go by.
+    /// `about:blank`, where `code` is what to go by; `quota-exceeded` where a limit is met.
     pub r#type: String,
-    /// The status in words.
+    /// The status or the type in words.
     pub title: String,
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599)]
@@ -102,6 +105,10 @@ pub struct ProblemView {
     /// `not_ready_for_live`: all that the partner lacks.
     #[schema(nullable = false)]
     pub missing: Option<Vec<Requirement>>,
+    /// A limit is met: which, as the RateLimit headers name it.
+    #[serde(rename = "violated-policies")]
+    #[schema(nullable = false)]
+    pub violated_policies: Option<Vec<String>>,
 }
 
 impl Problem {
@@ -113,6 +120,7 @@ impl Problem {
     ) -> Self {
         let detail = detail.into();
         Self {
+            kind: None,
             status,
             code,
             detail,
@@ -180,6 +188,12 @@ impl Problem {
     /// The same as a refusal that the audit trail counts.
     pub(super) fn counted(mut self, refusal: Refused) -> Self {
         self.refusal = Some(refusal);
+        self
+    }
+
+    /// The same as a problem of a registered type, which has a title.
+    pub(super) fn of_type(mut self, kind: (&'static str, &'static str)) -> Self {
+        self.kind = Some(kind);
         self
     }
 
@@ -252,9 +266,14 @@ impl ResponseError for Problem {
         for (name, value) in &self.headers {
             answer.insert_header((name.clone(), value.clone()));
         }
+        let plain = || {
+            let title = self.status.canonical_reason().unwrap_or("Error");
+            ("about:blank", title)
+        };
+        let (r#type, title) = self.kind.unwrap_or_else(plain);
         let wire = Wire {
-            r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
+            r#type,
+            title,
             status: self.status.as_u16(),
             detail: &self.detail,
             code: self.code,
@@ -308,6 +327,7 @@ impl From<PartnerError> for Problem {
             PartnerError::Conflict { code, .. } => Self::new(StatusCode::CONFLICT, code, detail),
             PartnerError::Randomness(error) => Self::internal(&error),
             PartnerError::Seal(error) => Self::internal(&error),
+            PartnerError::OverQuota(over) => limits::refused(over),
             PartnerError::InProgress => idempotency::in_progress(detail),
             PartnerError::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -43,13 +43,14 @@ pub(super) fn of_oauth(refusal: &Refusal) -> Option<Refused> {
         Refusal::InvalidScope(_) => Some(Refused::InvalidScope),
         Refusal::InvalidTarget(_) => Some(Refused::InvalidTarget),
         Refusal::UnauthorizedClient(_) => Some(Refused::UnauthorizedClient),
-        // Malformed, out of turn, or this server's own trouble; a superseded secret (`invalid_grant`) is put
+        // Malformed, out of turn, too much, or this server's own trouble; a superseded secret (`invalid_grant`) is put
         // on record one by one.
         Refusal::InvalidRequest(_)
         | Refusal::NoClientAuthentication(_)
         | Refusal::UnsupportedGrantType
         | Refusal::InvalidGrant(_)
         | Refusal::RotationPending(_)
+        | Refusal::LimitExceeded(_)
         | Refusal::Store(_)
         | Refusal::Append(_)
         | Refusal::NoKey

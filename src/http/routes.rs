@@ -281,7 +281,7 @@ fn partner_api(realm: Realm) -> Part {
 }
 
 fn admin_api() -> Part {
-    use admin::{agreements, audit, launch, privacy};
+    use admin::{agreements, audit, launch, limits, plans, privacy};
     use admin::{billing, invoices, orders, packages, recommendations, scope_usage};
     use admin::{
         clients, credentials, grants, keys, operators, partners, requests, resource_servers,
@@ -338,6 +338,14 @@ fn admin_api() -> Part {
                 .put(privacy::record)
                 .done(),
         )
+        .service(
+            at("/partners/{id}/limits")
+                .get(limits::show)
+                .put(limits::set)
+                .done(),
+        )
+        .service(at("/plans").get(plans::list).post(plans::create).done())
+        .service(at("/plans/{id}").get(plans::show).patch(plans::edit).done())
         .service(
             at("/partners/{id}/launch-review")
                 .get(launch::show)

@@ -4,6 +4,7 @@
 //! of its questions is answered here from the directory.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
@@ -17,6 +18,7 @@ use oxide_auth::primitives::scope::Scope as OxideScope;
 use url::Url;
 
 use super::authenticate::{Authenticated, authenticate};
+use super::charge::charge;
 use super::refusal::Refusal;
 use super::request::TokenRequest;
 use crate::directory::{Audience, Directory, Entry, Holdings};
@@ -24,9 +26,12 @@ use crate::domain::Algorithm;
 use crate::domain::audience::{Addresses, MAX_IDENTIFIER};
 use crate::domain::client::ClientKind;
 use crate::domain::instant::Instant;
+use crate::domain::limits::RouteClass;
 use crate::domain::realm::Realm;
 use crate::domain::scope::ScopeSet;
 use crate::keys::MasterKey;
+use crate::limits::{Charged, Rates};
+use crate::usage::Usage;
 
 /// The most audiences of one token.
 const MAX_RESOURCES: usize = 16;
@@ -42,6 +47,12 @@ pub struct Desk<'a> {
     pub addresses: &'a Addresses,
     /// What the server's own audiences are signed with.
     pub signing_alg: Algorithm,
+    /// What requests are charged to.
+    pub rates: Option<&'a Rates>,
+    /// Where they are counted.
+    pub usage: &'a Usage,
+    /// Where it is left what the request was charged, whatever becomes of it.
+    pub charged: &'a OnceCell<Charged>,
     /// The issuer that is asked.
     pub realm: Realm,
     /// From where the request comes.
@@ -84,7 +95,18 @@ pub async fn grant(desk: Desk<'_>, request: &TokenRequest) -> Result<Granted, Re
                     desk.from,
                     desk.now,
                 );
-                who = Some(found.await?);
+                let found = found.await?;
+                // Before anything is looked up for it.
+                let class = RouteClass::Token;
+                let charged = charge(desk.rates, Some(desk.usage), &found.entry, class, desk.now);
+                if let Some(charged) = charged.await {
+                    let refusal = charged.refusal();
+                    let _ = desk.charged.set(charged);
+                    if let Some(over) = refusal {
+                        return Err(Refusal::LimitExceeded(over));
+                    }
+                }
+                who = Some(found);
                 Input::Authenticated
             }
             Output::Binding { client_id } => Input::Bound {

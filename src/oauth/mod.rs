@@ -3,6 +3,7 @@
 //! Refuses to know actix types and tables.
 
 pub mod authenticate;
+pub mod charge;
 pub mod grant;
 pub mod issue;
 pub mod metadata;

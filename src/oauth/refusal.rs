@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::journal::AppendError;
 use crate::keys::signer::SignerError;
+use crate::limits::Over;
 use crate::store::StoreError;
 
 /// A refusal. What it prints goes to the caller: it helps, and gives nothing away.
@@ -39,6 +40,9 @@ pub enum Refusal {
     /// Another rotation is under way.
     #[error("{0}")]
     RotationPending(Cow<'static, str>),
+    /// The client's partner is over one of its limits.
+    #[error("{} are over their limit; try again later, and keep a token for as long as it lives", .0.limit.what())]
+    LimitExceeded(Over),
     /// The database is not to be had.
     #[error("the server cannot look clients up right now; try again")]
     Store(#[from] StoreError),
@@ -78,7 +82,10 @@ impl Refusal {
             Self::UnauthorizedClient(_) => "unauthorized_client",
             Self::InvalidGrant(_) => "invalid_grant",
             Self::RotationPending(_) => "rotation_pending",
-            Self::Store(_)
+            // RFC 6749 §5.2 and the registry have no code of their own for this: what says which limit it
+            // was is a member beside it.
+            Self::LimitExceeded(_)
+            | Self::Store(_)
             | Self::Append(_)
             | Self::NoKey
             | Self::NoIndex(_)

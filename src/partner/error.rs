@@ -4,6 +4,7 @@ use crate::domain::id::{LedgerEntryId, OrderId};
 use crate::domain::lifecycle::{Step, allowed};
 use crate::keys::sealed::SealError;
 use crate::keys::webhook::NoRandomness;
+use crate::limits::Over;
 use crate::store::StoreError;
 
 /// A refused use case. What it prints is for the partner, or for the operator who acts on its data.
@@ -39,6 +40,9 @@ pub enum PartnerError {
         /// What to do.
         detail: String,
     },
+    /// A quota has no room for it until its period ends.
+    #[error("{} are used up", .0.limit.what())]
+    OverQuota(Over),
     /// The same key is at work right now.
     #[error("a request with this Idempotency-Key is still running; ask again")]
     InProgress,

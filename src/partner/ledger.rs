@@ -1,7 +1,7 @@
 //! Corrections of the ledger: refunds of orders, and adjustments. Nothing in it is ever changed: a
 //! correction is an entry of its own, which names what it corrects.
 
-use super::{Act, PartnerError};
+use super::{Act, PartnerError, quotas};
 use crate::audit::{Action, Deed};
 use crate::domain::id::{LedgerEntryId, OrderId};
 use crate::domain::ledger::{Account, EntryKind, Movement};
@@ -157,6 +157,9 @@ fn write(
         // Another was quicker with the name; which entry it made shows when its transaction ends.
         Err(StoreError::Duplicate(_)) => return Err(PartnerError::InProgress),
         written => written?,
+    }
+    if let Some(order) = &entry.order_id {
+        quotas::correct_spend(db, tenant, order, &entry)?;
     }
     let deed = Deed::new(action, &entry.id)
         .detail("amount", entry.movement().signed(entry.amount))

@@ -10,6 +10,7 @@ pub mod idempotency;
 pub mod invoices;
 pub mod ledger;
 pub mod orders;
+pub mod quotas;
 pub mod replays;
 pub mod usage;
 pub mod webhook_endpoints;

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::idempotency::{self, Answer, Once, Outcome};
+use super::quotas::{self, OrderQuotas};
 use super::usage::{self, NewUsage};
 use super::{Act, PartnerError};
 use crate::audit::{Action, Deed};
@@ -43,6 +44,7 @@ pub struct Buyer {
     pub tenant: Tenant,
     pub client_id: ClientId,
     pub credential_id: CredentialId,
+    pub quotas: OrderQuotas,
 }
 
 /// Accepts an order under a key, or answers what was answered before; `show` writes the answer that
@@ -127,6 +129,8 @@ fn accept(db: &mut Db, buyer: &Buyer, act: &Act, new: NewOrder) -> Result<Order,
         );
         ledger::insert(db, tenant, &charge)?;
     }
+    // After what other orders wait for, and before the partner's event counter: see `store/usage_counters`.
+    quotas::reserve(db, &buyer.quotas, &order, now)?;
     let deed = Deed::new(Action::OrderAccepted, &order.id)
         .detail("package_id", order.package_id.as_str())
         .detail("quantity", order.quantity)
@@ -263,7 +267,8 @@ fn credit(db: &mut Db, tenant: &Tenant, act: &Act, order: &Order) -> Result<(), 
         corrects: Some(charge.id),
         ..entry(order, act, EntryKind::Refund, movement, reference)
     };
-    ledger::insert(db, tenant, &credit)
+    ledger::insert(db, tenant, &credit)?;
+    quotas::correct_spend(db, tenant, &order.id, &credit)
 }
 
 fn entry(

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::{changes, sequences};
-use crate::domain::id::{ClientId, PartnerId};
+use crate::domain::id::{ClientId, PartnerId, PlanId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 
@@ -32,6 +32,8 @@ pub enum Subject {
     },
     /// The signing keys, as a whole.
     Keys,
+    /// A plan: all partners that are on it.
+    Plan(PlanId),
 }
 
 impl Subject {
@@ -41,6 +43,7 @@ impl Subject {
             Self::Partner(_) => "partner",
             Self::ResourceServer { .. } => "resource_server",
             Self::Keys => "keys",
+            Self::Plan(_) => "plan",
         }
     }
 
@@ -50,6 +53,7 @@ impl Subject {
             Self::Partner(id) => id.to_string(),
             Self::ResourceServer { realm, identifier } => format!("{realm} {identifier}"),
             Self::Keys => "all".to_owned(),
+            Self::Plan(id) => id.to_string(),
         }
     }
 
@@ -67,6 +71,7 @@ impl Subject {
                 })
             }
             "keys" => Some(Self::Keys),
+            "plan" => id.parse().ok().map(Self::Plan),
             _ => None,
         }
     }

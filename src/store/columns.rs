@@ -17,7 +17,7 @@ use crate::domain::event::{EventData, EventKind};
 use crate::domain::grant::GrantState;
 use crate::domain::id::{
     AgreementId, AnyId, AuditEventId, ClientId, CredentialId, DeliveryId, EventId, GrantId,
-    InvoiceId, LaunchReviewId, LeakReportId, LedgerEntryId, OrderId, PackageId, PartnerId,
+    InvoiceId, LaunchReviewId, LeakReportId, LedgerEntryId, OrderId, PackageId, PartnerId, PlanId,
     PrivacyNoticeId, ReplayId, RequestId, ResourceServerId, ReviewId, StatusListId, UsageRecordId,
     WebhookEndpointId,
 };
@@ -26,12 +26,14 @@ use crate::domain::invoice::InvoiceState;
 use crate::domain::launch::{CheckName, CheckState, ReviewState};
 use crate::domain::leak::{LeakAction, LeakReportState};
 use crate::domain::ledger::{Account, EntryKind};
+use crate::domain::limits::Mode;
 use crate::domain::money::Currency;
 use crate::domain::month::Month;
 use crate::domain::order::{Metadata, OrderRef, OrderState};
 use crate::domain::package::{Features, PackageState};
 use crate::domain::partner::PartnerState;
 use crate::domain::prohibited::Material;
+use crate::domain::quota::Quota;
 use crate::domain::realm::Realm;
 use crate::domain::replay::{ReplayState, Selection};
 use crate::domain::review::{CaseState, ReviewKind};
@@ -117,6 +119,7 @@ text_column!(
     ApiVersion,
     Material,
     Month,
+    Quota,
     Features,
     Metadata,
     OrderRef,
@@ -130,6 +133,8 @@ text_column!(
     Selection,
     FailureClass,
     WebhookDeliveryState,
+    PlanId,
+    Mode,
 );
 
 /// A hash that nothing but the database may print.

@@ -130,7 +130,7 @@ pub fn find(
 }
 
 /// What an entry does to what the partner owes, as SQL.
-const SIGNED: &str =
+pub(super) const SIGNED: &str =
     "CAST(SUM(CASE WHEN debit_account = 'partner' THEN amount ELSE -amount END) AS BIGINT)";
 
 /// What a tenant owes, currency by currency: the sum of its entries, whatever else is on record.

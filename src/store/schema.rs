@@ -712,6 +712,86 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(status_index_leases, status_lists);
 diesel::allow_tables_to_appear_in_same_query!(invoice_lines, ledger_entries);
+diesel::table! {
+    usage_counters (partner_id, realm, quota, period, currency) {
+        partner_id -> Text,
+        realm -> Text,
+        quota -> Text,
+        period -> Text,
+        currency -> Text,
+        used -> BigInt,
+        warned -> Integer,
+    }
+}
+
+diesel::table! {
+    plans (id) {
+        id -> Text,
+        name -> Text,
+        requests_per_minute -> Integer,
+        burst -> Integer,
+        tokens_per_minute -> Integer,
+        client_share -> Integer,
+        reads_share -> Integer,
+        writes_share -> Integer,
+        requests_per_day -> Nullable<BigInt>,
+        requests_per_month -> Nullable<BigInt>,
+        tokens_per_day -> Nullable<BigInt>,
+        tokens_per_month -> Nullable<BigInt>,
+        orders_per_day -> Nullable<BigInt>,
+        orders_per_month -> Nullable<BigInt>,
+        spend_per_month -> Nullable<BigInt>,
+        spend_currency -> Nullable<Text>,
+        version -> BigInt,
+        created_by -> Text,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    partner_limits (partner_id, realm) {
+        partner_id -> Text,
+        realm -> Text,
+        mode -> Text,
+        plan_id -> Nullable<Text>,
+        updated_by -> Text,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    nodes (id) {
+        id -> Text,
+        version -> Text,
+        serves -> Bool,
+        started_at -> Timestamp,
+        heartbeat_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    limit_overrides (partner_id, realm) {
+        partner_id -> Text,
+        realm -> Text,
+        requests_per_minute -> Integer,
+        burst -> Integer,
+        tokens_per_minute -> Integer,
+        client_share -> Integer,
+        reads_share -> Integer,
+        writes_share -> Integer,
+        requests_per_day -> Nullable<BigInt>,
+        requests_per_month -> Nullable<BigInt>,
+        tokens_per_day -> Nullable<BigInt>,
+        tokens_per_month -> Nullable<BigInt>,
+        orders_per_day -> Nullable<BigInt>,
+        orders_per_month -> Nullable<BigInt>,
+        spend_per_month -> Nullable<BigInt>,
+        spend_currency -> Nullable<Text>,
+        ends_at -> Nullable<Timestamp>,
+    }
+}
+
 diesel::joinable!(credentials -> clients (client_id));
 diesel::allow_tables_to_appear_in_same_query!(clients, scope_usage);
 diesel::allow_tables_to_appear_in_same_query!(
@@ -741,3 +821,4 @@ diesel::allow_tables_to_appear_in_same_query!(
     events,
     partners
 );
+diesel::allow_tables_to_appear_in_same_query!(partner_limits, plans, limit_overrides);

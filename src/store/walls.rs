@@ -34,11 +34,12 @@ const ROLE: &str = "onyx_tenant";
 const READ: &str = "partners, clients, credentials, scope_grants, scope_usage, packages, package_partners, \
     orders, allowances, order_events, usage_records, ledger_entries, invoices, invoice_lines, events, event_counters, \
     idempotency_keys, request_log, audit_events, audit_hashes, audit_checkpoints, webhook_endpoints, \
-    webhook_secrets, webhook_deliveries, webhook_attempts, webhook_replays";
+    webhook_secrets, webhook_deliveries, webhook_attempts, webhook_replays, usage_counters, partner_limits, \
+    limit_overrides";
 /// What it adds to.
 #[cfg(feature = "postgres")]
 const WRITTEN: &str = "orders, allowances, order_events, ledger_entries, events, event_counters, idempotency_keys, \
-    audit_events, webhook_endpoints, webhook_secrets, webhook_replays";
+    audit_events, webhook_endpoints, webhook_secrets, webhook_replays, usage_counters";
 
 /// Makes the role where it is missing and lets it at the tables; told once, at the start of a process.
 ///
@@ -68,9 +69,10 @@ fn raise_on(conn: &mut PgConnection) -> Wall {
         format!(
             "DO $$ BEGIN EXECUTE format('GRANT USAGE ON SCHEMA %I TO {ROLE}', current_schema()); END $$; \
              GRANT SELECT ON {READ} TO {ROLE}; GRANT INSERT ON {WRITTEN} TO {ROLE}; \
-             GRANT UPDATE ON event_counters TO {ROLE}; GRANT UPDATE (retried_at) ON orders TO {ROLE}; \
+             GRANT UPDATE ON event_counters, usage_counters TO {ROLE}; GRANT UPDATE (retried_at) ON orders TO {ROLE}; \
              GRANT DELETE ON idempotency_keys TO {ROLE}; \
-             GRANT UPDATE ON webhook_endpoints, webhook_deliveries, webhook_replays TO {ROLE}; GRANT UPDATE, DELETE ON webhook_secrets TO {ROLE}"
+             GRANT UPDATE ON webhook_endpoints, webhook_deliveries, webhook_replays TO {ROLE}; \
+             GRANT UPDATE, DELETE ON webhook_secrets TO {ROLE}"
         ),
     ];
     for step in steps {

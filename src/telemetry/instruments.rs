@@ -29,6 +29,8 @@ pub struct Telemetry {
     pub panics: IntCounter,
     /// Tokens given and refused.
     pub tokens: Tokens,
+    /// What partners' limits let through, and what not.
+    pub limits: Limits,
     /// Look-ups of clients and audiences.
     pub lookups: Lookups,
     /// Batches of rows.
@@ -51,6 +53,8 @@ pub struct Telemetry {
     pub key_age: GaugeVec,
     /// Deliveries to partners' endpoints.
     pub webhooks: Webhooks,
+    /// Rates that nodes share.
+    pub rates: Rates,
 }
 
 /// Deliveries to partners' endpoints.
@@ -73,12 +77,35 @@ pub struct Webhooks {
     pub failing: IntGaugeVec,
 }
 
+/// Rates that nodes share.
+pub struct Rates {
+    /// 1: Redis answers; 0: it is away; not a number where there is none.
+    pub shared: Gauge,
+    /// Connections to Redis that were let go.
+    pub lost: IntCounter,
+    /// How long decisions of Redis took.
+    pub duration: Histogram,
+    /// Nodes that take requests.
+    pub nodes: IntGauge,
+}
+
 /// What the token endpoint did.
 pub struct Tokens {
     pub(super) sandbox: IntCounter,
     pub(super) live: IntCounter,
     pub(super) admin: IntCounter,
     pub(super) refused: IntCounterVec,
+}
+
+/// What partners' limits decided.
+pub struct Limits {
+    /// Requests of the partner API that fitted.
+    pub requests_allowed: IntCounter,
+    /// Token requests that fitted.
+    pub tokens_allowed: IntCounter,
+    pub(super) decisions: IntCounterVec,
+    /// Partners of which something is not refilled yet.
+    pub partners: IntGauge,
 }
 
 /// What the directory was asked for.
@@ -154,6 +181,7 @@ impl Telemetry {
                 IntCounter::new("onyx_panics_total", "Panics of handlers and threads."),
             ),
             tokens: Tokens::register(r),
+            limits: Limits::register(r),
             lookups: Lookups::register(r),
             journals: Journals::register(r),
             pool: Pool::register(r),
@@ -198,10 +226,12 @@ impl Telemetry {
                 ),
             ),
             webhooks: Webhooks::register(r),
+            rates: Rates::register(r),
             registry,
         };
         telemetry.sequencer_lag.set(f64::NAN);
         telemetry.webhooks.tell(&[], &[], Duration::ZERO);
+        telemetry.rates.shared.set(f64::NAN);
         telemetry
     }
 }
@@ -223,6 +253,27 @@ impl Tokens {
                 "onyx_tokens_refused_total",
                 "Token requests refused, by the code that the caller was told.",
                 &["realm", "reason"],
+            ),
+        }
+    }
+}
+
+impl Limits {
+    fn register(r: &Registry) -> Self {
+        let decisions = counters(
+            r,
+            "onyx_limit_decisions_total",
+            "Requests of partners, by what their limits decided and the limit that decided.",
+            &["limit", "outcome"],
+        );
+        Self {
+            requests_allowed: decisions.with_label_values(&["requests", "allowed"]),
+            tokens_allowed: decisions.with_label_values(&["tokens", "allowed"]),
+            decisions,
+            partners: int_gauge(
+                r,
+                "onyx_limit_partners",
+                "Partners of which something is not refilled yet, by realm counted apart.",
             ),
         }
     }
@@ -285,6 +336,32 @@ impl Journals {
                 "1 while a journal's writer lives.",
                 &["journal"],
             ),
+        }
+    }
+}
+
+impl Rates {
+    fn register(r: &Registry) -> Self {
+        let name = "onyx_shared_rates_duration_seconds";
+        let help = "How long Redis took for a decision.";
+        Self {
+            shared: gauge(
+                r,
+                "onyx_shared_rates_up",
+                "1 while Redis answers, 0 while this node goes by its share of the rates.",
+            ),
+            lost: known(
+                r,
+                IntCounter::new(
+                    "onyx_shared_rates_lost_total",
+                    "Connections to Redis that were let go.",
+                ),
+            ),
+            duration: known(
+                r,
+                Histogram::with_opts(HistogramOpts::new(name, help).buckets(WAITS.to_vec())),
+            ),
+            nodes: int_gauge(r, "onyx_nodes", "Nodes that take requests and live."),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::domain::webhook::{EndpointState, FailureClass};
 use crate::domain::webhook_delivery::WARNINGS;
 
 pub(crate) use instruments::observe;
-pub use instruments::{Journals, Lookups, Pool, Telemetry, Tokens, Webhooks};
+pub use instruments::{Journals, Limits, Lookups, Pool, Rates, Telemetry, Tokens, Webhooks};
 
 static TELEMETRY: LazyLock<Telemetry> = LazyLock::new(|| Telemetry::register(Registry::new()));
 
@@ -93,6 +93,14 @@ impl Webhooks {
                 .set(found.map_or(0, |(_, many)| *many));
         }
         self.lag.set(lag.as_secs_f64());
+    }
+}
+
+impl Limits {
+    /// A request was over a limit: it was refused, or went on where limits do not bite.
+    pub fn exceeded(&self, limit: &'static str, refused: bool) {
+        let outcome = if refused { "refused" } else { "shadowed" };
+        self.decisions.with_label_values(&[limit, outcome]).inc();
     }
 }
 

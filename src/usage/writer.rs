@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Counts;
-use crate::store::{Store, StoreError, scope_usage};
+use crate::store::{Store, StoreError, scope_usage, usage_counters};
 
 /// How often counts are written down.
 const ROUND: Duration = Duration::from_secs(1);
@@ -91,6 +91,33 @@ fn run(store: &Store, counts: &Counts, stopped: &Receiver<()>) {
 
 /// Writes a batch of counts, and answers how many rows it was; what could not be written is taken back.
 async fn write_some(store: &Store, counts: &Counts) -> Result<usize, StoreError> {
+    // Quotas first: other nodes go by them.
+    Ok(write_quotas(store, counts).await? + write_scopes(store, counts).await?)
+}
+
+/// All that waits, since nodes go by each other's counts: in transactions of so many rows at most.
+async fn write_quotas(store: &Store, counts: &Counts) -> Result<usize, StoreError> {
+    let (mut waiting, latest) = counts.quotas.take();
+    let rows = waiting.len();
+    while let Some(now) = latest.filter(|_| !waiting.is_empty()) {
+        let rest = waiting.split_off(waiting.len().min(BATCH));
+        let batch = std::mem::replace(&mut waiting, rest);
+        let written = store
+            .write_in_place(|db| usage_counters::add(db, &batch, now))
+            .await;
+        match written {
+            Ok(used) => counts.quotas.written(batch, used),
+            Err(error) => {
+                counts.quotas.put_back(batch);
+                counts.quotas.put_back(waiting);
+                return Err(error);
+            }
+        }
+    }
+    Ok(rows)
+}
+
+async fn write_scopes(store: &Store, counts: &Counts) -> Result<usize, StoreError> {
     let batch = counts.scopes.take(BATCH);
     if batch.is_empty() {
         return Ok(0);

@@ -8,6 +8,7 @@ mod indices;
 mod invoices;
 mod keys;
 mod leaks;
+mod nodes;
 mod retention;
 mod sequencer;
 mod simulate;
@@ -50,7 +51,11 @@ pub fn start(app: &Arc<App>) -> Loops {
         tokio::spawn(follow_keys(Arc::clone(app))),
         tokio::spawn(forget_revocations(Arc::clone(app))),
         tokio::spawn(tally::follow(Arc::clone(app))),
+        tokio::spawn(nodes::beat(Arc::clone(app))),
     ];
+    if let Some(shared) = &app.shared {
+        loops.push(tokio::spawn(Arc::clone(shared).watch()));
+    }
     if app.settings.has_role(Role::Auth) {
         loops.push(tokio::spawn(uses::follow(Arc::clone(app))));
         loops.push(tokio::spawn(indices::lease_ahead(Arc::clone(app))));
@@ -85,6 +90,9 @@ pub async fn finish(app: &App) {
     }
     if let Err(error) = tally::record(app).await {
         log::warn!("what was added up in the last minute is lost: {error}");
+    }
+    if let Err(error) = nodes::leave(app).await {
+        log::warn!("other nodes take this one for living a while longer: {error}");
     }
 }
 

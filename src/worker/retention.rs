@@ -15,7 +15,7 @@ use crate::domain::retention::Kept;
 use crate::store::{
     Db, StoreError, audit_events, changes, credential_uses, events, expiry_warnings, idempotency,
     issued_tokens, leaks, offboarding, request_log, revocations, scope_usage, secret_deliveries,
-    status_lists, trespasses, webhook_deliveries, webhook_replays, webhook_secrets,
+    status_lists, trespasses, usage_counters, webhook_deliveries, webhook_replays, webhook_secrets,
 };
 use crate::worker::WRONG_CLOCKS;
 
@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 const TOKEN: Duration = Duration::from_secs(900);
 /// How long changes are kept: a node that was away for longer looks at everything again.
 const CHANGES: Duration = Duration::from_secs(3600);
-/// How many days scope usage is kept: longer than anybody can ask about.
+/// How many days scope usage, and what was used of quotas, is kept: longer than anybody can ask about.
 const USAGE_DAYS: u32 = 400;
 /// How long it is kept which warnings were given: longer than the first is given before the end.
 const WARNINGS: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -84,6 +84,7 @@ fn rules(kept: Kept, now: Instant) -> Vec<Rule> {
         rule("scope_usage", days(USAGE_DAYS), |db, before, most| {
             scope_usage::purge(db, Day::of(before), most)
         }),
+        rule("usage_counters", days(USAGE_DAYS), usage_counters::purge),
         rule(
             "addresses_in_issued_tokens",
             personal,

@@ -131,6 +131,8 @@ impl Front {
 async fn nodes_come_and_go_under_load_and_no_valid_request_is_refused() {
     let mut mesh = Mesh::start(Engine::Postgres, 3, &[]).await;
     let who = mesh.nodes[0].sandbox_client(&["orders:read"]).await;
+    let operator = mesh.nodes[0].operator().await;
+    operator.widen_limits(&who.partner_id).await;
     let backends = mesh.nodes.iter().map(|node| Backend {
         base: node.base.clone(),
         ops: node.ops.clone(),

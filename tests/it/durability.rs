@@ -99,6 +99,8 @@ fn assert_unavailable(answer: &Answer) {
 async fn every_token_that_was_answered_is_on_record_after_the_server_is_killed() {
     for mut world in worlds().await {
         let who = world.sandbox_client(&["orders:read"]).await;
+        let operator = world.operator().await;
+        operator.widen_limits(&who.partner_id).await;
         let given = Rc::new(RefCell::new(Vec::new()));
         let callers: Vec<_> = (0..8)
             .map(|_| {
@@ -180,6 +182,8 @@ async fn a_full_disk_means_an_error_and_never_an_unrecorded_token() {
             continue;
         }
         let who = world.sandbox_client(&["orders:read"]).await;
+        let operator = world.operator().await;
+        operator.widen_limits(&who.partner_id).await;
         assert_eq!(world.terminate(), Some(0));
         // No file may grow past a megabyte or two (shells count differently), and trying is an error.
         let serve = world.command(&["serve"]);

@@ -183,6 +183,7 @@ fn the_effective_settings_are_printed_with_the_password_masked() {
     live_secret_days = 90
     unused_days = 90
     key_rotation_days = 90
+    rate_limits = true
     request_log = true
     request_log_days = 90
     token_record_days = 1

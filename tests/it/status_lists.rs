@@ -306,6 +306,8 @@ async fn a_token_that_a_node_gives_out_before_it_hears_is_shown_as_dead() {
 async fn no_place_is_given_out_twice_by_three_nodes_under_load_and_killed() {
     for mut world in worlds().await {
         let who = world.sandbox_client(&["orders:read"]).await;
+        let operator = world.operator().await;
+        operator.widen_limits(&who.partner_id).await;
         let mut nodes = [world.neighbour().await, world.neighbour().await];
         let given = Rc::new(RefCell::new(Vec::new()));
         for round in 0..4 {

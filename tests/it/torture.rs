@@ -19,6 +19,8 @@ fn rounds() -> usize {
 async fn sigkill_loses_nothing_that_was_answered() {
     for mut world in worlds().await {
         let who = world.sandbox_client(&["orders:read"]).await;
+        let operator = world.operator().await;
+        operator.widen_limits(&who.partner_id).await;
         for round in 0..rounds() {
             let answered = Rc::new(RefCell::new(BTreeSet::new()));
             let callers: Vec<_> = (0..16)
@@ -195,6 +197,7 @@ async fn sigkill_makes_no_order_twice_and_none_by_halves() {
                 .await,
         ];
         let who = world.shopper().await.who;
+        operator.widen_limits(&who.partner_id).await;
         let mut placed = 0;
         let mut since = ["ord_".to_owned(), "ord_".to_owned()];
         for round in 0..rounds() {

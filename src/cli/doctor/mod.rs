@@ -3,6 +3,7 @@
 mod database;
 mod files;
 mod issuer;
+mod rates;
 mod signing;
 
 use clap::Args;
@@ -121,6 +122,7 @@ async fn examine(settings: &Settings, clock: &Clock) -> Report {
         Some(store) => signing::examine(settings, &store, clock, &mut report).await,
         None => None,
     };
+    rates::examine(settings, &mut report).await;
     issuer::examine(settings, clock, published.as_deref(), &mut report).await;
     report
 }

@@ -173,7 +173,7 @@ pub async fn edit(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let id: PackageId = id(&path)?;
-    let expected = expected(&request, &id)?;
+    let expected = etag::expected_version(&request, &id)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
         body.changed_text("name", 200),
@@ -263,16 +263,4 @@ fn tagged(mut answer: actix_web::HttpResponseBuilder, listed: Listed) -> HttpRes
     let tag = etag::of_version(&listed.package.id, listed.package.version);
     answer.insert_header((ETAG, tag.to_string()));
     answer.json(PackageView::from(listed))
-}
-
-/// The version that `If-Match` demands. A tag that is none of this package is of a version that never was.
-fn expected(request: &HttpRequest, id: &PackageId) -> Result<Option<i64>, Problem> {
-    let Some(tags) = etag::demanded(request)? else {
-        return Ok(None);
-    };
-    let versions = tags.iter().filter_map(|tag| {
-        let (named, version) = tag.tag().rsplit_once('.')?;
-        (!tag.weak && named == id.as_str()).then(|| version.parse().ok())?
-    });
-    Ok(Some(versions.max().unwrap_or(0)))
 }

@@ -1,13 +1,15 @@
 //! What OAuth endpoints have in common at which a client hands a token in.
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpMessage, HttpRequest, web};
 
 use super::token::{Denial, asked, is_form};
 use crate::app::App;
 use crate::domain::instant::Instant;
+use crate::domain::limits::RouteClass;
 use crate::domain::realm::Realm;
 use crate::http::{body, source};
 use crate::oauth::authenticate::{Authenticated, authenticate};
+use crate::oauth::charge::charge;
 use crate::oauth::refusal::Refusal;
 
 /// A client that proved who it is, and the token that it hands in.
@@ -17,6 +19,26 @@ pub(super) struct HandedIn {
     /// From where, for the record.
     pub(super) from: Option<String>,
     pub(super) now: Instant,
+}
+
+/// Charges a request to the client's partner as a token request is; noted for whoever refuses it.
+pub(super) async fn charge_to(
+    request: &HttpRequest,
+    app: &App,
+    who: &Authenticated,
+    now: Instant,
+) -> Result<(), Denial> {
+    let rates = app.rates.as_ref();
+    let Some(charged) = charge(rates, None, &who.entry, RouteClass::Token, now).await else {
+        return Ok(());
+    };
+    let refusal = charged.refusal();
+    request.extensions_mut().insert(charged);
+    let refuse = |over| {
+        let client = who.entry.client.id.as_str();
+        Err(Denial::to(client, Refusal::LimitExceeded(over)))
+    };
+    refusal.map_or(Ok(()), refuse)
 }
 
 /// Authenticates a client as the token endpoint does, and takes its `token` parameter.
@@ -45,6 +67,7 @@ pub(super) async fn read(
     let who = who.await;
     let who = who.map_err(|refusal| Denial::to(&asked.client_id, refusal))?;
     app.uses.note(&who.marks, now, from);
+    charge_to(request, app, &who, now).await?;
     let missing = || Refusal::invalid_request("token is missing: send the token in the form");
     Ok(HandedIn {
         who,

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::handed_in::charge_to;
 use super::token::{Denial, OAuthErrorView, asked, is_form, uncached};
 use crate::admin::rotation::Rotated;
 use crate::admin::self_rotation::{self, Denied};
@@ -101,6 +102,7 @@ async fn answer(
     )
     .await
     .map_err(|refusal| Denial::to(&asked.client_id, refusal))?;
+    charge_to(request, app, &who, now).await?;
     let actor = Actor::client(&who.entry.client.id, Some(who.credential_id.clone())).within(
         logging::current_request().map(|id| id.to_string()),
         from.map(|ip| ip.to_string()),

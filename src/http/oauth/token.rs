@@ -1,12 +1,13 @@
 //! `POST /{realm}/oauth2/token` (RFC 6749 §3.2).
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -16,7 +17,8 @@ use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::http::refused::note_oauth;
 use crate::http::trace::Code;
-use crate::http::{body, source};
+use crate::http::{body, limits, source};
+use crate::limits::Charged;
 use crate::oauth::grant::{Desk, grant};
 use crate::oauth::issue::{Press, TokenAnswer, issue};
 use crate::oauth::refusal::Refusal;
@@ -28,6 +30,9 @@ use crate::telemetry::telemetry;
 struct Wire<'a> {
     error: &'a str,
     error_description: &'a str,
+    /// Which limit was met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
 }
 
 /// A token request.
@@ -63,6 +68,9 @@ pub struct OAuthErrorView {
     pub error: String,
     /// For people.
     pub error_description: String,
+    /// With status 429: which limit was met.
+    #[schema(nullable = false, example = "tokens_limit_exceeded")]
+    pub code: Option<String>,
 }
 
 /// Exchanges client credentials for an access token (RFC 6749 §4.4).
@@ -80,7 +88,8 @@ pub async fn exchange(
     app: web::Data<App>,
     realm: web::ThinData<Realm>,
 ) -> HttpResponse {
-    match answer(&request, payload, &app, realm.0).await {
+    let charged = OnceCell::new();
+    let mut told = match answer(&request, payload, &app, realm.0, &charged).await {
         Ok(token) => {
             telemetry().tokens.issued(realm.0);
             given(&token, app.clock.now())
@@ -89,7 +98,11 @@ pub async fn exchange(
             telemetry().tokens.refused(realm.0, denial.code());
             denial.response(&app, &request, realm.0)
         }
+    };
+    if let Some(charged) = charged.get() {
+        limits::tell(told.headers_mut(), charged);
     }
+    told
 }
 
 /// How long before a credential's end its answers begin to say so.
@@ -133,6 +146,7 @@ async fn answer(
     payload: web::Payload,
     app: &App,
     realm: Realm,
+    charged: &OnceCell<Charged>,
 ) -> Result<TokenAnswer, Denial> {
     if !is_form(request) {
         return Err(Denial::UnsupportedMediaType);
@@ -148,6 +162,9 @@ async fn answer(
         master: &app.master,
         addresses: &app.addresses,
         signing_alg: app.settings.signing_alg,
+        rates: app.rates.as_ref(),
+        usage: &app.usage,
+        charged,
         realm,
         from,
         now,
@@ -176,6 +193,7 @@ pub async fn method_not_allowed() -> HttpResponse {
         .json(Wire {
             error: "invalid_request",
             error_description: "use POST",
+            code: None,
         })
 }
 
@@ -204,6 +222,10 @@ impl Denial {
     /// The error's code.
     fn code(&self) -> &'static str {
         match self {
+            Self::Refused {
+                refusal: Refusal::LimitExceeded(over),
+                ..
+            } => over.limit.code(),
             Self::Refused { refusal, .. } => refusal.code(),
             Self::UnsupportedMediaType | Self::Body(_) => "invalid_request",
         }
@@ -222,7 +244,11 @@ impl Denial {
         match self {
             Self::Refused { refusal, client } => {
                 note_oauth(app, request, refusal, client.as_deref(), realm);
-                refused(refusal, request, realm)
+                let mut answer = refused(refusal, request, realm);
+                if let Some(charged) = request.extensions().get::<Charged>() {
+                    limits::tell(answer.headers_mut(), charged);
+                }
+                answer
             }
             Self::UnsupportedMediaType => {
                 let advice = "send the body as application/x-www-form-urlencoded";
@@ -247,6 +273,7 @@ fn invalid(status: StatusCode, advice: &str) -> HttpResponse {
     coded(HttpResponse::build(status), "invalid_request").json(Wire {
         error: "invalid_request",
         error_description: advice,
+        code: None,
     })
 }
 
@@ -263,6 +290,10 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
             log::error!("nothing could be given: {refusal:?}");
             answer.insert_header((RETRY_AFTER, "1"));
         }
+        Refusal::LimitExceeded(over) => {
+            let wait = limits::seconds(over.retry_after).max(1);
+            answer.insert_header((RETRY_AFTER, wait));
+        }
         Refusal::NoClientAuthentication(_) | Refusal::InvalidClient | Refusal::WrongAddress
             if used_header =>
         {
@@ -274,9 +305,14 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
         _ => {}
     }
     let description = printable(&refusal.to_string());
-    coded(answer, refusal.code()).json(Wire {
+    let limit = match refusal {
+        Refusal::LimitExceeded(over) => Some(over.limit.code()),
+        _ => None,
+    };
+    coded(answer, limit.unwrap_or(refusal.code())).json(Wire {
         error: refusal.code(),
         error_description: &description,
+        code: limit,
     })
 }
 
@@ -297,6 +333,7 @@ fn status(refusal: &Refusal, used_header: bool) -> StatusCode {
         | Refusal::UnauthorizedClient(_)
         | Refusal::InvalidGrant(_) => StatusCode::BAD_REQUEST,
         Refusal::RotationPending(_) => StatusCode::CONFLICT,
+        Refusal::LimitExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
         Refusal::Store(_)
         | Refusal::Append(_)
         | Refusal::NoKey

@@ -7,6 +7,7 @@ use crate::http::admin::{
     clients, credentials, grants, keys, operators, partners, recommendations, requests,
     resource_servers, reviews, rotation, scope_usage, tokens, versions,
 };
+use crate::http::admin::{limits, plans};
 use crate::http::{deliveries, docs};
 
 /// The admin document's operations, one line a handler.
@@ -23,6 +24,7 @@ use crate::http::{deliveries, docs};
         (name = "agreements", description = "Contracts and data processing agreements; live access lasts as long as a contract."),
         (name = "privacy-notices", description = "What partners tell those whose data they read."),
         (name = "launch-reviews", description = "What a partner shows before it gets clients in live."),
+        (name = "limits", description = "How much partners may ask for, and plans of it."),
         (name = "scope-grants", description = "Permissions of partners, asked for with a purpose and decided by somebody else."),
         (name = "clients", description = "OAuth clients."),
         (name = "credentials", description = "What clients authenticate with."),
@@ -65,6 +67,12 @@ use crate::http::{deliveries, docs};
         launch::request,
         launch::settle,
         launch::decide,
+        limits::show,
+        limits::set,
+        plans::list,
+        plans::show,
+        plans::create,
+        plans::edit,
         grants::list,
         grants::request,
         grants::approve,

@@ -71,6 +71,7 @@ impl<R: Right> Argument for Granted<R> {
         let environments = super::domain::ENVIRONMENTS;
         let schemes: Vec<_> = environments.iter().map(|realm| realm.as_str()).collect();
         bearer::<R>(operation, &schemes);
+        refuse(operation, &refusals::TOO_MANY_REQUESTS);
         version(operation);
     }
 }

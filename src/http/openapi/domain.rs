@@ -22,6 +22,7 @@ use crate::domain::id::{
     ClientId, CredentialId, EventId, GrantId, OrderId, PackageId, PartnerId, RequestId,
     ResourceServerId,
 };
+use crate::domain::id::{InvoiceId, LedgerEntryId, PlanId, UsageRecordId};
 use crate::domain::id::{InvoiceId, LedgerEntryId, ReplayId, UsageRecordId, WebhookEndpointId};
 use crate::domain::instant::Instant;
 use crate::domain::invoice::InvoiceState;
@@ -29,6 +30,7 @@ use crate::domain::key::KeyState;
 use crate::domain::launch::{CheckName, CheckState, Decision, Finding, Requirement, ReviewState};
 use crate::domain::leak::{LeakAction, LeakReportState};
 use crate::domain::ledger::EntryKind;
+use crate::domain::limits::{LimitName, Mode, Source};
 use crate::domain::money::{Currency, LARGEST, Money};
 use crate::domain::month::Month;
 use crate::domain::order::{Metadata, OrderRef, OrderState};
@@ -98,6 +100,9 @@ words!(
     Currency: "A currency (ISO 4217).",
     PackageState: "draft → published ⇄ withdrawn.",
     EntryKind: "Why money moved.",
+    Mode: "Whether limits bite: in `shadow` who is over one is told and counted, and goes on.",
+    Source: "Where limits come from: the house's defaults, a plan, or figures of the partner's own.",
+    LimitName: "A limit, as the RateLimit headers name it.",
     InvoiceState: "draft → open → paid, void or uncollectible.",
     EndpointState: "pending → active ⇄ disabled → deleted.",
     DisabledReason: "Why an endpoint is disabled.",
@@ -133,6 +138,7 @@ ids!(
     ReviewId: "A case that operators look into.",
     LeakReportId: "A report of leaked secrets.",
     EventId: "An event: the same in every delivery and replay of it.",
+    PlanId: "A named set of limits.",
     PackageId: "A package.",
     StatusListId: "A Token Status List.",
     OrderId: "An order.",

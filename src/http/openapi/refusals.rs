@@ -82,6 +82,9 @@ refusals!(
         "The body is not sent as application/json (`unsupported_media_type`).";
     Problem INVALID_BODY = "InvalidBody", 422,
         "Members of the body must be mended (`invalid_body`): all of them are in `errors`.";
+    Problem TOO_MANY_REQUESTS = "TooManyRequests", 429,
+        "A limit is met, which `code` and `violated-policies` name: `requests_limit_exceeded`, `reads_limit_exceeded`, `writes_limit_exceeded`, `client_requests_limit_exceeded`. Nothing was done. Every answer to an authenticated request tells by `RateLimit-Policy` and `RateLimit` how the limits stand.",
+        "Retry-After": "Seconds to wait.";
     Problem INTERNAL = "Internal", 500,
         "Something went wrong on the server's side (`internal`).";
     Problem UNAVAILABLE = "Unavailable", 503,
@@ -98,6 +101,9 @@ refusals!(
         "The body has more than 65,536 bytes (`invalid_request`).";
     OAuth OAUTH_UNSUPPORTED_MEDIA_TYPE = "OAuthUnsupportedMediaType", 415,
         "The body is not sent as application/x-www-form-urlencoded (`invalid_request`).";
+    OAuth OAUTH_TOO_MANY_REQUESTS = "OAuthTooManyRequests", 429,
+        "The partner has asked too often (`temporarily_unavailable`); `code` names the limit: `tokens_limit_exceeded`, `client_tokens_limit_exceeded`. `RateLimit-Policy` and `RateLimit` tell how the limits stand.",
+        "Retry-After": "Seconds to wait.";
     OAuth OAUTH_UNAVAILABLE = "OAuthUnavailable", 503,
         "The server cannot do this right now (`temporarily_unavailable`): trying again helps.",
         "Retry-After": "Seconds to wait.";
@@ -119,6 +125,7 @@ pub const OF_OAUTH_BODIES: &[&Refusal] = &[
     &OAUTH_SLOW_BODY,
     &OAUTH_BODY_TOO_LARGE,
     &OAUTH_UNSUPPORTED_MEDIA_TYPE,
+    &OAUTH_TOO_MANY_REQUESTS,
     &OAUTH_UNAVAILABLE,
 ];
 

@@ -9,20 +9,23 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::domain::id::{OrderId, PackageId};
+use crate::domain::id::{ClientId, OrderId, PackageId};
 use crate::domain::instant::Instant;
 use crate::domain::money::Money;
 use crate::domain::order::{Metadata, OrderRef, OrderState};
 use crate::domain::realm::Realm;
+use crate::domain::tenant::Tenant;
 use crate::http::body::Members;
 use crate::http::extract::{Granted, OrdersCreate, OrdersRead};
 use crate::http::idempotency::{self, IdempotencyKey};
 use crate::http::json;
+use crate::http::limits;
 use crate::http::list::{ListQuery, ListView};
 use crate::http::openapi::domain::Environment;
 use crate::http::problem::Problem;
 use crate::http::prohibited;
 use crate::partner::orders::{self, Buyer, NewOrder};
+use crate::partner::quotas::OrderQuotas;
 use crate::store::StoreError;
 use crate::store::orders::{Filter, Order, OrderEvent, by_reference, find, history, page};
 
@@ -151,19 +154,39 @@ pub async fn create(
     }
     let new = new_order(body)?;
     let act = app.partner_act(who.actor);
+    let quotas = quotas(&app, &who.tenant, &who.client_id, act.now).await?;
     let buyer = Buyer {
         tenant: who.tenant,
         client_id: who.client_id,
         credential_id: who.credential_id,
+        quotas: quotas.clone(),
     };
-    idempotency::execute(&request, &app, once, move |db, once| {
+    let answer = idempotency::execute(&request, &app, once, move |db, once| {
         orders::place(db, &buyer, &act, once, new, |order| {
             let location = format!("/{}/v1/orders/{}", order.realm, order.id);
             let view = OrderView::from(order.clone());
             idempotency::kept(StatusCode::CREATED, Some(location), &view, &order.id)
         })
     })
-    .await
+    .await;
+    if let Some(told) = quotas.told() {
+        limits::note(&request, told);
+    }
+    answer
+}
+
+/// How much a client's partner may order: from memory.
+async fn quotas(
+    app: &App,
+    tenant: &Tenant,
+    client: &ClientId,
+    now: Instant,
+) -> Result<OrderQuotas, Problem> {
+    let found = app.directory.client(tenant.realm(), client.clone(), now);
+    let entry = found.await?;
+    Ok(entry.map_or_else(OrderQuotas::default, |entry| {
+        OrderQuotas::of(entry.limits.limits(now))
+    }))
 }
 
 fn new_order(mut body: Members) -> Result<NewOrder, Problem> {

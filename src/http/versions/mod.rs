@@ -15,12 +15,14 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
 use chrono::{DateTime, Utc};
 
+use super::limits;
 use super::problem::Problem;
 use crate::admin::version_notices::{self, Notice};
 use crate::app::App;
 use crate::audit::Actor;
 use crate::domain::tenant::Tenant;
 use crate::domain::version::{ApiVersion, CURRENT};
+use crate::limits::Charged;
 use crate::store::changes::Subject;
 use crate::store::{StoreError, partners};
 
@@ -88,12 +90,16 @@ pub async fn settle(
     Ok(version)
 }
 
-/// Finishes the answer of the partner API: names its version, and puts it into an older one's words.
+/// Finishes the answer of the partner API: tells how the caller's limits stand, names its version, and puts it into an older one's words.
 pub async fn speak<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let answer = next.call(request).await?.map_into_boxed_body();
+    let mut answer = next.call(request).await?.map_into_boxed_body();
+    let charged = answer.request().extensions().get::<Charged>().cloned();
+    if let Some(charged) = charged {
+        limits::tell(answer.headers_mut(), &charged);
+    }
     let spoken = answer.request().extensions().get::<Spoken>().copied();
     let Some(Spoken(version)) = spoken else {
         // Nobody was recognised.

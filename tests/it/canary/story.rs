@@ -191,6 +191,20 @@ fn partners() -> Vec<Ask> {
         step("GET /admin/v1/partners", operator()),
         step("GET /admin/v1/partners/{id=partner}", operator()),
         step("PATCH /admin/v1/partners/{id=partner}", operator()).json(json!({ "name": "*" })),
+        step("POST /admin/v1/plans", operator())
+            .json(json!({
+                "name": "*", "requests_per_minute": 60_000, "burst": 6_000, "tokens_per_minute": 6_000,
+                "orders_per_day": 1_000, "spend_per_month": { "amount": 1_000_000, "currency": "EUR" },
+            }))
+            .is(201)
+            .keep("/id", "plan"),
+        step("GET /admin/v1/plans", operator()),
+        step("GET /admin/v1/plans/{id=plan}", operator()),
+        step("PATCH /admin/v1/plans/{id=plan}", operator())
+            .json(json!({ "name": "*", "client_share": 90 })),
+        step("PUT /admin/v1/partners/{id=partner}/limits", operator())
+            .json(json!({ "realm": "sandbox", "mode": "shadow", "plan_id": "$plan" })),
+        step("GET /admin/v1/partners/{id=partner}/limits", operator()),
     ]
 }
 

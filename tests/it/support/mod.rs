@@ -1,5 +1,6 @@
 //! What the stories stand on.
 
+pub mod allowance;
 pub mod browser;
 pub mod governance;
 pub mod listener;
@@ -7,6 +8,7 @@ pub mod mesh;
 pub mod proxy;
 pub mod receiver;
 pub mod recipient;
+pub mod redis;
 pub mod shop;
 pub mod subscriber;
 pub mod world;

@@ -123,7 +123,7 @@ pub(super) fn made(
     }
 }
 
-pub(super) fn price(body: &mut Members, name: &str) -> Option<Money> {
+pub(in crate::http::admin) fn price(body: &mut Members, name: &str) -> Option<Money> {
     let mut price = Members::within(body.object(name)?);
     let taken = (
         price.whole("amount", 0..=LARGEST),
@@ -213,7 +213,7 @@ fn everywhere(body: &mut Members, place: &str, text: &str) -> Option<Vec<Viewer>
 }
 
 /// A realm of partners.
-struct Environment(Realm);
+pub(crate) struct Environment(pub(crate) Realm);
 
 impl std::str::FromStr for Environment {
     type Err = &'static str;
