@@ -13,6 +13,7 @@ pub mod domain;
 pub mod http;
 pub mod journal;
 pub mod keys;
+pub mod limits;
 pub mod logging;
 pub mod news;
 pub mod oauth;

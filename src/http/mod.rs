@@ -6,6 +6,7 @@ pub mod admin;
 pub mod audit;
 pub mod body;
 mod calls;
+mod connections;
 pub mod deliveries;
 pub mod docs;
 mod etag;

@@ -28,6 +28,10 @@ pub struct Telemetry {
     pub panics: IntCounter,
     /// Tokens given and refused.
     pub tokens: Tokens,
+    /// Who failed to authenticate too often.
+    pub abuse: Abuse,
+    /// Connections that were closed as they came.
+    pub connections_refused: IntCounter,
     /// Look-ups of clients and audiences.
     pub lookups: Lookups,
     /// Batches of rows.
@@ -56,6 +60,14 @@ pub struct Tokens {
     pub(super) live: IntCounter,
     pub(super) admin: IntCounter,
     pub(super) refused: IntCounterVec,
+}
+
+/// Who failed to authenticate too often, by what is blocked.
+pub struct Abuse {
+    /// Blocks that began.
+    pub(super) blocks: IntCounterVec,
+    /// Requests while one was on, by how they ended.
+    pub(super) met: IntCounterVec,
 }
 
 /// What the directory was asked for.
@@ -131,6 +143,14 @@ impl Telemetry {
                 IntCounter::new("onyx_panics_total", "Panics of handlers and threads."),
             ),
             tokens: Tokens::register(r),
+            abuse: Abuse::register(r),
+            connections_refused: known(
+                r,
+                IntCounter::new(
+                    "onyx_connections_refused_total",
+                    "Connections closed as they came: their address had too many.",
+                ),
+            ),
             lookups: Lookups::register(r),
             journals: Journals::register(r),
             pool: Pool::register(r),
@@ -200,6 +220,30 @@ impl Tokens {
                 &["realm", "reason"],
             ),
         }
+    }
+}
+
+impl Abuse {
+    fn register(r: &Registry) -> Self {
+        let blocks = counters(
+            r,
+            "onyx_authentication_blocks_total",
+            "Times that failed authentications began to block a client id or an address.",
+            &["subject"],
+        );
+        let met = counters(
+            r,
+            "onyx_authentications_blocked_total",
+            "Authentications while a block was on, by what became of them.",
+            &["subject", "outcome"],
+        );
+        for subject in ["client", "address"] {
+            blocks.with_label_values(&[subject]);
+            for outcome in ["refused", "passed"] {
+                met.with_label_values(&[subject, outcome]);
+            }
+        }
+        Self { blocks, met }
     }
 }
 

@@ -17,7 +17,7 @@ use prometheus::{Encoder, IntCounter, Registry, TextEncoder};
 use crate::domain::realm::Realm;
 
 pub(crate) use instruments::observe;
-pub use instruments::{Journals, Lookups, Pool, Telemetry, Tokens};
+pub use instruments::{Abuse, Journals, Lookups, Pool, Telemetry, Tokens};
 
 static TELEMETRY: LazyLock<Telemetry> = LazyLock::new(|| Telemetry::register(Registry::new()));
 
@@ -57,6 +57,23 @@ impl Tokens {
             Realm::Live => &self.live,
             Realm::Admin => &self.admin,
         }
+    }
+}
+
+impl Abuse {
+    /// A block began.
+    pub fn began(&self, subject: &'static str) {
+        self.blocks.with_label_values(&[subject]).inc();
+    }
+
+    /// Somebody was not looked at, or wrong, while a block was on.
+    pub fn refused(&self, subject: &'static str) {
+        self.met.with_label_values(&[subject, "refused"]).inc();
+    }
+
+    /// Somebody was right while a block was on, from where it was right before.
+    pub fn passed(&self, subject: &'static str) {
+        self.met.with_label_values(&[subject, "passed"]).inc();
     }
 }
 

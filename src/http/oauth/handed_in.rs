@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, web};
 
+use super::door::Door;
 use super::token::{Denial, asked, is_form};
 use crate::app::App;
 use crate::domain::instant::Instant;
@@ -33,6 +34,7 @@ pub(super) async fn read(
     let asked = asked(request, &form)?;
     let now = app.clock.now();
     let from = source::address(request, &app.settings.trusted_proxies);
+    let door = Door::knock(app, realm, &asked.client_id, from, now)?;
     let who = authenticate(
         &app.directory,
         &app.master,
@@ -42,8 +44,7 @@ pub(super) async fn read(
         from,
         now,
     );
-    let who = who.await;
-    let who = who.map_err(|refusal| Denial::to(&asked.client_id, refusal))?;
+    let who = door.let_in(who.await, |who| who)?;
     app.uses.note(&who.marks, now, from);
     let missing = || Refusal::invalid_request("token is missing: send the token in the form");
     Ok(HandedIn {

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::door::Door;
 use super::token::{Denial, OAuthErrorView, asked, is_form, uncached};
 use crate::admin::rotation::Rotated;
 use crate::admin::self_rotation::{self, Denied};
@@ -90,6 +91,7 @@ async fn answer(
     let now = app.clock.now();
     let from = source::address(request, &app.settings.trusted_proxies);
     let secret = asked.secret.as_bytes();
+    let door = Door::knock(app, realm, &asked.client_id, from, now)?;
     let who = authenticate(
         &app.directory,
         &app.master,
@@ -98,9 +100,8 @@ async fn answer(
         secret,
         from,
         now,
-    )
-    .await
-    .map_err(|refusal| Denial::to(&asked.client_id, refusal))?;
+    );
+    let who = door.let_in(who.await, |who| who)?;
     let actor = Actor::client(&who.entry.client.id, Some(who.credential_id.clone())).within(
         logging::current_request().map(|id| id.to_string()),
         from.map(|ip| ip.to_string()),

@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::door::Door;
 use crate::app::App;
 use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
@@ -141,6 +142,7 @@ async fn answer(
     let asked = asked(request, &form)?;
     let now = app.clock.now();
     let from = source::address(request, &app.settings.trusted_proxies);
+    let door = Door::knock(app, realm, &asked.client_id, from, now)?;
     // Before the look-up: a revocation that this node has not heard of then kills the token.
     let rsn = app.feed.applied();
     let desk = Desk {
@@ -152,8 +154,7 @@ async fn answer(
         from,
         now,
     };
-    let granted = grant(desk, &asked).await;
-    let granted = granted.map_err(|refusal| Denial::to(&asked.client_id, refusal))?;
+    let granted = door.let_in(grant(desk, &asked).await, |granted| &granted.who)?;
     let press = Press {
         ring: &app.ring,
         tokens: &app.tokens,
@@ -263,6 +264,9 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
             log::error!("nothing could be given: {refusal:?}");
             answer.insert_header((RETRY_AFTER, "1"));
         }
+        Refusal::TooManyFailures(left) => {
+            answer.insert_header((RETRY_AFTER, seconds(*left)));
+        }
         Refusal::NoClientAuthentication(_) | Refusal::InvalidClient | Refusal::WrongAddress
             if used_header =>
         {
@@ -296,6 +300,7 @@ fn status(refusal: &Refusal, used_header: bool) -> StatusCode {
         | Refusal::InvalidTarget(_)
         | Refusal::UnauthorizedClient(_)
         | Refusal::InvalidGrant(_) => StatusCode::BAD_REQUEST,
+        Refusal::TooManyFailures(_) => StatusCode::TOO_MANY_REQUESTS,
         Refusal::RotationPending(_) => StatusCode::CONFLICT,
         Refusal::Store(_)
         | Refusal::Append(_)
@@ -304,6 +309,11 @@ fn status(refusal: &Refusal, used_header: bool) -> StatusCode {
         | Refusal::Randomness(_)
         | Refusal::Signer(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
+}
+
+/// Whole seconds, a begun one counted: who waits so long is not too early.
+fn seconds(left: Duration) -> u64 {
+    left.as_secs() + u64::from(left.subsec_nanos() > 0)
 }
 
 /// Only what RFC 6749 §5.2 allows in a description: %x20-21 / %x23-5B / %x5D-7E.

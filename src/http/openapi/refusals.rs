@@ -98,6 +98,9 @@ refusals!(
         "The body has more than 65,536 bytes (`invalid_request`).";
     OAuth OAUTH_UNSUPPORTED_MEDIA_TYPE = "OAuthUnsupportedMediaType", 415,
         "The body is not sent as application/x-www-form-urlencoded (`invalid_request`).";
+    OAuth OAUTH_TOO_MANY_FAILURES = "OAuthTooManyFailures", 429,
+        "Too many authentications of this client, or from this address, have failed (`too_many_failures`): nothing was looked at.",
+        "Retry-After": "Seconds to wait.";
     OAuth OAUTH_UNAVAILABLE = "OAuthUnavailable", 503,
         "The server cannot do this right now (`temporarily_unavailable`): trying again helps.",
         "Retry-After": "Seconds to wait.";
@@ -119,6 +122,7 @@ pub const OF_OAUTH_BODIES: &[&Refusal] = &[
     &OAUTH_SLOW_BODY,
     &OAUTH_BODY_TOO_LARGE,
     &OAUTH_UNSUPPORTED_MEDIA_TYPE,
+    &OAUTH_TOO_MANY_FAILURES,
     &OAUTH_UNAVAILABLE,
 ];
 
