@@ -21,7 +21,7 @@ const OTHER_FILES: usize = 256;
 
 /// Open connections of a process by where they come from.
 #[derive(Debug)]
-pub struct Connections {
+pub(super) struct Connections {
     of_each: usize,
     trusted: Vec<IpNet>,
     open: Mutex<HashMap<IpAddr, usize>>,
@@ -29,7 +29,7 @@ pub struct Connections {
 
 impl Connections {
     /// At most so many of each address. Trusted proxies are not counted: they bring everybody's.
-    pub fn new(of_each: usize, trusted: Vec<IpNet>) -> Self {
+    pub(super) fn new(of_each: usize, trusted: Vec<IpNet>) -> Self {
         Self {
             of_each,
             trusted,
@@ -38,7 +38,7 @@ impl Connections {
     }
 
     /// Takes a connection in as it comes, or closes it.
-    pub fn meet(self: &Arc<Self>, connection: &dyn Any, data: &mut Extensions) {
+    pub(super) fn meet(self: &Arc<Self>, connection: &dyn Any, data: &mut Extensions) {
         // Within TLS the socket is out of sight here: there the bound of all holds, and the handshake's.
         let Some(socket) = connection.downcast_ref::<TcpStream>() else {
             return;
@@ -106,7 +106,7 @@ fn close(socket: &TcpStream) {
 
 /// How many connections a listener of `workers` may have in each of them, of `most` in all: no more than the
 /// process may open files for, or the database would be refused its own.
-pub fn of_each_worker(most: usize, workers: usize) -> usize {
+pub(super) fn of_each_worker(most: usize, workers: usize) -> usize {
     let most = match open_files() {
         Some(files) if files < most.saturating_add(OTHER_FILES) => {
             let fitting = files.saturating_sub(OTHER_FILES).max(files / 2);

@@ -29,5 +29,6 @@ pub mod server;
 pub mod source;
 pub mod table;
 pub mod trace;
+mod unread;
 pub mod v1;
 pub mod versions;

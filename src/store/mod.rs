@@ -33,6 +33,7 @@ pub mod leases;
 pub mod ledger;
 mod migrate;
 pub mod offboarding;
+pub mod operator_keys;
 pub mod orders;
 pub mod packages;
 pub mod partners;

@@ -14,8 +14,8 @@ use crate::domain::instant::Instant;
 use crate::domain::retention::Kept;
 use crate::store::{
     Db, StoreError, audit_events, changes, credential_uses, events, expiry_warnings, idempotency,
-    issued_tokens, leaks, offboarding, request_log, revocations, scope_usage, secret_deliveries,
-    status_lists, trespasses,
+    issued_tokens, leaks, offboarding, operator_keys, request_log, revocations, scope_usage,
+    secret_deliveries, status_lists, trespasses,
 };
 use crate::worker::WRONG_CLOCKS;
 
@@ -68,6 +68,11 @@ fn rules(kept: Kept, now: Instant) -> Vec<Rule> {
             "idempotency_keys",
             days(kept.idempotency),
             idempotency::purge,
+        ),
+        rule(
+            "operator_keys",
+            days(kept.idempotency),
+            operator_keys::purge,
         ),
         rule("leak_reports", LEAK_REPORTS, leaks::purge),
         rule("expiry_warnings", WARNINGS, |db, before, _| {

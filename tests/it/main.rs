@@ -47,6 +47,7 @@ mod leak_scan;
 mod leaks;
 mod neighbours;
 mod nodes;
+mod operator_keys;
 mod orders;
 mod other_languages;
 mod own_tokens;

@@ -82,7 +82,7 @@ async fn answer(
     app: &web::Data<App>,
     realm: Realm,
 ) -> Result<Rotated, Denial> {
-    let form = body::bytes(payload).await.map_err(Denial::Body)?;
+    let form = body::bytes(request, payload).await.map_err(Denial::Body)?;
     // HTTP Basic needs no body, and what is not there has no type.
     if !form.is_empty() && !is_form(request) {
         return Err(Denial::UnsupportedMediaType);

@@ -138,7 +138,7 @@ async fn answer(
     if !is_form(request) {
         return Err(Denial::UnsupportedMediaType);
     }
-    let form = body::bytes(payload).await.map_err(Denial::Body)?;
+    let form = body::bytes(request, payload).await.map_err(Denial::Body)?;
     let asked = asked(request, &form)?;
     let now = app.clock.now();
     let from = source::address(request, &app.settings.trusted_proxies);

@@ -156,11 +156,13 @@ pub async fn create(
         client_id: who.client_id,
         credential_id: who.credential_id,
     };
-    idempotency::execute(&request, &app, once, move |db, once| {
+    let tenant = buyer.tenant.clone();
+    idempotency::execute(&request, &app, tenant, once, move |db, once| {
         orders::place(db, &buyer, &act, once, new, |order| {
             let location = format!("/{}/v1/orders/{}", order.realm, order.id);
             let view = OrderView::from(order.clone());
-            idempotency::kept(StatusCode::CREATED, Some(location), &view, &order.id)
+            let id = Some(order.id.to_string());
+            idempotency::kept(StatusCode::CREATED, Some(location), &view, id)
         })
     })
     .await
