@@ -45,10 +45,14 @@ fn main() {
     let rounds = option("--rounds").map_or(250, |n| n.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let env = environment(folder.path(), option("--database"));
-    let client: ClientId = populate(&env, 1).ids[0].parse().unwrap();
+    let population = populate(&env, 1);
+    let client: ClientId = population.ids[0].parse().unwrap();
     let server = Server::start(&env);
     let mut asker = Asker(TcpStream::connect(&server.address).unwrap());
     asker.0.set_nodelay(true).unwrap();
+    // From where a client was right before, it is looked at however often it is wrong.
+    let known = request(client.as_str(), &population.secret);
+    asker.until(&["200"], &known);
 
     let (mut issued, mut revoked) = (Vec::new(), Vec::new());
     actix_web::rt::System::new().block_on(async {
@@ -63,9 +67,9 @@ fn main() {
             std::thread::sleep(Duration::from_micros(pause));
             let secret = issue(&node, &client).await;
             let with = request(client.as_str(), secret.secret.expose());
-            issued.push(asker.until("200", &with));
+            issued.push(asker.until(&["200"], &with));
             revoke(&node, secret.credential.id).await;
-            revoked.push(asker.until("401", &with));
+            revoked.push(asker.until(&["401", "429"], &with));
         }
     });
     println!(
@@ -109,13 +113,13 @@ async fn revoke(node: &Arc<App>, id: onyx_auth::domain::id::CredentialId) {
 struct Asker(TcpStream);
 
 impl Asker {
-    /// How long it takes until an answer has this status.
-    fn until(&mut self, status: &str, request: &[u8]) -> Duration {
+    /// How long it takes until an answer has one of these statuses.
+    fn until(&mut self, statuses: &[&str], request: &[u8]) -> Duration {
         let changed = Instant::now();
-        while self.status(request) != status {
+        while !statuses.contains(&self.status(request).as_str()) {
             assert!(
                 changed.elapsed() < Duration::from_secs(10),
-                "never {status}"
+                "never {statuses:?}"
             );
         }
         changed.elapsed()

@@ -4,10 +4,12 @@
 //! the real server, in alternating rounds with bare commits of one row by the same database driver:
 //! on SQLite over one connection, since it has one writer, on PostgreSQL over 32. Both are durable.
 //! Then it fills two databases with orders of 1,000 partners and reads pages of 20 over 8 connections.
+//! Last it asks for ids that are another partner's and for ids that nobody has, in turns over one connection.
 //! Options after `--`:
 //!
 //!     --rounds 5 --seconds 3    how often and how long
 //!     --orders 10000,1000000    among how many orders pages are read; 0: none are
+//!     --only foreign            this part alone: place, read or foreign
 //!     --database postgres://…   the URL of a server's fresh database instead of SQLite files; it
 //!                               serves for placing, and --orders wants one size with it
 
@@ -53,7 +55,16 @@ fn main() {
     let rounds = option("--rounds").map_or(5, |n| n.parse().unwrap());
     let lasts = Duration::from_secs(option("--seconds").map_or(3, |n| n.parse().unwrap()));
     let database = option("--database");
-    place(database, rounds, lasts);
+    let is_wanted = |part: &str| option("--only").is_none_or(|only| only == part);
+    if is_wanted("place") {
+        place(database, rounds, lasts);
+    }
+    if is_wanted("foreign") {
+        foreign(database, lasts);
+    }
+    if !is_wanted("read") {
+        return;
+    }
     let sizes = option("--orders").unwrap_or(if database.is_some() {
         "0"
     } else {
@@ -219,8 +230,88 @@ fn read(database: Option<&str>, size: usize, lasts: Duration) {
     );
 }
 
+/// How long it takes to be told that there is no such record: for what is another partner's, and for what
+/// nobody has.
+fn foreign(database: Option<&str>, lasts: Duration) {
+    const ORDERS: usize = 10_000;
+    let folder = tempfile::tempdir().unwrap();
+    let env = settings(folder.path(), database);
+    let population = populate_by(&env, 2, 1);
+    let package = {
+        let app = app(&env);
+        let package = package(&app);
+        fill_of(&app, &package, ORDERS, 2);
+        app.tokens.close();
+        package
+    };
+    let server = Server::start(&env);
+    let tokens = tokens(&server, &population);
+    let mut caller = Caller::to(&server.address);
+    // One real order of each, through the API, with what follows from it.
+    let placed: Vec<String> = tokens
+        .iter()
+        .enumerate()
+        .map(|(nth, token)| {
+            let answer = caller.send(&order(&package, token, &format!("own-{nth}")), "201");
+            let start = answer.find("\"id\":\"").unwrap() + 6;
+            answer[start..start + 30].to_owned()
+        })
+        .collect();
+    let ask = |token: &str, path: &str| {
+        format!(
+            "GET /sandbox/v1{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n"
+        )
+        .into_bytes()
+    };
+    println!(
+        "{:>22} {:>9} {:>9} {:>7}",
+        "no such record", "foreign", "unknown", "ratio"
+    );
+    // Ids from the middle of what there is, and their neighbours that there are not.
+    let unknown = |n: usize| format!("ord_01K{:023}", ORDERS * 10 + n);
+    // Orders go round by the clients' ids: every other one is not the first client's.
+    let odd = usize::from(population.ids[0] < population.ids[1]);
+    let there = |n: usize| format!("ord_01K{n:023}");
+    let stories: [(&str, &dyn Fn(usize) -> String, &dyn Fn(usize) -> String); 3] = [
+        ("an order", &|_| format!("/orders/{}", placed[1]), &|n| {
+            format!("/orders/{}", unknown(n))
+        }),
+        (
+            "one of many orders",
+            &|n| format!("/orders/{}", there(2 * (n % (ORDERS / 2)) + odd)),
+            &|n| format!("/orders/{}", unknown(n)),
+        ),
+        (
+            "an order by reference",
+            &|_| "/orders/by-reference/PO-own-1".to_owned(),
+            &|n| format!("/orders/by-reference/PO-no-{n}"),
+        ),
+    ];
+    for (name, of_another, of_nobody) in stories {
+        let (mut foreign, mut nobody) = (Vec::new(), Vec::new());
+        let (until, mut n) = (Instant::now() + lasts, 0);
+        while Instant::now() < until {
+            foreign.push(caller.timed(&ask(&tokens[0], &of_another(n)), "404"));
+            nobody.push(caller.timed(&ask(&tokens[0], &of_nobody(n)), "404"));
+            n += 1;
+        }
+        foreign.sort();
+        nobody.sort();
+        let (foreign, nobody) = (at(&foreign, 0.5) * 1000.0, at(&nobody, 0.5) * 1000.0);
+        println!(
+            "{name:>22} {foreign:>6.1} µs {nobody:>6.1} µs {:>7.3}",
+            foreign / nobody
+        );
+    }
+}
+
 /// Orders of all partners in turn, without what follows from them.
 fn fill(app: &App, package: &str, size: usize) {
+    fill_of(app, package, size, PARTNERS);
+}
+
+/// The same of so many partners.
+fn fill_of(app: &App, package: &str, size: usize, partners: usize) {
     const BATCH: usize = 10_000;
     for start in (0..size).step_by(BATCH) {
         let now = app.clock.now();
@@ -233,7 +324,7 @@ fn fill(app: &App, package: &str, size: usize) {
                  unit_amount, total_amount, currency, partner_order_ref, metadata, state, created_at, updated_at) \
                  SELECT c.partner_id, 'sandbox', 'ord_01K' || SUBSTR('00000000000000000000000' || CAST(n.i AS TEXT), -23), c.id, 'crd_01ARZ3NDEKTSV4RRFFQ69G5FAV', '{package}', 1, 1, \
                  1900, 1900, 'EUR', 'PO-' || n.i, '{{\"trip\":\"Oslo\"}}', 'fulfilled', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP \
-                 FROM n JOIN c ON c.nth = n.i % {PARTNERS}",
+                 FROM n JOIN c ON c.nth = n.i % {partners}",
                 (start + BATCH).min(size)
             );
             let numbers = match app.store.target() {

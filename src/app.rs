@@ -24,6 +24,7 @@ use crate::keys::provision;
 use crate::keys::ring::RingError;
 use crate::keys::{KeyRing, MasterKey, import, master::MasterKeyError};
 use crate::limits::Rates;
+use crate::limits::failures::Failures;
 use crate::limits::nodes::Nodes;
 use crate::limits::shared::Shared;
 use crate::news::News;
@@ -58,6 +59,8 @@ pub struct App {
     pub tokens: Journal<TokenRecord>,
     /// Where partners' calls are logged. `None`: they are not.
     pub requests: Option<Journal<Call>>,
+    /// Who fails to authenticate, and waits.
+    pub failures: Failures,
     /// What is refused or read, and added up by the minute.
     pub tally: Tally,
     /// Uses of credentials that are not written down yet.
@@ -191,6 +194,7 @@ impl App {
             directory,
             tokens,
             requests,
+            failures: Failures::default(),
             tally: Tally::default(),
             uses: Tallies::default(),
             usage,

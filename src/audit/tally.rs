@@ -34,6 +34,8 @@ words!(
         OtherRealmsClient = "client_of_another_realm",
         /// A good secret, shown from where its client may not call.
         AddressNotAllowed = "address_not_allowed",
+        /// Not looked at: this client, or this address, has failed too often.
+        TooManyFailures = "too_many_failures",
         InvalidScope = "invalid_scope",
         InvalidTarget = "invalid_target",
         /// The client may not do this, such as revoke another's token.
@@ -78,7 +80,7 @@ impl What {
     fn action(self) -> Action {
         match self {
             Self::Refused(reason) => match reason {
-                Refused::InvalidClient | Refused::OtherRealmsClient => {
+                Refused::InvalidClient | Refused::OtherRealmsClient | Refused::TooManyFailures => {
                     Action::AuthenticationRefused
                 }
                 Refused::InvalidScope | Refused::InvalidTarget => Action::ScopeRefused,

@@ -40,6 +40,12 @@ impl Display for Settings {
         writeln!(f, "max_staleness = {}", self.max_staleness)?;
         writeln!(f, "client_cache = {}", self.client_cache)?;
         writeln!(f, "feed_listeners = {}", self.feed_listeners)?;
+        writeln!(f, "max_connections = {}", self.max_connections)?;
+        writeln!(
+            f,
+            "connections_per_address = {}",
+            self.connections_per_address
+        )?;
         writeln!(f, "drain_delay = {}", self.drain_delay)?;
         writeln!(f, "sandbox_auto_approve = {}", self.sandbox_auto_approve)?;
         writeln!(f, "sandbox_secret_days = {}", self.sandbox_secret_days)?;

@@ -60,6 +60,10 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// How many may listen to the revocation feed at a time.
     pub feed_listeners: usize,
+    /// How many connections a listener takes at a time.
+    pub max_connections: usize,
+    /// How many of them from one address.
+    pub connections_per_address: usize,
     /// Seconds that a process that was told to stop still takes requests, unready, so that whoever sends them
     /// can turn to others.
     pub drain_delay: u64,
@@ -126,6 +130,8 @@ impl Settings {
             max_staleness: read.number("max_staleness", 1..=3600),
             client_cache: read.number("client_cache", 1..=10_000_000),
             feed_listeners: read.number("feed_listeners", 1..=1_000_000),
+            max_connections: read.number("max_connections", 1..=1_000_000),
+            connections_per_address: read.number("connections_per_address", 1..=1_000_000),
             drain_delay: read.number("drain_delay", 0..=300),
             roles: read.nonempty_list("roles", "a list of auth, admin, api, worker"),
             log: read.log_filter(),

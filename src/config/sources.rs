@@ -83,6 +83,16 @@ pub const SETTINGS: &[Setting] = &[
         "how many may listen to revocations at a time; about 20 KiB each",
     ),
     setting(
+        "max_connections",
+        Some("10000"),
+        "how many connections a listener takes at a time",
+    ),
+    setting(
+        "connections_per_address",
+        Some("2000"),
+        "how many of them may come from one address that is no trusted proxy's",
+    ),
+    setting(
         "drain_delay",
         Some("1"),
         "seconds between turning unready and taking no more requests, once told to stop",

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::{HttpRequest, web};
 use serde_json::{Map, Value};
 
@@ -32,18 +32,31 @@ pub enum BodyError {
 }
 
 /// Reads a whole body of at most [`MAX_BODY`] bytes.
-pub async fn bytes(payload: web::Payload) -> Result<web::Bytes, BodyError> {
-    bytes_within(payload, MAX_BODY).await
+pub async fn bytes(request: &HttpRequest, payload: web::Payload) -> Result<web::Bytes, BodyError> {
+    bytes_within(request, payload, MAX_BODY).await
 }
 
-/// Reads a whole body of at most `max` bytes.
-pub async fn bytes_within(payload: web::Payload, max: usize) -> Result<web::Bytes, BodyError> {
+/// Reads a whole body of at most `max` bytes. One that says that it is longer is not waited for.
+pub async fn bytes_within(
+    request: &HttpRequest,
+    payload: web::Payload,
+    max: usize,
+) -> Result<web::Bytes, BodyError> {
+    if announced(request).is_some_and(|length| length > max) {
+        return Err(BodyError::TooLarge);
+    }
     match tokio::time::timeout(BODY_PATIENCE, payload.to_bytes_limited(max)).await {
         Ok(Ok(Ok(bytes))) => Ok(bytes),
         Ok(Ok(Err(_))) => Err(BodyError::Broken),
         Ok(Err(_)) => Err(BodyError::TooLarge),
         Err(_) => Err(BodyError::Slow),
     }
+}
+
+/// How long a body says that it is.
+fn announced(request: &HttpRequest) -> Option<usize> {
+    let length = request.headers().get(CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
 }
 
 /// Whether a request's body has a media type, whatever its case and parameters.
@@ -90,7 +103,7 @@ pub struct Members {
 impl Members {
     /// Reads a JSON object. An empty body is an empty object.
     pub async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Self, Problem> {
-        Self::of(request, &bytes(payload).await?)
+        Self::of(request, &bytes(request, payload).await?)
     }
 
     /// The same of a body that was read already.

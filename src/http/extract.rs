@@ -114,6 +114,11 @@ pub struct Operator<R> {
 }
 
 impl<R> Operator<R> {
+    /// The operator's client.
+    pub fn client_id(&self) -> &ClientId {
+        &self.client_id
+    }
+
     /// Demands a scope that depends on what the request is about.
     pub fn require(&self, scope: &str) -> Result<(), Problem> {
         let refuse = |rejection| Problem::refused(&rejection, Realm::Admin.as_str(), None);

@@ -13,9 +13,11 @@ use super::problem::Problem;
 use super::remarks::remark;
 use crate::app::App;
 use crate::domain::call::Idempotency;
+use crate::domain::id::ClientId;
+use crate::domain::instant::Instant;
 use crate::domain::tenant::Tenant;
 use crate::partner::PartnerError;
-use crate::partner::idempotency::{Answer, Once, Outcome};
+use crate::partner::idempotency::{self, Answer, Once, Outcome};
 use crate::store::Db;
 
 /// The request's header.
@@ -49,6 +51,14 @@ impl IdempotencyKey {
         Ok(Once::new(tenant.clone(), operation, &self.key()?, &said))
     }
 
+    /// Whether there is a good one, or none.
+    fn check_if_sent(self) -> Result<Option<String>, Problem> {
+        match self.0 {
+            Err(Fault::Missing) => Ok(None),
+            _ => self.key().map(Some),
+        }
+    }
+
     /// The key itself, where one must be.
     fn key(self) -> Result<String, Problem> {
         self.0.map_err(|fault| match fault {
@@ -77,6 +87,35 @@ impl FromRequest for IdempotencyKey {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Ok(Self(of(request.headers()))))
+    }
+}
+
+/// The key of an operator's request, which may be sent without one.
+#[derive(Debug)]
+pub struct OptionalKey(IdempotencyKey);
+
+impl OptionalKey {
+    /// An operator's request under this key, if there is one; `path` is the request's own, with the ids in it.
+    /// All of `body` must still be in it.
+    pub fn once(
+        self,
+        operator: &ClientId,
+        operation: &'static str,
+        path: &str,
+        body: &Members,
+    ) -> Result<Option<Once>, Problem> {
+        let key = self.0.check_if_sent()?;
+        let said = ["POST", path, &body.canonical()];
+        Ok(key.map(|key| Once::of_operator(operator.clone(), operation, &key, &said)))
+    }
+}
+
+impl FromRequest for OptionalKey {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(IdempotencyKey(of(request.headers())))))
     }
 }
 
@@ -121,10 +160,35 @@ fn unquoted(text: &str) -> Option<String> {
     }
 }
 
-/// Executes a request in one transaction, or answers what it was answered before.
+/// Executes an operator's request in one transaction, or answers what it was answered before under its key.
+pub async fn execute_for_operator<F>(
+    app: &App,
+    once: Option<Once>,
+    now: Instant,
+    work: F,
+) -> Result<HttpResponse, Problem>
+where
+    F: FnOnce(&mut Db) -> Result<Answer, PartnerError> + Send + 'static,
+{
+    let Some(once) = once else {
+        let written = app.store.write(work);
+        return sent(Outcome::Executed(written.await?));
+    };
+    let place = app.running.enter(&once)?;
+    let written = app.store.write(move |db| {
+        let outcome = idempotency::once(db, &once, now, work)?;
+        // Given back after the commit, also where the caller has gone.
+        Ok::<_, PartnerError>((outcome, place))
+    });
+    let (outcome, _) = written.await?;
+    sent(outcome)
+}
+
+/// Executes a tenant's request in one transaction, or answers what it was answered before.
 pub async fn execute<F>(
     request: &HttpRequest,
     app: &App,
+    tenant: Tenant,
     once: Once,
     work: F,
 ) -> Result<HttpResponse, Problem>
@@ -134,7 +198,6 @@ where
     let done = match app.running.enter(&once) {
         Ok(place) => {
             // The place goes along: it is given back after the commit, also where the caller has gone.
-            let tenant = once.tenant().clone();
             let write =
                 move |db: &mut Db, _: &Tenant| Ok::<_, PartnerError>((work(db, &once)?, place));
             let written = app.store.write_as(tenant, write).await;
@@ -169,7 +232,7 @@ pub fn kept(
     status: StatusCode,
     location: Option<String>,
     view: &impl Serialize,
-    resource: impl ToString,
+    resource: Option<String>,
 ) -> Result<Answer, PartnerError> {
     let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     headers.extend(location.map(|place| ("location".to_owned(), place)));
@@ -178,7 +241,7 @@ pub fn kept(
         status: status.as_u16(),
         headers,
         body,
-        resource: Some(resource.to_string()),
+        resource,
     })
 }
 

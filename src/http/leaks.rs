@@ -59,7 +59,7 @@ pub async fn report(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body::bytes_within(payload, MAX_REPORT).await;
+    let body = body::bytes_within(&request, payload, MAX_REPORT).await;
     let mut members = Members::of(&request, &body.map_err(unread)?)?;
     let taken = (members.list::<Candidate>("secrets", MAX_CANDIDATES),);
     let (reported,) = members.finish(taken)?;

@@ -40,6 +40,7 @@ pub(super) fn of_oauth(refusal: &Refusal) -> Option<Refused> {
     match refusal {
         Refusal::InvalidClient => Some(Refused::InvalidClient),
         Refusal::WrongAddress => Some(Refused::AddressNotAllowed),
+        Refusal::TooManyFailures(_) => Some(Refused::TooManyFailures),
         Refusal::InvalidScope(_) => Some(Refused::InvalidScope),
         Refusal::InvalidTarget(_) => Some(Refused::InvalidTarget),
         Refusal::UnauthorizedClient(_) => Some(Refused::UnauthorizedClient),

@@ -12,6 +12,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::connections::{Connections, of_each_worker};
 use super::openapi::Documents;
 use super::routes::{self, Face};
 use super::trace;
@@ -21,6 +22,15 @@ use crate::keys::file::{self, KeyFileError};
 
 /// How long requests under way may take to finish once the server is asked to stop.
 const DRAIN_SECONDS: u64 = 30;
+
+/// How long a request's head may take to arrive.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a connection may be idle between requests.
+const IDLE: Duration = Duration::from_secs(75);
+
+/// The most connections of the operations listener.
+const OPS_CONNECTIONS: usize = 256;
 
 /// The sockets of a process, bound and not served yet.
 #[derive(Debug)]
@@ -204,14 +214,24 @@ fn serve(
     })
     .disable_signals()
     .shutdown_timeout(DRAIN_SECONDS)
-    .client_request_timeout(Duration::from_secs(10))
-    .keep_alive(Duration::from_secs(75))
+    .client_request_timeout(HEAD_PATIENCE)
+    .keep_alive(IDLE)
     .server_hostname(address.to_string());
-    let server = if face == Face::Ops {
-        server.workers(1)
+    let (workers, most) = if face == Face::Ops {
+        (1, OPS_CONNECTIONS)
     } else {
-        server
+        (workers(), app.settings.max_connections)
     };
+    // Each listener counts for itself: who fills the public one keeps nobody from the others.
+    let connections = Arc::new(Connections::new(
+        app.settings.connections_per_address,
+        app.settings.trusted_proxies.clone(),
+    ));
+    let server = server
+        .workers(workers)
+        .max_connections(of_each_worker(most, workers))
+        // Before a listener is added: it takes over what is set by then.
+        .on_connect(move |socket, data| connections.meet(socket, data));
     let scheme = if tls.is_some() { "https" } else { "http" };
     let server = match tls {
         Some(config) => server.listen_rustls_0_23(listener, config)?,
@@ -219,6 +239,11 @@ fn serve(
     };
     log::info!("listening on {scheme}://{address} ({name})");
     Ok(server.run())
+}
+
+/// A worker for each processor, as actix has it unless told.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
 
 fn tls(files: &Tls) -> Result<ServerConfig, ListenError> {

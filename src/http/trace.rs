@@ -17,6 +17,7 @@ use futures_util::FutureExt;
 use super::calls;
 use super::measure::Measured;
 use super::problem::Problem;
+use super::unread::{self, Held};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::domain::id::RequestId;
@@ -36,11 +37,12 @@ pub struct Code(pub &'static str);
 /// The path and the query are not logged: they can hold what a partner mistook for a
 /// safe place; the route's template says what a reader needs. An id that a caller sends is
 /// not taken over: ids name exactly one request.
-pub async fn request<B: MessageBody>(
+pub(super) async fn request<B: MessageBody>(
     app: web::Data<App>,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
+) -> Result<ServiceResponse<Held<B>>, Error> {
+    let unread = unread::keep(&mut request);
     let put_on_record = |id: &RequestId, at, took, answer: &ServiceResponse<B>| {
         calls::note(&app, id, at, took, answer);
     };
@@ -51,7 +53,7 @@ pub async fn request<B: MessageBody>(
         let head = answer.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);
     }
-    Ok(answer)
+    Ok(unread::hold(answer, unread))
 }
 
 async fn around<B: MessageBody>(

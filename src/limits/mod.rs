@@ -6,6 +6,7 @@
 //! know HTTP, where limits are kept, and the time of day: a clock that is set back must not lock anybody out.
 
 mod bucket;
+pub mod failures;
 mod local;
 pub mod nodes;
 pub mod quota;

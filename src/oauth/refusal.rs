@@ -1,6 +1,7 @@
 //! Why a request at an OAuth endpoint is refused (RFC 6749 §5.2, RFC 8707 §2).
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::journal::AppendError;
 use crate::keys::signer::SignerError;
@@ -22,6 +23,9 @@ pub enum Refusal {
     /// The right secret, shown from where its client may not call. The caller is told the same.
     #[error("client authentication failed")]
     WrongAddress,
+    /// Too many attempts of this client, or from its address, failed; for how long to wait.
+    #[error("too many failed authentications: wait as long as Retry-After says")]
+    TooManyFailures(Duration),
     /// Only client_credentials is served.
     #[error("grant_type must be client_credentials")]
     UnsupportedGrantType,
@@ -76,6 +80,7 @@ impl Refusal {
             Self::NoClientAuthentication(_) | Self::InvalidClient | Self::WrongAddress => {
                 "invalid_client"
             }
+            Self::TooManyFailures(_) => "too_many_failures",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope(_) => "invalid_scope",
             Self::InvalidTarget(_) => "invalid_target",

@@ -1,6 +1,7 @@
 //! Requests that must not be executed twice, whatever happens to the connection or the server.
 //!
-//! A key is bound to partner, realm and operation: not to a token, a secret or a node. What was
+//! A partner's key is bound to partner, realm and operation, an operator's to its client and operation: not
+//! to a token, a secret or a node. What was
 //! executed is kept with its answer in the transaction that executed it; what runs right now is no
 //! row, so that a crash leaves nothing to clean up. Refusals are not kept: mending what was
 //! wrong and asking again under the same key is how they are meant to be used.
@@ -12,9 +13,11 @@ use std::time::Duration;
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::PartnerError;
+use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
 use crate::domain::tenant::Tenant;
 use crate::store::idempotency::{self as rows, StoredAnswer};
+use crate::store::operator_keys::{self, OperatorAnswer};
 use crate::store::{Db, StoreError};
 
 /// How long an answer is kept.
@@ -25,12 +28,20 @@ type Hash = [u8; 32];
 /// A request that is executed once.
 #[derive(Clone, Debug)]
 pub struct Once {
-    tenant: Tenant,
+    owner: Owner,
     operation: &'static str,
     key_hash: String,
     fingerprint: String,
-    /// Partner, realm, operation and key in one.
+    /// Owner, operation and key in one.
     whole: Hash,
+}
+
+/// Whose a key is.
+#[derive(Clone, Debug)]
+enum Owner {
+    Tenant(Tenant),
+    /// An operator's client, of the admin realm.
+    Operator(ClientId),
 }
 
 /// An answer, as it is kept and shown again. It must hold no secret.
@@ -63,13 +74,77 @@ impl Once {
             fingerprint: hex(&hash(said)),
             whole: hash(&whole),
             operation,
-            tenant,
+            owner: Owner::Tenant(tenant),
         }
     }
 
-    /// Whose request it is.
-    pub fn tenant(&self) -> &Tenant {
-        &self.tenant
+    /// An operator's request under a key.
+    pub fn of_operator(
+        client: ClientId,
+        operation: &'static str,
+        key: &str,
+        said: &[&str],
+    ) -> Self {
+        let whole = [client.as_str(), operation, key];
+        Self {
+            key_hash: hex(&hash(&[key])),
+            fingerprint: hex(&hash(said)),
+            whole: hash(&whole),
+            operation,
+            owner: Owner::Operator(client),
+        }
+    }
+
+    /// What was answered under the key, and when.
+    fn find(&self, db: &mut Db) -> Result<Option<Kept>, StoreError> {
+        let (operation, key) = (self.operation, self.key_hash.as_str());
+        Ok(match &self.owner {
+            Owner::Tenant(tenant) => rows::find(db, tenant, operation, key)?.map(Kept::from),
+            Owner::Operator(id) => operator_keys::find(db, id, operation, key)?.map(Kept::from),
+        })
+    }
+
+    fn forget(&self, db: &mut Db) -> Result<(), StoreError> {
+        let (operation, key) = (self.operation, self.key_hash.as_str());
+        match &self.owner {
+            Owner::Tenant(tenant) => rows::forget(db, tenant, operation, key),
+            Owner::Operator(id) => operator_keys::forget(db, id, operation, key),
+        }
+    }
+
+    fn keep(&self, db: &mut Db, answer: &Answer, now: Instant) -> Result<(), StoreError> {
+        let headers = serde_json::json!(answer.headers).to_string();
+        match &self.owner {
+            Owner::Tenant(tenant) => {
+                let kept = StoredAnswer {
+                    partner_id: tenant.partner_id().clone(),
+                    realm: tenant.realm(),
+                    operation: self.operation.to_owned(),
+                    key_hash: self.key_hash.clone(),
+                    fingerprint: self.fingerprint.clone(),
+                    status: answer.status.into(),
+                    headers,
+                    body: answer.body.clone(),
+                    resource: answer.resource.clone(),
+                    created_at: now,
+                };
+                rows::keep(db, tenant, &kept)
+            }
+            Owner::Operator(client) => {
+                let kept = OperatorAnswer {
+                    client_id: client.clone(),
+                    operation: self.operation.to_owned(),
+                    key_hash: self.key_hash.clone(),
+                    fingerprint: self.fingerprint.clone(),
+                    status: answer.status.into(),
+                    headers,
+                    body: answer.body.clone(),
+                    resource: answer.resource.clone(),
+                    created_at: now,
+                };
+                operator_keys::keep(db, &kept)
+            }
+        }
     }
 
     /// The number that nodes lock it by.
@@ -144,44 +219,71 @@ pub fn once(
     if !rows::try_lock(db, once.number())? {
         return Err(PartnerError::InProgress);
     }
-    if let Some(kept) = rows::find(db, &once.tenant, once.operation, &once.key_hash)? {
+    if let Some(kept) = once.find(db)? {
         if kept.created_at.plus(KEPT) > now {
             return if kept.fingerprint == once.fingerprint {
-                Ok(Outcome::Replayed(again(kept)?))
+                Ok(Outcome::Replayed(kept.again()?))
             } else {
                 Err(PartnerError::KeyReused)
             };
         }
         // Its time is over, and nobody has swept it away yet.
-        rows::forget(db, &once.tenant, once.operation, &once.key_hash)?;
+        once.forget(db)?;
     }
     let answer = work(db)?;
-    let kept = StoredAnswer {
-        partner_id: once.tenant.partner_id().clone(),
-        realm: once.tenant.realm(),
-        operation: once.operation.to_owned(),
-        key_hash: once.key_hash.clone(),
-        fingerprint: once.fingerprint.clone(),
-        status: answer.status.into(),
-        headers: serde_json::json!(answer.headers).to_string(),
-        body: answer.body.clone(),
-        resource: answer.resource.clone(),
-        created_at: now,
-    };
-    rows::keep(db, &once.tenant, &kept)?;
+    once.keep(db, &answer, now)?;
     Ok(Outcome::Executed(answer))
 }
 
-fn again(kept: StoredAnswer) -> Result<Answer, StoreError> {
-    let unreadable = |error: Box<dyn std::error::Error + Send + Sync>| {
-        StoreError::Failed(diesel::result::Error::DeserializationError(error))
-    };
-    Ok(Answer {
-        status: u16::try_from(kept.status).map_err(|error| unreadable(error.into()))?,
-        headers: serde_json::from_str(&kept.headers).map_err(|error| unreadable(error.into()))?,
-        body: kept.body,
-        resource: kept.resource,
-    })
+/// A kept answer as it was stored, whoever's it is.
+struct Kept {
+    fingerprint: String,
+    status: i32,
+    headers: String,
+    body: String,
+    resource: Option<String>,
+    created_at: Instant,
+}
+
+impl From<StoredAnswer> for Kept {
+    fn from(row: StoredAnswer) -> Self {
+        Self {
+            fingerprint: row.fingerprint,
+            status: row.status,
+            headers: row.headers,
+            body: row.body,
+            resource: row.resource,
+            created_at: row.created_at,
+        }
+    }
+}
+
+impl From<OperatorAnswer> for Kept {
+    fn from(row: OperatorAnswer) -> Self {
+        Self {
+            fingerprint: row.fingerprint,
+            status: row.status,
+            headers: row.headers,
+            body: row.body,
+            resource: row.resource,
+            created_at: row.created_at,
+        }
+    }
+}
+
+impl Kept {
+    fn again(self) -> Result<Answer, StoreError> {
+        let unreadable = |error: Box<dyn std::error::Error + Send + Sync>| {
+            StoreError::Failed(diesel::result::Error::DeserializationError(error))
+        };
+        Ok(Answer {
+            status: u16::try_from(self.status).map_err(|error| unreadable(error.into()))?,
+            headers: serde_json::from_str(&self.headers)
+                .map_err(|error| unreadable(error.into()))?,
+            body: self.body,
+            resource: self.resource,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -220,6 +322,22 @@ mod tests {
         }
         drop(place);
         assert!(running.enter(&one).is_ok());
+    }
+
+    #[test]
+    fn an_operator_s_key_is_its_own() {
+        let running = Running::default();
+        let client = |n| ClientId::generate(Realm::Admin, Instant::from_epoch_seconds(n));
+        let one = Once::of_operator(client(1), "ledger.refund", "k", &["POST", "{}"]);
+        let _place = running.enter(&one).unwrap();
+        assert!(matches!(running.enter(&one), Err(PartnerError::InProgress)));
+        let other = Once::of_operator(client(1), "ledger.refund", "k", &["POST", "{}"]);
+        assert!(running.enter(&other).is_ok());
+        assert!(
+            running
+                .enter(&request(Realm::Live, "ledger.refund", "k"))
+                .is_ok()
+        );
     }
 
     #[test]

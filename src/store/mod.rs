@@ -38,6 +38,7 @@ pub mod limits;
 mod migrate;
 pub mod nodes;
 pub mod offboarding;
+pub mod operator_keys;
 pub mod orders;
 pub mod packages;
 pub mod partners;

@@ -591,6 +591,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    operator_keys (client_id, operation, key_hash) {
+        client_id -> Text,
+        operation -> Text,
+        key_hash -> Text,
+        fingerprint -> Text,
+        status -> Integer,
+        headers -> Text,
+        body -> Text,
+        resource -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     version_uses (id) {
         id -> Text,
         partner_id -> Text,

@@ -31,6 +31,10 @@ pub struct Telemetry {
     pub tokens: Tokens,
     /// What partners' limits let through, and what not.
     pub limits: Limits,
+    /// Who failed to authenticate too often.
+    pub abuse: Abuse,
+    /// Connections that were closed as they came.
+    pub connections_refused: IntCounter,
     /// Look-ups of clients and audiences.
     pub lookups: Lookups,
     /// Batches of rows.
@@ -108,6 +112,14 @@ pub struct Limits {
     pub partners: IntGauge,
 }
 
+/// Who failed to authenticate too often, by what is blocked.
+pub struct Abuse {
+    /// Blocks that began.
+    pub(super) blocks: IntCounterVec,
+    /// Requests while one was on, by how they ended.
+    pub(super) met: IntCounterVec,
+}
+
 /// What the directory was asked for.
 pub struct Lookups {
     /// Clients that were in memory, those that are known to be unknown among them.
@@ -182,6 +194,14 @@ impl Telemetry {
             ),
             tokens: Tokens::register(r),
             limits: Limits::register(r),
+            abuse: Abuse::register(r),
+            connections_refused: known(
+                r,
+                IntCounter::new(
+                    "onyx_connections_refused_total",
+                    "Connections closed as they came: their address had too many.",
+                ),
+            ),
             lookups: Lookups::register(r),
             journals: Journals::register(r),
             pool: Pool::register(r),
@@ -276,6 +296,30 @@ impl Limits {
                 "Partners of which something is not refilled yet, by realm counted apart.",
             ),
         }
+    }
+}
+
+impl Abuse {
+    fn register(r: &Registry) -> Self {
+        let blocks = counters(
+            r,
+            "onyx_authentication_blocks_total",
+            "Times that failed authentications began to block a client id or an address.",
+            &["subject"],
+        );
+        let met = counters(
+            r,
+            "onyx_authentications_blocked_total",
+            "Authentications while a block was on, by what became of them.",
+            &["subject", "outcome"],
+        );
+        for subject in ["client", "address"] {
+            blocks.with_label_values(&[subject]);
+            for outcome in ["refused", "passed"] {
+                met.with_label_values(&[subject, outcome]);
+            }
+        }
+        Self { blocks, met }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::domain::webhook::{EndpointState, FailureClass};
 use crate::domain::webhook_delivery::WARNINGS;
 
 pub(crate) use instruments::observe;
-pub use instruments::{Journals, Limits, Lookups, Pool, Rates, Telemetry, Tokens, Webhooks};
+pub use instruments::{Abuse, Journals, Limits, Lookups, Pool, Rates, Telemetry, Tokens, Webhooks};
 
 static TELEMETRY: LazyLock<Telemetry> = LazyLock::new(|| Telemetry::register(Registry::new()));
 
@@ -101,6 +101,23 @@ impl Limits {
     pub fn exceeded(&self, limit: &'static str, refused: bool) {
         let outcome = if refused { "refused" } else { "shadowed" };
         self.decisions.with_label_values(&[limit, outcome]).inc();
+    }
+}
+
+impl Abuse {
+    /// A block began.
+    pub fn began(&self, subject: &'static str) {
+        self.blocks.with_label_values(&[subject]).inc();
+    }
+
+    /// Somebody was not looked at, or wrong, while a block was on.
+    pub fn refused(&self, subject: &'static str) {
+        self.met.with_label_values(&[subject, "refused"]).inc();
+    }
+
+    /// Somebody was right while a block was on, from where it was right before.
+    pub fn passed(&self, subject: &'static str) {
+        self.met.with_label_values(&[subject, "passed"]).inc();
     }
 }
 

@@ -14,8 +14,9 @@ use crate::domain::instant::Instant;
 use crate::domain::retention::Kept;
 use crate::store::{
     Db, StoreError, audit_events, changes, credential_uses, events, expiry_warnings, idempotency,
-    issued_tokens, leaks, offboarding, request_log, revocations, scope_usage, secret_deliveries,
-    status_lists, trespasses, usage_counters, webhook_deliveries, webhook_replays, webhook_secrets,
+    issued_tokens, leaks, offboarding, operator_keys, request_log, revocations, scope_usage,
+    secret_deliveries, status_lists, trespasses, usage_counters, webhook_deliveries,
+    webhook_replays, webhook_secrets,
 };
 use crate::worker::WRONG_CLOCKS;
 
@@ -77,6 +78,11 @@ fn rules(kept: Kept, now: Instant) -> Vec<Rule> {
         ),
         rule("webhook_replays", days(kept.events), webhook_replays::purge),
         rule("webhook_secrets", Duration::ZERO, webhook_secrets::purge),
+        rule(
+            "operator_keys",
+            days(kept.idempotency),
+            operator_keys::purge,
+        ),
         rule("leak_reports", LEAK_REPORTS, leaks::purge),
         rule("expiry_warnings", WARNINGS, |db, before, _| {
             expiry_warnings::purge(db, before)

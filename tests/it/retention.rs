@@ -91,9 +91,18 @@ async fn old_records_go_and_young_ones_stay() {
             &format!("'{partner}', 'sandbox', 'orders', 'k' || i, 'f', 201, '[]', '[]', NULL, AT"),
             1500,
         );
+        old_rows(
+            &world,
+            "operator_keys",
+            "client_id, operation, key_hash, fingerprint, status, headers, body, resource, created_at",
+            &format!("'{client}', 'ledger.refund', 'k' || i, 'f', 201, '[]', '[]', NULL, AT"),
+            1500,
+        );
         world.start().await;
         let all = gone(&world, |all| all["scope_usage"] == 2500).await;
         assert_eq!(all["idempotency_keys"], 1500);
+        assert_eq!(all["operator_keys"], 1500);
+        assert_eq!(count(&world, "operator_keys"), 0);
         assert_eq!(count(&world, "idempotency_keys"), 0);
         assert_eq!(
             (&all["issued_tokens"], &all["request_log"]),

@@ -177,6 +177,8 @@ fn the_effective_settings_are_printed_with_the_password_masked() {
     max_staleness = 5
     client_cache = 100000
     feed_listeners = 2000
+    max_connections = 10000
+    connections_per_address = 2000
     drain_delay = 1
     sandbox_auto_approve = true
     sandbox_secret_days = 365

@@ -1,5 +1,6 @@
 //! `/admin/v1/usage-records` and `/admin/v1/ledger`: usage that is metered, and corrections.
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,6 +13,7 @@ use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
 use crate::http::body::Members;
 use crate::http::extract::{BillingWrite, Operator, UsageWrite};
+use crate::http::idempotency::{OptionalKey, execute_for_operator, kept};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::openapi::domain::Environment;
 use crate::http::openapi::refusals::Conflict;
@@ -24,6 +26,11 @@ use crate::store::ledger::{self, Filter, LedgerEntry};
 
 /// The most that a record of usage may say.
 const MOST: i64 = 1_000_000_000_000;
+
+/// The operations that keys are bound to.
+const USAGE: &str = "usage.record";
+const REFUND: &str = "ledger.refund";
+const ADJUST: &str = "ledger.adjust";
 
 /// Usage to be written down.
 #[derive(Debug, ToSchema)]
@@ -111,11 +118,13 @@ pub struct AdjustmentBody {
 )]
 pub async fn record_usage(
     who: Operator<UsageWrite>,
+    key: OptionalKey,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let mut body = Members::read(&request, payload).await?;
+    let once = key.once(who.client_id(), USAGE, request.path(), &body)?;
     let taken = (
         body.parsed("order_id"),
         body.whole("quantity", 1..=MOST),
@@ -130,8 +139,12 @@ pub async fn record_usage(
         recorded_at,
     };
     let act = app.partner_act(who.actor);
-    let written = app.store.write(move |db| usage::record(db, &act, new));
-    Ok(HttpResponse::Created().json(UsageView::from(written.await?)))
+    execute_for_operator(&app, once, act.now, move |db| {
+        let written = usage::record(db, &act, new)?;
+        let id = Some(written.id.to_string());
+        kept(StatusCode::CREATED, None, &UsageView::from(written), id)
+    })
+    .await
 }
 
 /// Lists the movements on a partner's account, the newest first.
@@ -178,11 +191,13 @@ pub async fn list_entries(
 )]
 pub async fn refund(
     who: Operator<BillingWrite>,
+    key: OptionalKey,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let mut body = Members::read(&request, payload).await?;
+    let once = key.once(who.client_id(), REFUND, request.path(), &body)?;
     let taken = (
         body.parsed("order_id"),
         body.optional_whole("amount", 1..=LARGEST),
@@ -197,10 +212,17 @@ pub async fn refund(
         reason,
     };
     let act = app.partner_act(who.actor);
-    let written = app
-        .store
-        .write(move |db| corrections::refund(db, &act, new));
-    Ok(HttpResponse::Created().json(PartnerEntryView::from(written.await?)))
+    execute_for_operator(&app, once, act.now, move |db| {
+        let written = corrections::refund(db, &act, new)?;
+        let id = Some(written.id.to_string());
+        kept(
+            StatusCode::CREATED,
+            None,
+            &PartnerEntryView::from(written),
+            id,
+        )
+    })
+    .await
 }
 
 /// Adds to what a partner owes, or takes from it, by an entry that names the one it corrects.
@@ -211,11 +233,13 @@ pub async fn refund(
 )]
 pub async fn adjust(
     who: Operator<BillingWrite>,
+    key: OptionalKey,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let mut body = Members::read(&request, payload).await?;
+    let once = key.once(who.client_id(), ADJUST, request.path(), &body)?;
     let taken = (
         body.parsed::<PartnerId>("partner_id"),
         body.parsed::<Realm>("realm"),
@@ -233,10 +257,17 @@ pub async fn adjust(
         reason,
     };
     let act = app.partner_act(who.actor);
-    let written = app
-        .store
-        .write(move |db| corrections::adjust(db, &account, &act, new));
-    Ok(HttpResponse::Created().json(PartnerEntryView::from(written.await?)))
+    execute_for_operator(&app, once, act.now, move |db| {
+        let written = corrections::adjust(db, &account, &act, new)?;
+        let id = Some(written.id.to_string());
+        kept(
+            StatusCode::CREATED,
+            None,
+            &PartnerEntryView::from(written),
+            id,
+        )
+    })
+    .await
 }
 
 /// An amount that may be negative, and is not zero.

@@ -1,6 +1,7 @@
 //! `/admin/v1/invoices`: closed from the ledger, opened, paid, voided, given up.
 
-use actix_web::{HttpRequest, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,11 +16,13 @@ use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
 use crate::http::body::Members;
 use crate::http::extract::{BillingWrite, Operator};
+use crate::http::idempotency::{OptionalKey, execute_for_operator, kept};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::openapi::domain::Environment;
 use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::http::v1::invoices::{InvoiceDetailView, InvoiceView};
+use crate::partner::idempotency::Once;
 use crate::partner::invoices::{self as bills, Closing};
 use crate::partner::{Act, PartnerError};
 use crate::store::invoices::{self, Filter, Invoice};
@@ -75,7 +78,8 @@ pub struct CloseBody {
 /// Bills what no invoice bills yet: one for each partner, environment and currency with something
 /// to pay. What comes to nothing or less is carried over.
 ///
-/// The server does so by itself when a month has ended.
+/// The server does so by itself when a month has ended. With an `Idempotency-Key` all of it is done at once, or
+/// nothing.
 #[utoipa::path(
     post, path = "/admin/v1/invoices/close", operation_id = "close_invoices", tag = "billing",
     request_body = CloseBody,
@@ -83,11 +87,13 @@ pub struct CloseBody {
 )]
 pub async fn close(
     who: Operator<BillingWrite>,
+    key: OptionalKey,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
-) -> Result<web::Json<ListView<PartnerInvoiceView>>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let mut body = Members::read(&request, payload).await?;
+    let once = key.once(who.client_id(), "invoices.close", request.path(), &body)?;
     let taken = (
         body.optional_parsed::<PartnerId>("partner_id"),
         body.optional_parsed::<Realm>("realm"),
@@ -101,28 +107,47 @@ pub async fn close(
         Some(true) => Closing::Draft,
         _ => Closing::Open,
     };
+    let is_meant = move |tenant: &Tenant| {
+        partner.as_ref().is_none_or(|id| id == tenant.partner_id())
+            && realm.is_none_or(|realm| realm == tenant.realm())
+    };
     let end = period.next().start();
+    let act = app.partner_act(who.actor.clone());
+    if once.is_some() {
+        return execute_for_operator(&app, once, act.now, move |db| {
+            let mut made = Vec::new();
+            for tenant in ledger::tenants_to_bill(db, end)?
+                .iter()
+                .filter(|t| is_meant(t))
+            {
+                made.extend(bills::close(db, tenant, &act, period, closing)?);
+            }
+            kept(StatusCode::OK, None, &shown(made).0, None)
+        })
+        .await;
+    }
+    // A transaction for each: others write in between.
     let tenants = app
         .store
         .read(move |db| ledger::tenants_to_bill(db, end))
         .await?;
     let mut made = Vec::new();
-    for tenant in tenants {
-        let is_meant = partner.as_ref().is_none_or(|id| id == tenant.partner_id())
-            && realm.is_none_or(|realm| realm == tenant.realm());
-        if is_meant {
-            let act = app.partner_act(who.actor.clone());
-            let bills = app
-                .store
-                .write(move |db| bills::close(db, &tenant, &act, period, closing));
-            made.extend(bills.await?);
-        }
+    for tenant in tenants.into_iter().filter(is_meant) {
+        let act = app.partner_act(who.actor.clone());
+        let bills = app
+            .store
+            .write(move |db| bills::close(db, &tenant, &act, period, closing));
+        made.extend(bills.await?);
     }
+    Ok(HttpResponse::Ok().json(shown(made).0))
+}
+
+fn shown(made: Vec<Invoice>) -> web::Json<ListView<PartnerInvoiceView>> {
     let all = Page {
         rows: made,
         next: None,
     };
-    Ok(ListView::of(all, PartnerInvoiceView::from))
+    ListView::of(all, PartnerInvoiceView::from)
 }
 
 /// Lists the invoices of all partners, the newest first.
@@ -191,12 +216,15 @@ pub async fn show(
 pub async fn open(
     who: Operator<BillingWrite>,
     path: web::Path<String>,
+    key: OptionalKey,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
-) -> Result<web::Json<PartnerInvoiceView>, Problem> {
-    Members::read(&request, payload).await?.finish(())?;
-    step(who, &path, app, bills::open).await
+) -> Result<HttpResponse, Problem> {
+    let body = Members::read(&request, payload).await?;
+    let once = key.once(who.client_id(), "invoices.open", request.path(), &body)?;
+    body.finish(())?;
+    step(who, &path, app, once, bills::open).await
 }
 
 /// Notes that an open invoice was paid.
@@ -209,12 +237,15 @@ pub async fn open(
 pub async fn pay(
     who: Operator<BillingWrite>,
     path: web::Path<String>,
+    key: OptionalKey,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
-) -> Result<web::Json<PartnerInvoiceView>, Problem> {
-    Members::read(&request, payload).await?.finish(())?;
-    step(who, &path, app, bills::pay).await
+) -> Result<HttpResponse, Problem> {
+    let body = Members::read(&request, payload).await?;
+    let once = key.once(who.client_id(), "invoices.pay", request.path(), &body)?;
+    body.finish(())?;
+    step(who, &path, app, once, bills::pay).await
 }
 
 /// Voids an open invoice: it keeps its number, and what it billed is billed by the next.
@@ -227,15 +258,18 @@ pub async fn pay(
 pub async fn void(
     who: Operator<BillingWrite>,
     path: web::Path<String>,
+    key: OptionalKey,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
-) -> Result<web::Json<PartnerInvoiceView>, Problem> {
-    let reason = reason(Members::read(&request, payload).await?)?;
+) -> Result<HttpResponse, Problem> {
+    let body = Members::read(&request, payload).await?;
+    let once = key.once(who.client_id(), "invoices.void", request.path(), &body)?;
+    let reason = reason(body)?;
     let work = move |db: &mut Db, tenant: &Tenant, act: &Act, id: &InvoiceId| {
         bills::void(db, tenant, act, id, reason.as_deref())
     };
-    step(who, &path, app, work).await
+    step(who, &path, app, once, work).await
 }
 
 /// Gives an open invoice up: what it comes to is written off.
@@ -248,15 +282,23 @@ pub async fn void(
 pub async fn give_up(
     who: Operator<BillingWrite>,
     path: web::Path<String>,
+    key: OptionalKey,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
-) -> Result<web::Json<PartnerInvoiceView>, Problem> {
-    let reason = reason(Members::read(&request, payload).await?)?;
+) -> Result<HttpResponse, Problem> {
+    let body = Members::read(&request, payload).await?;
+    let once = key.once(
+        who.client_id(),
+        "invoices.uncollectible",
+        request.path(),
+        &body,
+    )?;
+    let reason = reason(body)?;
     let work = move |db: &mut Db, tenant: &Tenant, act: &Act, id: &InvoiceId| {
         bills::give_up(db, tenant, act, id, reason.as_deref())
     };
-    step(who, &path, app, work).await
+    step(who, &path, app, once, work).await
 }
 
 fn reason(mut body: Members) -> Result<Option<String>, Problem> {
@@ -270,16 +312,19 @@ async fn step<F>(
     who: Operator<BillingWrite>,
     path: &str,
     app: web::Data<App>,
+    once: Option<Once>,
     work: F,
-) -> Result<web::Json<PartnerInvoiceView>, Problem>
+) -> Result<HttpResponse, Problem>
 where
     F: FnOnce(&mut Db, &Tenant, &Act, &InvoiceId) -> Result<Invoice, PartnerError> + Send + 'static,
 {
     let id: InvoiceId = id(path)?;
     let act = app.partner_act(who.actor);
-    let moved = app.store.write(move |db| {
+    execute_for_operator(&app, once, act.now, move |db| {
         let found = invoices::anywhere(db, &id)?.ok_or(PartnerError::NotFound)?;
-        work(db, &found.tenant(), &act, &id)
-    });
-    Ok(web::Json(moved.await?.into()))
+        let moved = work(db, &found.tenant(), &act, &id)?;
+        let view = PartnerInvoiceView::from(moved);
+        kept(StatusCode::OK, None, &view, Some(id.to_string()))
+    })
+    .await
 }

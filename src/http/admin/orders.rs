@@ -1,6 +1,7 @@
 //! `/admin/v1/orders`: for operators, and for services that fulfil orders.
 
-use actix_web::{HttpRequest, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,11 +13,13 @@ use crate::domain::order::{OrderState, OrderStep};
 use crate::domain::realm::Realm;
 use crate::http::body::Members;
 use crate::http::extract::{Operator, OrdersFulfil};
+use crate::http::idempotency::{OptionalKey, execute_for_operator, kept};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::openapi::domain::Environment;
 use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::http::v1::orders::{OrderDetailView, OrderView};
+use crate::partner::idempotency::Once;
 use crate::partner::orders;
 use crate::store::StoreError;
 use crate::store::orders::{Anywhere, Order, anywhere, history, page_anywhere};
@@ -121,12 +124,14 @@ pub async fn show(
 pub async fn prepare(
     who: Operator<OrdersFulfil>,
     path: web::Path<String>,
+    key: OptionalKey,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
-) -> Result<web::Json<PartnerOrderView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let body = Members::read(&request, payload).await?;
-    step(who, &path, app, OrderStep::Prepare, body).await
+    let once = key.once(who.client_id(), "orders.prepare", request.path(), &body)?;
+    step(who, &path, app, OrderStep::Prepare, body, once).await
 }
 
 /// Says that an order is fulfilled.
@@ -139,12 +144,14 @@ pub async fn prepare(
 pub async fn fulfil(
     who: Operator<OrdersFulfil>,
     path: web::Path<String>,
+    key: OptionalKey,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
-) -> Result<web::Json<PartnerOrderView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let body = Members::read(&request, payload).await?;
-    step(who, &path, app, OrderStep::Fulfil, body).await
+    let once = key.once(who.client_id(), "orders.fulfil", request.path(), &body)?;
+    step(who, &path, app, OrderStep::Fulfil, body, once).await
 }
 
 /// Says that an order failed: the partner is credited what it was charged, and told the reason.
@@ -157,12 +164,14 @@ pub async fn fulfil(
 pub async fn fail(
     who: Operator<OrdersFulfil>,
     path: web::Path<String>,
+    key: OptionalKey,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
-) -> Result<web::Json<PartnerOrderView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let body = Members::read(&request, payload).await?;
-    step(who, &path, app, OrderStep::Fail, body).await
+    let once = key.once(who.client_id(), "orders.fail", request.path(), &body)?;
+    step(who, &path, app, OrderStep::Fail, body, once).await
 }
 
 /// Cancels an order: the partner is credited what it was charged, and told the reason.
@@ -175,12 +184,14 @@ pub async fn fail(
 pub async fn cancel(
     who: Operator<OrdersFulfil>,
     path: web::Path<String>,
+    key: OptionalKey,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
-) -> Result<web::Json<PartnerOrderView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let body = Members::read(&request, payload).await?;
-    step(who, &path, app, OrderStep::Cancel, body).await
+    let once = key.once(who.client_id(), "orders.cancel", request.path(), &body)?;
+    step(who, &path, app, OrderStep::Cancel, body, once).await
 }
 
 async fn step(
@@ -189,13 +200,16 @@ async fn step(
     app: web::Data<App>,
     step: OrderStep,
     mut body: Members,
-) -> Result<web::Json<PartnerOrderView>, Problem> {
+    once: Option<Once>,
+) -> Result<HttpResponse, Problem> {
     let id: OrderId = id(path)?;
     let taken = (body.optional_text("reason", 1000),);
     let (reason,) = body.finish(taken)?;
     let act = app.partner_act(who.actor);
-    let moved = app
-        .store
-        .write(move |db| orders::step_anywhere(db, &act, &id, step, reason.as_deref()));
-    Ok(web::Json(moved.await?.into()))
+    execute_for_operator(&app, once, act.now, move |db| {
+        let moved = orders::step_anywhere(db, &act, &id, step, reason.as_deref())?;
+        let id = Some(moved.id.to_string());
+        kept(StatusCode::OK, None, &PartnerOrderView::from(moved), id)
+    })
+    .await
 }

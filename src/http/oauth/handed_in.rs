@@ -2,6 +2,7 @@
 
 use actix_web::{HttpMessage, HttpRequest, web};
 
+use super::door::Door;
 use super::token::{Denial, asked, is_form};
 use crate::app::App;
 use crate::domain::instant::Instant;
@@ -51,10 +52,11 @@ pub(super) async fn read(
     if !is_form(request) {
         return Err(Denial::UnsupportedMediaType);
     }
-    let form = body::bytes(payload).await.map_err(Denial::Body)?;
+    let form = body::bytes(request, payload).await.map_err(Denial::Body)?;
     let asked = asked(request, &form)?;
     let now = app.clock.now();
     let from = source::address(request, &app.settings.trusted_proxies);
+    let door = Door::knock(app, realm, &asked.client_id, from, now)?;
     let who = authenticate(
         &app.directory,
         &app.master,
@@ -64,8 +66,7 @@ pub(super) async fn read(
         from,
         now,
     );
-    let who = who.await;
-    let who = who.map_err(|refusal| Denial::to(&asked.client_id, refusal))?;
+    let who = door.let_in(who.await, |who| who)?;
     app.uses.note(&who.marks, now, from);
     charge_to(request, app, &who, now).await?;
     let missing = || Refusal::invalid_request("token is missing: send the token in the form");

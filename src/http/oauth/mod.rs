@@ -1,6 +1,7 @@
 //! The OAuth endpoints of every realm.
 
 pub mod discovery;
+mod door;
 mod handed_in;
 pub mod introspect;
 pub mod revocations;

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::door::Door;
 use super::handed_in::charge_to;
 use super::token::{Denial, OAuthErrorView, asked, is_form, uncached};
 use crate::admin::rotation::Rotated;
@@ -82,7 +83,7 @@ async fn answer(
     app: &web::Data<App>,
     realm: Realm,
 ) -> Result<Rotated, Denial> {
-    let form = body::bytes(payload).await.map_err(Denial::Body)?;
+    let form = body::bytes(request, payload).await.map_err(Denial::Body)?;
     // HTTP Basic needs no body, and what is not there has no type.
     if !form.is_empty() && !is_form(request) {
         return Err(Denial::UnsupportedMediaType);
@@ -91,6 +92,7 @@ async fn answer(
     let now = app.clock.now();
     let from = source::address(request, &app.settings.trusted_proxies);
     let secret = asked.secret.as_bytes();
+    let door = Door::knock(app, realm, &asked.client_id, from, now)?;
     let who = authenticate(
         &app.directory,
         &app.master,
@@ -99,9 +101,8 @@ async fn answer(
         secret,
         from,
         now,
-    )
-    .await
-    .map_err(|refusal| Denial::to(&asked.client_id, refusal))?;
+    );
+    let who = door.let_in(who.await, |who| who)?;
     charge_to(request, app, &who, now).await?;
     let actor = Actor::client(&who.entry.client.id, Some(who.credential_id.clone())).within(
         logging::current_request().map(|id| id.to_string()),

@@ -11,6 +11,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::door::Door;
 use crate::app::App;
 use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
@@ -151,10 +152,11 @@ async fn answer(
     if !is_form(request) {
         return Err(Denial::UnsupportedMediaType);
     }
-    let form = body::bytes(payload).await.map_err(Denial::Body)?;
+    let form = body::bytes(request, payload).await.map_err(Denial::Body)?;
     let asked = asked(request, &form)?;
     let now = app.clock.now();
     let from = source::address(request, &app.settings.trusted_proxies);
+    let door = Door::knock(app, realm, &asked.client_id, from, now)?;
     // Before the look-up: a revocation that this node has not heard of then kills the token.
     let rsn = app.feed.applied();
     let desk = Desk {
@@ -169,8 +171,7 @@ async fn answer(
         from,
         now,
     };
-    let granted = grant(desk, &asked).await;
-    let granted = granted.map_err(|refusal| Denial::to(&asked.client_id, refusal))?;
+    let granted = door.let_in(grant(desk, &asked).await, |granted| &granted.who)?;
     let press = Press {
         ring: &app.ring,
         tokens: &app.tokens,
@@ -294,6 +295,9 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
             let wait = limits::seconds(over.retry_after).max(1);
             answer.insert_header((RETRY_AFTER, wait));
         }
+        Refusal::TooManyFailures(left) => {
+            answer.insert_header((RETRY_AFTER, seconds(*left)));
+        }
         Refusal::NoClientAuthentication(_) | Refusal::InvalidClient | Refusal::WrongAddress
             if used_header =>
         {
@@ -332,6 +336,7 @@ fn status(refusal: &Refusal, used_header: bool) -> StatusCode {
         | Refusal::InvalidTarget(_)
         | Refusal::UnauthorizedClient(_)
         | Refusal::InvalidGrant(_) => StatusCode::BAD_REQUEST,
+        Refusal::TooManyFailures(_) => StatusCode::TOO_MANY_REQUESTS,
         Refusal::RotationPending(_) => StatusCode::CONFLICT,
         Refusal::LimitExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
         Refusal::Store(_)
@@ -341,6 +346,11 @@ fn status(refusal: &Refusal, used_header: bool) -> StatusCode {
         | Refusal::Randomness(_)
         | Refusal::Signer(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
+}
+
+/// Whole seconds, a begun one counted: who waits so long is not too early.
+fn seconds(left: Duration) -> u64 {
+    left.as_secs() + u64::from(left.subsec_nanos() > 0)
 }
 
 /// Only what RFC 6749 §5.2 allows in a description: %x20-21 / %x23-5B / %x5D-7E.

@@ -52,6 +52,11 @@ refusals!(
         "The request cannot be read: `invalid_parameter` (a query parameter), `invalid_json` or `broken_body` (the body), `invalid_request` (more than one access token).";
     Problem BAD_KEY = "BadKey", 400,
         "The request has no Idempotency-Key (`idempotency_key_missing`), a bad one (`idempotency_key_invalid`), a body that cannot be read (`invalid_json`, `broken_body`), or more than one access token (`invalid_request`).";
+    Problem BAD_OPTIONAL_KEY = "BadOptionalKey", 400,
+        "The request has a bad Idempotency-Key (`idempotency_key_invalid`), a body that cannot be read (`invalid_json`, `broken_body`), or more than one access token (`invalid_request`).";
+    Problem CONFLICT_OR_RUNNING = "ConflictOrRunning", 409,
+        "The record's state does not allow this (`illegal_transition`, with `state` and `allowed`), a request with this key is still running (`idempotency_in_progress`), or something else stands in the way, which `code` names.",
+        "Retry-After": "Seconds to wait, where a request is still running.";
     Problem IDEMPOTENCY_CONFLICT = "IdempotencyConflict", 409,
         "A request with this key is still running (`idempotency_in_progress`), or the reference is another order's (`partner_order_ref_taken`, with `existing_order_id`).",
         "Retry-After": "Seconds to wait, where a request is still running.";
@@ -104,6 +109,9 @@ refusals!(
     OAuth OAUTH_TOO_MANY_REQUESTS = "OAuthTooManyRequests", 429,
         "The partner has asked too often (`temporarily_unavailable`); `code` names the limit: `tokens_limit_exceeded`, `client_tokens_limit_exceeded`. `RateLimit-Policy` and `RateLimit` tell how the limits stand.",
         "Retry-After": "Seconds to wait.";
+    OAuth OAUTH_TOO_MANY_FAILURES = "OAuthTooManyFailures", 429,
+        "Too many authentications of this client, or from this address, have failed (`too_many_failures`): nothing was looked at.",
+        "Retry-After": "Seconds to wait.";
     OAuth OAUTH_UNAVAILABLE = "OAuthUnavailable", 503,
         "The server cannot do this right now (`temporarily_unavailable`): trying again helps.",
         "Retry-After": "Seconds to wait.";
@@ -126,6 +134,7 @@ pub const OF_OAUTH_BODIES: &[&Refusal] = &[
     &OAUTH_BODY_TOO_LARGE,
     &OAUTH_UNSUPPORTED_MEDIA_TYPE,
     &OAUTH_TOO_MANY_REQUESTS,
+    &OAUTH_TOO_MANY_FAILURES,
     &OAUTH_UNAVAILABLE,
 ];
 

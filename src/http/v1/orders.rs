@@ -161,11 +161,13 @@ pub async fn create(
         credential_id: who.credential_id,
         quotas: quotas.clone(),
     };
-    let answer = idempotency::execute(&request, &app, once, move |db, once| {
+    let tenant = buyer.tenant.clone();
+    let answer = idempotency::execute(&request, &app, tenant, once, move |db, once| {
         orders::place(db, &buyer, &act, once, new, |order| {
             let location = format!("/{}/v1/orders/{}", order.realm, order.id);
             let view = OrderView::from(order.clone());
-            idempotency::kept(StatusCode::CREATED, Some(location), &view, &order.id)
+            let id = Some(order.id.to_string());
+            idempotency::kept(StatusCode::CREATED, Some(location), &view, id)
         })
     })
     .await;

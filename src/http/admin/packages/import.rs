@@ -75,7 +75,7 @@ pub async fn import(
 ) -> Result<HttpResponse, Problem> {
     let dry_run = query.take("dry_run")?.unwrap_or(false);
     query.finish()?;
-    let body = body::bytes_within(payload, MAX_IMPORT).await;
+    let body = body::bytes_within(&request, payload, MAX_IMPORT).await;
     let new = read(&request, &body.map_err(unread)?)?;
     let count = new.len();
     let named: Vec<_> = new.iter().map(|one| one.viewers.clone()).collect();

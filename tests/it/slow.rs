@@ -1,0 +1,186 @@
+//! Slow, oversized and too many: what they get on real sockets, and that others are served meanwhile.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::support::world::{Engine, World};
+
+/// Longer than any patience of the server.
+const LONG: Duration = Duration::from_secs(120);
+
+async fn world_with(settings: &[(&str, &str)]) -> World {
+    let mut world = World::prepare(Engine::Sqlite, settings);
+    assert!(world.run(&["operator", "bootstrap"]).status.success());
+    world.start().await;
+    world
+}
+
+fn connect(world: &World) -> TcpStream {
+    let socket = TcpStream::connect(world.base.trim_start_matches("http://")).unwrap();
+    socket.set_read_timeout(Some(LONG)).unwrap();
+    socket
+}
+
+/// All that the server says until it hangs up.
+fn until_closed(socket: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    // Closed with bytes unread, a connection is reset.
+    let _ = socket.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Sends a beginning, then a piece every now and then until the server hangs up; answers what it said.
+fn trickle(mut socket: TcpStream, beginning: &str, piece: &'static str) -> String {
+    socket.write_all(beginning.as_bytes()).unwrap();
+    let mut sending = socket.try_clone().unwrap();
+    let sender = std::thread::spawn(move || {
+        for _ in 0..LONG.as_secs() * 5 {
+            if sending.write_all(piece.as_bytes()).is_err() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        false
+    });
+    let answer = until_closed(&mut socket);
+    drop(socket);
+    assert!(sender.join().unwrap(), "the server never hung up");
+    answer
+}
+
+#[actix_web::test]
+async fn who_sends_slowly_is_cut_off_and_holds_nobody_up() {
+    let world = world_with(&[]).await;
+    let post = |path: &str, more: &str| format!("POST {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n");
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let (sized, chunked) = (
+        "Content-Length: 60000\r\n",
+        "Transfer-Encoding: chunked\r\n",
+    );
+    let stories = [
+        // A head without an end.
+        (
+            "GET /healthz HTTP/1.1\r\nHost: x\r\n".to_owned(),
+            "X-A: b\r\n",
+            "408",
+        ),
+        // A body, as long as it says and in chunks.
+        (
+            post("/sandbox/oauth2/token", &format!("{form}{sized}")),
+            "a",
+            "408",
+        ),
+        (
+            post("/sandbox/oauth2/token", &format!("{form}{chunked}")),
+            "1\r\na\r\n",
+            "408",
+        ),
+        (
+            post(
+                "/leaks",
+                &format!("Content-Type: application/json\r\n{sized}"),
+            ),
+            " ",
+            "408",
+        ),
+        // Refused before its body is read.
+        (post("/sandbox/v1/orders", sized), "a", "401"),
+        (post("/sandbox/v1/orders", chunked), "1\r\na\r\n", "401"),
+        (post("/nowhere", chunked), "1\r\na\r\n", "404"),
+    ];
+    let slow: Vec<_> = stories
+        .into_iter()
+        .map(|(beginning, piece, status)| {
+            let socket = connect(&world);
+            let told = std::thread::spawn(move || (trickle(socket, &beginning, piece), beginning));
+            (told, status)
+        })
+        .collect();
+    // Others are served while they trickle.
+    let who = world.sandbox_client(&["orders:read"]).await;
+    while !slow.iter().all(|(told, _)| told.is_finished()) {
+        world.token("sandbox", &who, &[]).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for (told, status) in slow {
+        let (answer, beginning) = told.join().unwrap();
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&expected), "{beginning}: {answer:?}");
+    }
+}
+
+#[actix_web::test]
+async fn what_is_too_large_is_refused_unread() {
+    let world = world_with(&[]).await;
+    let line = "POST /sandbox/oauth2/token HTTP/1.1\r\nHost: x\r\n";
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let long_header = format!("{line}X-Long: {}\r\n\r\n", "a".repeat(200_000));
+    let many_headers = format!("{line}{}\r\n", "X-A: b\r\n".repeat(200));
+    let long_target = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(200_000));
+    for head in [long_header, many_headers, long_target] {
+        let answer = world.raw(head.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+        assert!(!answer.starts_with("HTTP/1.1 404"), "{answer}");
+    }
+    // The length alone is enough: not a byte of it is sent.
+    let mut socket = connect(&world);
+    let announced = format!("{line}{form}Content-Length: 1000000000\r\n\r\n");
+    socket.write_all(announced.as_bytes()).unwrap();
+    let answer = until_closed(&mut socket);
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    // Chunks without end.
+    let mut socket = connect(&world);
+    socket
+        .write_all(format!("{line}{form}Transfer-Encoding: chunked\r\n\r\n").as_bytes())
+        .unwrap();
+    let chunk = format!("400\r\n{}\r\n", "a".repeat(0x400));
+    let mut sent = 0;
+    while sent < 100_000 && socket.write_all(chunk.as_bytes()).is_ok() {
+        sent += 1;
+    }
+    assert!(sent < 100_000, "all of it was taken");
+    assert_eq!(world.get("/sandbox/oauth2/jwks", None).await.status, 200);
+}
+
+/// Whether a connection is served.
+fn is_served(socket: &mut TcpStream) -> bool {
+    let request = b"GET /sandbox/oauth2/jwks HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut first = [0; 12];
+    socket.write_all(request).is_ok()
+        && socket.read_exact(&mut first).is_ok()
+        && &first == b"HTTP/1.1 200"
+}
+
+#[actix_web::test]
+async fn an_address_has_so_many_connections_and_no_more_unless_it_is_a_trusted_proxy_s() {
+    let world = world_with(&[("ONYX_CONNECTIONS_PER_ADDRESS", "8")]).await;
+    let mut held = Vec::new();
+    loop {
+        let mut socket = connect(&world);
+        if !is_served(&mut socket) {
+            break;
+        }
+        held.push(socket);
+        assert!(held.len() <= 8, "{}", held.len());
+    }
+    // Operations are not shut out by that.
+    let text = world.http.get(format!("{}/metrics", world.ops)).send();
+    let text = text.await.unwrap().text().await.unwrap();
+    let refused = "onyx_connections_refused_total 0";
+    assert!(!text.lines().any(|line| line == refused), "{text}");
+    // One that ends makes room for another, as soon as the server has seen it.
+    held.truncate(4);
+    let deadline = std::time::Instant::now() + LONG;
+    while !is_served(&mut connect(&world)) {
+        assert!(std::time::Instant::now() < deadline);
+    }
+
+    let trusting = [
+        ("ONYX_CONNECTIONS_PER_ADDRESS", "8"),
+        ("ONYX_TRUSTED_PROXIES", "127.0.0.1/32"),
+    ];
+    let world = world_with(&trusting).await;
+    let mut held: Vec<_> = (0..40).map(|_| connect(&world)).collect();
+    assert!(held.iter_mut().all(is_served));
+}
