@@ -80,7 +80,6 @@ impl Refusal {
             Self::NoClientAuthentication(_) | Self::InvalidClient | Self::WrongAddress => {
                 "invalid_client"
             }
-            Self::TooManyFailures(_) => "too_many_failures",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope(_) => "invalid_scope",
             Self::InvalidTarget(_) => "invalid_target",
@@ -90,12 +89,22 @@ impl Refusal {
             // RFC 6749 §5.2 and the registry have no code of their own for this: what says which limit it
             // was is a member beside it.
             Self::LimitExceeded(_)
+            | Self::TooManyFailures(_)
             | Self::Store(_)
             | Self::Append(_)
             | Self::NoKey
             | Self::NoIndex(_)
             | Self::Randomness(_)
             | Self::Signer(_) => "temporarily_unavailable",
+        }
+    }
+
+    /// What the caller has too much of, by its stable name: it is told with status 429.
+    pub fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::LimitExceeded(over) => Some(over.limit.code()),
+            Self::TooManyFailures(_) => Some("too_many_failures"),
+            _ => None,
         }
     }
 }

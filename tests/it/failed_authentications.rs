@@ -131,7 +131,7 @@ async fn at_every_endpoint_a_made_up_id_is_answered_as_a_real_one_before_and_whi
                     assert!((1..=900).contains(&wait), "{wait}");
                     assert_eq!(
                         blocked.text,
-                        r#"{"error":"too_many_failures","error_description":"too many failed authentications: wait as long as Retry-After says"}"#
+                        r#"{"error":"temporarily_unavailable","error_description":"too many failed authentications: wait as long as Retry-After says","code":"too_many_failures"}"#
                     );
                 }
                 // Whoever waits is not looked up at all.

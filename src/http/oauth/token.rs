@@ -309,10 +309,7 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
         _ => {}
     }
     let description = printable(&refusal.to_string());
-    let limit = match refusal {
-        Refusal::LimitExceeded(over) => Some(over.limit.code()),
-        _ => None,
-    };
+    let limit = refusal.limit();
     coded(answer, limit.unwrap_or(refusal.code())).json(Wire {
         error: refusal.code(),
         error_description: &description,
@@ -336,9 +333,8 @@ fn status(refusal: &Refusal, used_header: bool) -> StatusCode {
         | Refusal::InvalidTarget(_)
         | Refusal::UnauthorizedClient(_)
         | Refusal::InvalidGrant(_) => StatusCode::BAD_REQUEST,
-        Refusal::TooManyFailures(_) => StatusCode::TOO_MANY_REQUESTS,
         Refusal::RotationPending(_) => StatusCode::CONFLICT,
-        Refusal::LimitExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::LimitExceeded(_) | Refusal::TooManyFailures(_) => StatusCode::TOO_MANY_REQUESTS,
         Refusal::Store(_)
         | Refusal::Append(_)
         | Refusal::NoKey

@@ -107,10 +107,7 @@ refusals!(
     OAuth OAUTH_UNSUPPORTED_MEDIA_TYPE = "OAuthUnsupportedMediaType", 415,
         "The body is not sent as application/x-www-form-urlencoded (`invalid_request`).";
     OAuth OAUTH_TOO_MANY_REQUESTS = "OAuthTooManyRequests", 429,
-        "The partner has asked too often (`temporarily_unavailable`); `code` names the limit: `tokens_limit_exceeded`, `client_tokens_limit_exceeded`. `RateLimit-Policy` and `RateLimit` tell how the limits stand.",
-        "Retry-After": "Seconds to wait.";
-    OAuth OAUTH_TOO_MANY_FAILURES = "OAuthTooManyFailures", 429,
-        "Too many authentications of this client, or from this address, have failed (`too_many_failures`): nothing was looked at.",
+        "Something was asked too often (`temporarily_unavailable`); `code` names what: `tokens_limit_exceeded`, `client_tokens_limit_exceeded` and the quotas of tokens, of which `RateLimit-Policy` and `RateLimit` tell how they stand; or `too_many_failures`, where authentications of this client or from this address have failed so often that nothing was looked at.",
         "Retry-After": "Seconds to wait.";
     OAuth OAUTH_UNAVAILABLE = "OAuthUnavailable", 503,
         "The server cannot do this right now (`temporarily_unavailable`): trying again helps.",
@@ -134,7 +131,6 @@ pub const OF_OAUTH_BODIES: &[&Refusal] = &[
     &OAUTH_BODY_TOO_LARGE,
     &OAUTH_UNSUPPORTED_MEDIA_TYPE,
     &OAUTH_TOO_MANY_REQUESTS,
-    &OAUTH_TOO_MANY_FAILURES,
     &OAUTH_UNAVAILABLE,
 ];
 
