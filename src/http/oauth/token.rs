@@ -223,11 +223,7 @@ impl Denial {
     /// The error's code.
     fn code(&self) -> &'static str {
         match self {
-            Self::Refused {
-                refusal: Refusal::LimitExceeded(over),
-                ..
-            } => over.limit.code(),
-            Self::Refused { refusal, .. } => refusal.code(),
+            Self::Refused { refusal, .. } => refusal.limit().unwrap_or(refusal.code()),
             Self::UnsupportedMediaType | Self::Body(_) => "invalid_request",
         }
     }
