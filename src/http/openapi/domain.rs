@@ -22,8 +22,9 @@ use crate::domain::id::{
     ClientId, CredentialId, EventId, GrantId, OrderId, PackageId, PartnerId, RequestId,
     ResourceServerId,
 };
-use crate::domain::id::{InvoiceId, LedgerEntryId, PlanId, UsageRecordId};
-use crate::domain::id::{InvoiceId, LedgerEntryId, ReplayId, UsageRecordId, WebhookEndpointId};
+use crate::domain::id::{
+    InvoiceId, LedgerEntryId, PlanId, ReplayId, UsageRecordId, WebhookEndpointId,
+};
 use crate::domain::instant::Instant;
 use crate::domain::invoice::InvoiceState;
 use crate::domain::key::KeyState;
