@@ -90,14 +90,27 @@ impl FromRequest for IdempotencyKey {
     }
 }
 
-/// The key of an operator's request, which may be sent without one.
+/// The key of a request that may come without one.
 #[derive(Debug)]
 pub struct OptionalKey(IdempotencyKey);
 
 impl OptionalKey {
-    /// An operator's request under this key, if there is one; `path` is the request's own, with the ids in it.
+    /// A tenant's request under this key, if there is one; `path` is the request's own, with the ids in it.
     /// All of `body` must still be in it.
     pub fn once(
+        self,
+        tenant: &Tenant,
+        operation: &'static str,
+        path: &str,
+        body: &Members,
+    ) -> Result<Option<Once>, Problem> {
+        let key = self.0.check_if_sent()?;
+        let said = ["POST", path, &body.canonical()];
+        Ok(key.map(|key| Once::new(tenant.clone(), operation, &key, &said)))
+    }
+
+    /// The same, of an operator's request.
+    pub fn once_of_operator(
         self,
         operator: &ClientId,
         operation: &'static str,
@@ -209,6 +222,50 @@ where
     sent(done?)
 }
 
+/// Executes a request that may come without a key; with one, once. `work` answers what is kept under it.
+pub async fn execute_if_keyed<F>(
+    request: &HttpRequest,
+    app: &App,
+    tenant: Tenant,
+    once: Option<Once>,
+    work: F,
+) -> Result<HttpResponse, Problem>
+where
+    F: FnOnce(&mut Db, &Tenant) -> Result<Answer, PartnerError> + Send + 'static,
+{
+    let Some(once) = once else {
+        return sent(Outcome::Executed(app.store.write_as(tenant, work).await?));
+    };
+    let now = app.clock.now();
+    let owner = tenant.clone();
+    execute(request, app, owner, once, move |db, once| {
+        idempotency::once(db, once, now, |db| work(db, &tenant))
+    })
+    .await
+}
+
+/// What a request was answered before, under its key. `None`: it has none, or was not executed yet.
+///
+/// For requests whose work begins outside the database, which asking again should not do again.
+pub async fn replayed(
+    request: &HttpRequest,
+    app: &App,
+    tenant: &Tenant,
+    once: Option<&Once>,
+) -> Result<Option<HttpResponse>, Problem> {
+    let Some(once) = once.cloned() else {
+        return Ok(None);
+    };
+    let (tenant, now) = (tenant.clone(), app.clock.now());
+    let read = app
+        .store
+        .read_as(tenant, move |db, _| idempotency::before(db, &once, now));
+    let done = read.await.transpose();
+    let Some(done) = done else { return Ok(None) };
+    note(request, &done);
+    sent(done?).map(Some)
+}
+
 /// What the request log says of the key.
 fn note(request: &HttpRequest, done: &Result<Outcome, PartnerError>) {
     let (said, order) = match done {
@@ -232,7 +289,7 @@ pub fn kept(
     status: StatusCode,
     location: Option<String>,
     view: &impl Serialize,
-    resource: Option<String>,
+    resource: Option<impl ToString>,
 ) -> Result<Answer, PartnerError> {
     let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     headers.extend(location.map(|place| ("location".to_owned(), place)));
@@ -241,7 +298,7 @@ pub fn kept(
         status: status.as_u16(),
         headers,
         body,
-        resource,
+        resource: resource.map(|resource| resource.to_string()),
     })
 }
 

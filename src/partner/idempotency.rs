@@ -220,12 +220,8 @@ pub fn once(
         return Err(PartnerError::InProgress);
     }
     if let Some(kept) = once.find(db)? {
-        if kept.created_at.plus(KEPT) > now {
-            return if kept.fingerprint == once.fingerprint {
-                Ok(Outcome::Replayed(kept.again()?))
-            } else {
-                Err(PartnerError::KeyReused)
-            };
+        if let Some(outcome) = judged(kept, once, now)? {
+            return Ok(outcome);
         }
         // Its time is over, and nobody has swept it away yet.
         once.forget(db)?;
@@ -233,6 +229,25 @@ pub fn once(
     let answer = work(db)?;
     once.keep(db, &answer, now)?;
     Ok(Outcome::Executed(answer))
+}
+
+/// What a request was answered before. `None`: it was not, or that is no longer kept.
+pub fn before(db: &mut Db, once: &Once, now: Instant) -> Result<Option<Outcome>, PartnerError> {
+    match once.find(db)? {
+        Some(kept) => judged(kept, once, now),
+        None => Ok(None),
+    }
+}
+
+/// What a kept answer means for a request. `None`: its time is over.
+fn judged(kept: Kept, once: &Once, now: Instant) -> Result<Option<Outcome>, PartnerError> {
+    if kept.created_at.plus(KEPT) <= now {
+        Ok(None)
+    } else if kept.fingerprint == once.fingerprint {
+        Ok(Some(Outcome::Replayed(kept.again()?)))
+    } else {
+        Err(PartnerError::KeyReused)
+    }
 }
 
 /// A kept answer as it was stored, whoever's it is.

@@ -124,7 +124,7 @@ pub async fn record_usage(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let mut body = Members::read(&request, payload).await?;
-    let once = key.once(who.client_id(), USAGE, request.path(), &body)?;
+    let once = key.once_of_operator(who.client_id(), USAGE, request.path(), &body)?;
     let taken = (
         body.parsed("order_id"),
         body.whole("quantity", 1..=MOST),
@@ -197,7 +197,7 @@ pub async fn refund(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let mut body = Members::read(&request, payload).await?;
-    let once = key.once(who.client_id(), REFUND, request.path(), &body)?;
+    let once = key.once_of_operator(who.client_id(), REFUND, request.path(), &body)?;
     let taken = (
         body.parsed("order_id"),
         body.optional_whole("amount", 1..=LARGEST),
@@ -239,7 +239,7 @@ pub async fn adjust(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let mut body = Members::read(&request, payload).await?;
-    let once = key.once(who.client_id(), ADJUST, request.path(), &body)?;
+    let once = key.once_of_operator(who.client_id(), ADJUST, request.path(), &body)?;
     let taken = (
         body.parsed::<PartnerId>("partner_id"),
         body.parsed::<Realm>("realm"),

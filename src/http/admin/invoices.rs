@@ -93,7 +93,7 @@ pub async fn close(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let mut body = Members::read(&request, payload).await?;
-    let once = key.once(who.client_id(), "invoices.close", request.path(), &body)?;
+    let once = key.once_of_operator(who.client_id(), "invoices.close", request.path(), &body)?;
     let taken = (
         body.optional_parsed::<PartnerId>("partner_id"),
         body.optional_parsed::<Realm>("realm"),
@@ -122,7 +122,7 @@ pub async fn close(
             {
                 made.extend(bills::close(db, tenant, &act, period, closing)?);
             }
-            kept(StatusCode::OK, None, &shown(made).0, None)
+            kept(StatusCode::OK, None, &shown(made).0, None::<String>)
         })
         .await;
     }
@@ -222,7 +222,7 @@ pub async fn open(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let body = Members::read(&request, payload).await?;
-    let once = key.once(who.client_id(), "invoices.open", request.path(), &body)?;
+    let once = key.once_of_operator(who.client_id(), "invoices.open", request.path(), &body)?;
     body.finish(())?;
     step(who, &path, app, once, bills::open).await
 }
@@ -243,7 +243,7 @@ pub async fn pay(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let body = Members::read(&request, payload).await?;
-    let once = key.once(who.client_id(), "invoices.pay", request.path(), &body)?;
+    let once = key.once_of_operator(who.client_id(), "invoices.pay", request.path(), &body)?;
     body.finish(())?;
     step(who, &path, app, once, bills::pay).await
 }
@@ -264,7 +264,7 @@ pub async fn void(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let body = Members::read(&request, payload).await?;
-    let once = key.once(who.client_id(), "invoices.void", request.path(), &body)?;
+    let once = key.once_of_operator(who.client_id(), "invoices.void", request.path(), &body)?;
     let reason = reason(body)?;
     let work = move |db: &mut Db, tenant: &Tenant, act: &Act, id: &InvoiceId| {
         bills::void(db, tenant, act, id, reason.as_deref())
@@ -288,7 +288,7 @@ pub async fn give_up(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let body = Members::read(&request, payload).await?;
-    let once = key.once(
+    let once = key.once_of_operator(
         who.client_id(),
         "invoices.uncollectible",
         request.path(),

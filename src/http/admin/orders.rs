@@ -130,7 +130,7 @@ pub async fn prepare(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let body = Members::read(&request, payload).await?;
-    let once = key.once(who.client_id(), "orders.prepare", request.path(), &body)?;
+    let once = key.once_of_operator(who.client_id(), "orders.prepare", request.path(), &body)?;
     step(who, &path, app, OrderStep::Prepare, body, once).await
 }
 
@@ -150,7 +150,7 @@ pub async fn fulfil(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let body = Members::read(&request, payload).await?;
-    let once = key.once(who.client_id(), "orders.fulfil", request.path(), &body)?;
+    let once = key.once_of_operator(who.client_id(), "orders.fulfil", request.path(), &body)?;
     step(who, &path, app, OrderStep::Fulfil, body, once).await
 }
 
@@ -170,7 +170,7 @@ pub async fn fail(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let body = Members::read(&request, payload).await?;
-    let once = key.once(who.client_id(), "orders.fail", request.path(), &body)?;
+    let once = key.once_of_operator(who.client_id(), "orders.fail", request.path(), &body)?;
     step(who, &path, app, OrderStep::Fail, body, once).await
 }
 
@@ -190,7 +190,7 @@ pub async fn cancel(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let body = Members::read(&request, payload).await?;
-    let once = key.once(who.client_id(), "orders.cancel", request.path(), &body)?;
+    let once = key.once_of_operator(who.client_id(), "orders.cancel", request.path(), &body)?;
     step(who, &path, app, OrderStep::Cancel, body, once).await
 }
 

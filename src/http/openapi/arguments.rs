@@ -164,7 +164,7 @@ impl Argument for IdempotencyKey {
             operation,
             Required::True,
             "Of the caller's own making, new for each order and the same when it is asked for again: a \
-            text of 1 to 255 characters in double quotes (RFC 8941 §3.3.3), or one word without them.",
+             text of 1 to 255 characters in double quotes (RFC 8941 §3.3.3), or one word without them.",
         );
         refuse_rather(operation, &refusals::BAD_KEY);
         refuse(operation, &refusals::IDEMPOTENCY_CONFLICT);
@@ -177,9 +177,9 @@ impl Argument for OptionalKey {
         idempotency_key(
             operation,
             Required::False,
-            "Of the caller's own making: asked again within 24 hours by the same client with the same key and body, \
-            it is the first answer again, with `Idempotent-Replayed: true`, and nothing is done twice. A text of 1 to \
-            255 characters in double quotes (RFC 8941 §3.3.3), or one word without them.",
+            "Of the caller's own making: asked again within 24 hours with the same key and body, it is the first \
+             answer again, with `Idempotent-Replayed: true`, and nothing is done twice. Refusals are not kept. A text \
+             of 1 to 255 characters in double quotes (RFC 8941 §3.3.3), or one word without them.",
         );
         refuse_rather(operation, &refusals::BAD_OPTIONAL_KEY);
         refuse_rather(operation, &refusals::CONFLICT_OR_RUNNING);

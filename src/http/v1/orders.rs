@@ -166,8 +166,7 @@ pub async fn create(
         orders::place(db, &buyer, &act, once, new, |order| {
             let location = format!("/{}/v1/orders/{}", order.realm, order.id);
             let view = OrderView::from(order.clone());
-            let id = Some(order.id.to_string());
-            idempotency::kept(StatusCode::CREATED, Some(location), &view, id)
+            idempotency::kept(StatusCode::CREATED, Some(location), &view, Some(&order.id))
         })
     })
     .await;
