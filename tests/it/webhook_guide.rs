@@ -19,7 +19,8 @@ const SCOPES: [&str; 2] = ["events:replay", "webhooks:manage"];
 /// The one program in a language that the page prints.
 fn printed(language: &str) -> String {
     let page = include_str!("../../docs/webhooks.md");
-    let mut programs = page.split(&format!("```{language}\n")).skip(1);
+    let fence = format!("```{language}\n");
+    let mut programs = page.split(&fence).skip(1);
     let program = programs.next().unwrap().split("```\n").next().unwrap();
     assert!(programs.next().is_none(), "two programs in {language}");
     program.to_owned()
