@@ -101,7 +101,7 @@ async fn every_answer_says_what_is_left() {
         let refused = refused.await;
         assert_eq!((refused.status, told(&refused).0.as_str()), (400, "tokens"));
         // Who is not known has nothing that could be told.
-        let unknown = world.get("/sandbox/v1/me", Some("no token")).await;
+        let unknown = world.get("/sandbox/v1/me", Some("no-token")).await;
         assert_eq!((unknown.status, unknown.header("ratelimit")), (401, ""));
     }
 }
@@ -201,13 +201,9 @@ async fn reads_and_writes_have_their_parts_and_what_is_refused_is_not_done() {
         set(&operator, &shopper.who.partner_id, set_to(figures))
             .await
             .expect(200);
-        let key = fresh_key();
         for (nth, status) in [(0, 201), (1, 201), (2, 429), (3, 429)] {
             let body = order(&package, 1, &format!("sim-delay-{nth}"));
-            let sent = shopper
-                .ordering(&format!("{key}-{nth}"), &body)
-                .send()
-                .await;
+            let sent = shopper.ordering(&fresh_key(), &body).send().await;
             let answer = Answer::of(sent.unwrap()).await;
             assert_eq!(answer.status, status, "{nth}: {}", answer.text);
             if status == 429 {
@@ -555,7 +551,7 @@ async fn what_cannot_hold_is_refused_and_what_is_set_is_on_record() {
         set(&operator, &partner, set_to(wide())).await.expect(200);
         // What is already so is no change.
         set(&operator, &partner, set_to(wide())).await.expect(200);
-        assert_snapshot!(audit().join("\n"), @"");
+        assert_snapshot!(audit().join("\n"), @r#"limits.changed sandbox {"burst":100000,"client_share":100,"ends_at":null,"mode":"enforce","orders_per_day":null,"orders_per_month":null,"plan_id":null,"reads_share":100,"requests_per_day":null,"requests_per_minute":600000,"requests_per_month":null,"source":"own","spend_currency":null,"spend_per_month":null,"tokens_per_day":null,"tokens_per_minute":600000,"tokens_per_month":null,"writes_share":100}"#);
 
         let gone = json!({ "reason": "they left" });
         operator

@@ -88,3 +88,7 @@ CREATE POLICY tenant ON limit_overrides USING (
         partner_id = current_setting('onyx.partner_id', true) AND realm = current_setting('onyx.realm', true)
     )
 );
+
+-- What every node must look at again: a plan, with all partners that are on it.
+ALTER TABLE changes DROP CONSTRAINT changes_entity_check;
+ALTER TABLE changes ADD CONSTRAINT changes_entity_check CHECK (entity IN ('client', 'partner', 'resource_server', 'keys', 'plan'));

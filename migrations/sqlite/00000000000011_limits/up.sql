@@ -72,3 +72,15 @@ CREATE TABLE limit_overrides (
     FOREIGN KEY (partner_id, realm) REFERENCES partner_limits (partner_id, realm),
     CHECK ((spend_per_month IS NULL) = (spend_currency IS NULL))
 );
+
+-- What every node must look at again: a plan, with all partners that are on it.
+CREATE TABLE changes_anew (
+    seq BIGINT NOT NULL,
+    entity TEXT NOT NULL CHECK (entity IN ('client', 'partner', 'resource_server', 'keys', 'plan')),
+    id TEXT NOT NULL,
+    at TIMESTAMP NOT NULL,
+    PRIMARY KEY (seq, entity, id)
+);
+INSERT INTO changes_anew SELECT seq, entity, id, at FROM changes;
+DROP TABLE changes;
+ALTER TABLE changes_anew RENAME TO changes;
