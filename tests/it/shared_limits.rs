@@ -253,7 +253,7 @@ impl Seen {
     }
 }
 
-/// Asks for `/me` at a node until it is told to stop, with a pause that the nth request has.
+/// Asks for orders at a node until it is told to stop, with a pause that the nth request has.
 async fn load(
     world: &World,
     token: String,
@@ -261,7 +261,10 @@ async fn load(
     stop: Arc<AtomicBool>,
     pause: impl Fn(u32) -> Duration + 'static,
 ) -> actix_web::rt::task::JoinHandle<()> {
-    let (http, url) = (world.http.clone(), format!("{}/sandbox/v1/me", world.base));
+    let (http, url) = (
+        world.http.clone(),
+        format!("{}/sandbox/v1/orders", world.base),
+    );
     actix_web::rt::spawn(async move {
         let mut nth = 0;
         while !stop.load(Ordering::SeqCst) {
@@ -334,8 +337,8 @@ async fn partner(nodes: &[World], per_minute: u32, burst: u32) -> String {
 
 #[actix_web::test]
 async fn three_nodes_let_through_what_one_would() {
-    const BURST: u32 = 40;
-    const PER_MINUTE: u32 = 1200;
+    const BURST: u32 = 15;
+    const PER_MINUTE: u32 = 360;
     let redis = Redis::start();
     let nodes = three_nodes(&redis).await;
     all_show(&nodes, UP, 1.0).await;
@@ -352,25 +355,19 @@ async fn three_nodes_let_through_what_one_would() {
         let mut tasks = Vec::new();
         for (at, node) in nodes.iter().enumerate() {
             let stop = || Arc::clone(&stop);
-            for _ in 0..2 {
-                // As fast as answers come.
-                tasks.push(
-                    load(node, greedy.clone(), of_greedy.clone(), stop(), |_| {
-                        Duration::ZERO
-                    })
-                    .await,
-                );
-            }
-            // Thirty at once, and then as long as these take to come back.
+            // Several times as fast as it may.
+            let pause = |_| Duration::from_millis(20);
+            tasks.push(load(node, greedy.clone(), of_greedy.clone(), stop(), pause).await);
+            // Ten at once, of all nodes twice what fits, and then as long as it takes to fill again.
             let pause =
-                |nth: u32| Duration::from_millis(if nth.is_multiple_of(30) { 1400 } else { 0 });
+                |nth: u32| Duration::from_millis(if nth.is_multiple_of(10) { 2500 } else { 0 });
             tasks.push(load(node, bursty.clone(), of_bursty.clone(), stop(), pause).await);
             // Each a third of the rate, one after the other.
-            tokio::time::sleep(Duration::from_millis(at as u64 * 50)).await;
-            let pause = |_| Duration::from_millis(150);
+            tokio::time::sleep(Duration::from_millis(at as u64 * 167)).await;
+            let pause = |_| Duration::from_millis(500);
             tasks.push(load(node, steady.clone(), of_steady.clone(), stop(), pause).await);
         }
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
         stop.store(true, Ordering::SeqCst);
         for task in tasks {
             task.await.unwrap();
@@ -396,12 +393,15 @@ async fn three_nodes_let_through_what_one_would() {
             burst + per_second * seconds
         );
         if lost(&nodes).await > lost_before {
-            assert!(attempt < 5, "Redis was let go of in each of {attempt} runs");
+            assert!(
+                attempt < 12,
+                "Redis was let go of in each of {attempt} runs"
+            );
             continue;
         }
         of_greedy.assert_bound(burst, per_second, span);
         of_bursty.assert_bound(burst, per_second, span);
-        assert!(of_greedy.count(429) > 0);
+        assert!(of_greedy.count(429) > 0 && of_bursty.count(429) > 0);
         // What it may have it gets.
         let expected = per_second * (seconds - 1.0);
         assert!(
@@ -428,12 +428,9 @@ async fn a_redis_that_dies_under_load_costs_no_answer_and_each_node_keeps_to_its
     let mut tasks = Vec::new();
     for node in &nodes {
         for _ in 0..2 {
-            tasks.push(
-                load(node, token.clone(), seen.clone(), Arc::clone(&stop), |_| {
-                    Duration::ZERO
-                })
-                .await,
-            );
+            let stop = Arc::clone(&stop);
+            let pause = |_| Duration::from_millis(20);
+            tasks.push(load(node, token.clone(), seen.clone(), stop, pause).await);
         }
     }
     let (burst, per_second) = (f64::from(BURST), f64::from(PER_MINUTE) / 60.0);
