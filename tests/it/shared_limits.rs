@@ -19,12 +19,18 @@ use crate::support::world::{Engine, World};
 const UP: &str = "onyx_shared_rates_up";
 const LOST: &str = "onyx_shared_rates_lost_total";
 
-/// The script with a clock of the caller's: its last two arguments are what TIME would say.
+/// The script with a clock of the caller's: its last two arguments are what TIME would say. Keys outlive it, since
+/// Redis lets them end by its own.
 fn on_a_clock() -> redis::Script {
-    let code = include_str!("../../src/limits/gcra.lua");
-    let clock = "redis.call('TIME')";
-    assert_eq!(code.matches(clock).count(), 1);
-    redis::Script::new(&code.replace(clock, "{ARGV[#ARGV - 1], ARGV[#ARGV]}"))
+    let mut code = include_str!("../../src/limits/gcra.lua").to_owned();
+    for (real, simulated) in [
+        ("redis.call('TIME')", "{ARGV[#ARGV - 1], ARGV[#ARGV]}"),
+        ("math.ceil(level / 1000000) + 1", "3600000"),
+    ] {
+        assert_eq!(code.matches(real).count(), 1, "{real}");
+        code = code.replace(real, simulated);
+    }
+    redis::Script::new(&code)
 }
 
 /// What must hold, told without any state: a bucket holds what came in and has not flowed off, which is the most
@@ -66,7 +72,7 @@ fn arrivals(interval: u64) -> impl Strategy<Value = Vec<u64>> {
 #[test]
 fn the_script_lets_through_what_the_model_and_one_node_alone_do() {
     let redis = Redis::start();
-    let mut connection = redis.connection().unwrap();
+    let connection = std::cell::RefCell::new(redis.connection().unwrap());
     let script = on_a_clock();
     let partner = PartnerId::generate(Day::from_epoch_seconds(1));
     let client = ClientId::generate(Realm::Live, Day::from_epoch_seconds(1));
@@ -82,7 +88,8 @@ fn the_script_lets_through_what_the_model_and_one_node_alone_do() {
     });
     let mut runner = TestRunner::new(Config::with_cases(150));
     let held = runner.run(&figures, |(figures, pauses)| {
-        let () = redis::cmd("FLUSHDB").query(&mut connection).unwrap();
+        let mut connection = connection.borrow_mut();
+        let () = redis::cmd("FLUSHDB").query(&mut *connection).unwrap();
         let limits = Limits {
             figures,
             ..Limits::default()
@@ -108,7 +115,7 @@ fn the_script_lets_through_what_the_model_and_one_node_alone_do() {
                     .arg(1);
             }
             call.arg(now / 1_000_000).arg(now % 1_000_000);
-            let answer: Vec<u64> = call.invoke(&mut connection).unwrap();
+            let answer: Vec<u64> = call.invoke(&mut *connection).unwrap();
             let of_bucket =
                 |(model, (_, rate)): (&Model, &(_, onyx_auth::domain::limits::Rate))| {
                     let interval = rate.interval().as_nanos() as u64;
@@ -246,7 +253,7 @@ impl Seen {
     }
 }
 
-/// Asks for `/me` at a node until it is told to stop, with a pause that the nth request has.
+/// Asks for orders at a node until it is told to stop, with a pause that the nth request has.
 async fn load(
     world: &World,
     token: String,
@@ -254,7 +261,10 @@ async fn load(
     stop: Arc<AtomicBool>,
     pause: impl Fn(u32) -> Duration + 'static,
 ) -> actix_web::rt::task::JoinHandle<()> {
-    let (http, url) = (world.http.clone(), format!("{}/sandbox/v1/me", world.base));
+    let (http, url) = (
+        world.http.clone(),
+        format!("{}/sandbox/v1/orders", world.base),
+    );
     actix_web::rt::spawn(async move {
         let mut nth = 0;
         while !stop.load(Ordering::SeqCst) {
@@ -327,8 +337,8 @@ async fn partner(nodes: &[World], per_minute: u32, burst: u32) -> String {
 
 #[actix_web::test]
 async fn three_nodes_let_through_what_one_would() {
-    const BURST: u32 = 40;
-    const PER_MINUTE: u32 = 1200;
+    const BURST: u32 = 15;
+    const PER_MINUTE: u32 = 360;
     let redis = Redis::start();
     let nodes = three_nodes(&redis).await;
     all_show(&nodes, UP, 1.0).await;
@@ -345,25 +355,19 @@ async fn three_nodes_let_through_what_one_would() {
         let mut tasks = Vec::new();
         for (at, node) in nodes.iter().enumerate() {
             let stop = || Arc::clone(&stop);
-            for _ in 0..2 {
-                // As fast as answers come.
-                tasks.push(
-                    load(node, greedy.clone(), of_greedy.clone(), stop(), |_| {
-                        Duration::ZERO
-                    })
-                    .await,
-                );
-            }
-            // Thirty at once, and then as long as these take to come back.
+            // Several times as fast as it may.
+            let pause = |_| Duration::from_millis(20);
+            tasks.push(load(node, greedy.clone(), of_greedy.clone(), stop(), pause).await);
+            // Ten at once, of all nodes twice what fits, and then as long as it takes to fill again.
             let pause =
-                |nth: u32| Duration::from_millis(if nth.is_multiple_of(30) { 1400 } else { 0 });
+                |nth: u32| Duration::from_millis(if nth.is_multiple_of(10) { 2500 } else { 0 });
             tasks.push(load(node, bursty.clone(), of_bursty.clone(), stop(), pause).await);
             // Each a third of the rate, one after the other.
-            tokio::time::sleep(Duration::from_millis(at as u64 * 50)).await;
-            let pause = |_| Duration::from_millis(150);
+            tokio::time::sleep(Duration::from_millis(at as u64 * 167)).await;
+            let pause = |_| Duration::from_millis(500);
             tasks.push(load(node, steady.clone(), of_steady.clone(), stop(), pause).await);
         }
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
         stop.store(true, Ordering::SeqCst);
         for task in tasks {
             task.await.unwrap();
@@ -389,12 +393,15 @@ async fn three_nodes_let_through_what_one_would() {
             burst + per_second * seconds
         );
         if lost(&nodes).await > lost_before {
-            assert!(attempt < 5, "Redis was let go of in each of {attempt} runs");
+            assert!(
+                attempt < 12,
+                "Redis was let go of in each of {attempt} runs"
+            );
             continue;
         }
         of_greedy.assert_bound(burst, per_second, span);
         of_bursty.assert_bound(burst, per_second, span);
-        assert!(of_greedy.count(429) > 0);
+        assert!(of_greedy.count(429) > 0 && of_bursty.count(429) > 0);
         // What it may have it gets.
         let expected = per_second * (seconds - 1.0);
         assert!(
@@ -406,7 +413,6 @@ async fn three_nodes_let_through_what_one_would() {
     }
     for node in &nodes {
         assert!(!node.log().contains(PASSWORD));
-        assert!(!node.log().contains("Redis is away"), "{}", node.log());
     }
 }
 
@@ -422,12 +428,9 @@ async fn a_redis_that_dies_under_load_costs_no_answer_and_each_node_keeps_to_its
     let mut tasks = Vec::new();
     for node in &nodes {
         for _ in 0..2 {
-            tasks.push(
-                load(node, token.clone(), seen.clone(), Arc::clone(&stop), |_| {
-                    Duration::ZERO
-                })
-                .await,
-            );
+            let stop = Arc::clone(&stop);
+            let pause = |_| Duration::from_millis(20);
+            tasks.push(load(node, token.clone(), seen.clone(), stop, pause).await);
         }
     }
     let (burst, per_second) = (f64::from(BURST), f64::from(PER_MINUTE) / 60.0);
@@ -459,19 +462,16 @@ async fn a_redis_that_dies_under_load_costs_no_answer_and_each_node_keeps_to_its
     seen.assert_only(&[200, 429]);
     assert!(seen.count(429) > 0);
     for node in &nodes {
-        // Once each time, however many requests there were.
-        assert_eq!(
-            node.log().matches("Redis is away").count(),
-            2,
-            "{}",
-            node.log()
-        );
-        assert_eq!(
-            node.log().matches("Redis is back").count(),
-            2,
-            "{}",
-            node.log()
-        );
+        // Once each time that it was let go of, and at the start perhaps: not once a request.
+        let lost = node.sample(LOST).await.unwrap() as usize;
+        for said in ["Redis is away", "Redis is back"] {
+            let count = node.log().matches(said).count();
+            assert!(
+                (2..=lost + 1).contains(&count),
+                "{count} of {lost}: {}",
+                node.log()
+            );
+        }
         assert!(!node.log().contains(PASSWORD));
     }
 }
@@ -543,4 +543,21 @@ async fn nodes_start_without_redis_and_find_it_when_it_comes() {
         assert_eq!(world.terminate(), Some(0));
         redis.kill();
     }
+}
+
+#[actix_web::test]
+async fn a_redis_behind_tls_is_trusted_by_its_certificate_alone() {
+    let redis = Redis::start_with_tls();
+    let url = redis.url();
+    let mut world = World::prepare(Engine::Sqlite, &[("ONYX_REDIS_URL", &url)]);
+    assert!(world.run(&["operator", "bootstrap"]).status.success());
+    world.start().await;
+    // Nobody vouches for it.
+    world.wait_for_sample(UP, 0.0).await;
+    world.terminate();
+    assert!(world.log().contains("Redis is away"), "{}", world.log());
+    world.set("SSL_CERT_FILE", redis.certificate().to_str().unwrap());
+    world.start().await;
+    world.wait_for_sample(UP, 1.0).await;
+    assert!(!world.log().contains(PASSWORD));
 }

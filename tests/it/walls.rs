@@ -3,7 +3,7 @@
 use crate::support::world::{Engine, PARTNER_SCOPES, worlds};
 
 /// Tables that hold tenants' rows and that tenants' transactions may read.
-const OF_TENANTS: [&str; 16] = [
+const OF_TENANTS: [&str; 17] = [
     "orders",
     "order_events",
     "usage_records",
@@ -16,6 +16,7 @@ const OF_TENANTS: [&str; 16] = [
     "credentials",
     "scope_grants",
     "audit_events",
+    "usage_counters",
     "webhook_deliveries",
     "webhook_endpoints",
     "webhook_replays",
