@@ -155,6 +155,7 @@ impl App {
             .then(|| Journal::gathering(store.clone()).map_err(StartError::Thread))
             .transpose()?;
         Ok(Arc::new(Self {
+            failures: Failures::new(settings.client_cache),
             indices,
             status_lists: StatusLists::new(staleness),
             settings,
@@ -165,7 +166,6 @@ impl App {
             directory,
             tokens,
             requests,
-            failures: Failures::default(),
             tally: Tally::default(),
             uses: Tallies::default(),
             usage,

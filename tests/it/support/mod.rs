@@ -6,6 +6,7 @@ pub mod listener;
 pub mod mesh;
 pub mod proxy;
 pub mod recipient;
+pub mod schema;
 pub mod shop;
 pub mod world;
 
