@@ -184,6 +184,7 @@ impl App {
             .then(|| Rates::new(shared.clone(), Arc::clone(&nodes)));
         Ok(Arc::new(Self {
             webhooks: Arc::new(Sender::new(guard, Arc::new(System::default()))),
+            failures: Failures::new(settings.client_cache),
             indices,
             status_lists: StatusLists::new(staleness),
             settings,
@@ -194,7 +195,6 @@ impl App {
             directory,
             tokens,
             requests,
-            failures: Failures::default(),
             tally: Tally::default(),
             uses: Tallies::default(),
             usage,

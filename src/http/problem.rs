@@ -16,7 +16,8 @@ use super::refused;
 use super::trace::Code;
 use crate::admin::AdminError;
 use crate::audit::tally::Refused;
-use crate::domain::id::{OrderId, RequestId};
+use crate::domain::id::{LedgerEntryId, OrderId, RequestId};
+use crate::domain::instant::Instant;
 use crate::domain::launch::Requirement;
 use crate::logging;
 use crate::partner::PartnerError;
@@ -102,6 +103,15 @@ pub struct ProblemView {
     /// `partner_order_ref_taken`: the order that has the reference.
     #[schema(nullable = false)]
     pub existing_order_id: Option<OrderId>,
+    /// `reference_taken`: the entry that has the reference.
+    #[schema(nullable = false)]
+    pub existing_entry_id: Option<LedgerEntryId>,
+    /// `delivery_opened`: when.
+    #[schema(nullable = false)]
+    pub opened_at: Option<Instant>,
+    /// `delivery_expired`: when.
+    #[schema(nullable = false)]
+    pub expired_at: Option<Instant>,
     /// `not_ready_for_live`: all that the partner lacks.
     #[schema(nullable = false)]
     pub missing: Option<Vec<Requirement>>,

@@ -26,20 +26,22 @@ pub struct ServerMetadata {
     revocation_endpoint_auth_methods_supported: [&'static str; 2],
     /// Resource servers ask about tokens here (RFC 7662); operators' realm has none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     introspection_endpoint: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     introspection_endpoint_auth_methods_supported: Option<[&'static str; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     protected_resources: Option<[String; 1]>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    openid: Option<OpenIdMembers>,
-}
-
-/// What parsers that look only at openid-configuration insist on (OpenID Connect Discovery 1.0 §3).
-#[derive(Serialize, ToSchema)]
-struct OpenIdMembers {
-    subject_types_supported: [&'static str; 1],
-    id_token_signing_alg_values_supported: Vec<&'static str>,
+    /// Parsers that look only at openid-configuration insist on it (OpenID Connect Discovery 1.0 §3); there alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    subject_types_supported: Option<[&'static str; 1]>,
+    /// Likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    id_token_signing_alg_values_supported: Option<Vec<&'static str>>,
 }
 
 /// The metadata of a realm's issuer.
@@ -68,17 +70,18 @@ pub fn server(addresses: &Addresses, realm: Realm) -> ServerMetadata {
         protected_resources: realm
             .is_environment()
             .then(|| [addresses.api(realm).to_string()]),
-        openid: None,
+        subject_types_supported: None,
+        id_token_signing_alg_values_supported: None,
     }
 }
 
 /// The same for verifiers that know only OpenID Connect's path.
 pub fn openid(addresses: &Addresses, realm: Realm, algorithms: &[Algorithm]) -> ServerMetadata {
     ServerMetadata {
-        openid: Some(OpenIdMembers {
-            subject_types_supported: ["public"],
-            id_token_signing_alg_values_supported: algorithms.iter().map(|a| a.as_str()).collect(),
-        }),
+        subject_types_supported: Some(["public"]),
+        id_token_signing_alg_values_supported: Some(
+            algorithms.iter().map(|a| a.as_str()).collect(),
+        ),
         ..server(addresses, realm)
     }
 }

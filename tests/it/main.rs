@@ -27,6 +27,7 @@ mod cut_off;
 mod delivery;
 mod delivery_page;
 mod described;
+mod described_partner;
 mod discovery;
 mod docs_page;
 mod doctor;

@@ -11,7 +11,12 @@ use crate::support::world::{Engine, World, postgres, worlds};
 const SOON: Duration = Duration::from_secs(1);
 
 /// Asks until the answer has this status; how long that took.
-async fn until(status: u16, mut ask: impl AsyncFnMut() -> u16) -> Duration {
+async fn until(status: u16, ask: impl AsyncFnMut() -> u16) -> Duration {
+    until_by(Duration::from_millis(5), status, ask).await
+}
+
+/// The same, asking not so often: who fails ten times within a moment, from where it never was right, has to wait.
+async fn until_by(pause: Duration, status: u16, mut ask: impl AsyncFnMut() -> u16) -> Duration {
     let started = Instant::now();
     loop {
         let answered = ask().await;
@@ -22,7 +27,7 @@ async fn until(status: u16, mut ask: impl AsyncFnMut() -> u16) -> Duration {
             started.elapsed() < 10 * SOON,
             "still {answered}, not {status}"
         );
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -83,7 +88,9 @@ async fn a_change_counts_on_its_own_node_before_it_is_answered() {
             let fresh = operator.issue(&who.client_id).await;
             assert_eq!(world.token_answer("sandbox", &fresh, &[]).await.status, 200);
             operator.revoke(&fresh.credential_id).await.expect(200);
-            assert_eq!(world.token_answer("sandbox", &fresh, &[]).await.status, 401);
+            let refused = world.token_answer("sandbox", &fresh, &[]).await.status;
+            // The tenth dead secret in a row is one too many; good ones pass from where they passed before.
+            assert!(matches!(refused, 401 | 429), "{refused}");
         }
     }
 }
@@ -128,7 +135,7 @@ async fn an_unknown_client_that_is_made_later_is_known_then() {
             ghost.client_id
         ));
         world.execute("UPDATE sequences SET value = value + 1 WHERE name = 'changes'");
-        let took = until(200, async || {
+        let took = until_by(SOON / 6, 200, async || {
             world.token_answer("sandbox", &ghost, &[]).await.status
         })
         .await;

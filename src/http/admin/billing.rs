@@ -15,7 +15,7 @@ use crate::http::body::Members;
 use crate::http::extract::{BillingWrite, Operator, UsageWrite};
 use crate::http::idempotency::{OptionalKey, execute_for_operator, kept};
 use crate::http::list::{ListQuery, ListView};
-use crate::http::openapi::domain::Environment;
+use crate::http::openapi::domain::{Environment, SignedMoney};
 use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::http::v1::ledger::EntryView;
@@ -100,6 +100,7 @@ pub struct AdjustmentBody {
     #[schema(value_type = Environment)]
     pub realm: Realm,
     /// Positive: the partner owes more.
+    #[schema(value_type = SignedMoney)]
     pub amount: Money,
     /// The entry that it corrects.
     pub corrects: LedgerEntryId,

@@ -30,6 +30,21 @@ pub struct JwkView {
     pub r#use: String,
     #[schema(value_type = SigningAlgorithm)]
     pub alg: Algorithm,
+    /// `EC`, `OKP`: the curve.
+    #[schema(nullable = false)]
+    pub crv: Option<String>,
+    /// `EC`, `OKP`: a coordinate, or the key.
+    #[schema(nullable = false)]
+    pub x: Option<String>,
+    /// `EC`: the other coordinate.
+    #[schema(nullable = false)]
+    pub y: Option<String>,
+    /// `RSA`: the modulus.
+    #[schema(nullable = false)]
+    pub n: Option<String>,
+    /// `RSA`: the exponent.
+    #[schema(nullable = false)]
+    pub e: Option<String>,
 }
 
 /// Describes the authorization server of a realm (RFC 8414).

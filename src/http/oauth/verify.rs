@@ -80,6 +80,7 @@ async fn check(
     security(("sandbox" = []), ("live" = [])),
     responses(
         (status = 200, description = "The request may pass"),
+        (status = 400, description = "More than one access token (`invalid_request`)", body = ProblemView, content_type = "application/problem+json"),
         (status = 401, description = "No token, or one that is not good (`token_missing`, `invalid_token`)", body = ProblemView, content_type = "application/problem+json"),
         (status = 403, description = "The client may not call from this address (`address_not_allowed`)", body = ProblemView, content_type = "application/problem+json"),
         (status = 503, description = "This node has had no news from its database for too long (`unavailable`)", body = ProblemView, content_type = "application/problem+json"),

@@ -274,27 +274,46 @@ impl PartialSchema for Allowlist {
 }
 impl ToSchema for Allowlist {}
 
+/// Money where it may be negative: on an account.
+#[derive(Debug)]
+pub struct SignedMoney;
+
 impl PartialSchema for Money {
     fn schema() -> RefOr<Schema> {
-        let amount = ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-            .description(Some("Minor units: cents for EUR, yen for JPY."))
-            .minimum(Some(0))
-            .maximum(Some(LARGEST));
-        ObjectBuilder::new()
-            .description(Some("Money."))
-            .property("amount", amount)
-            .property("currency", Ref::from_schema_name(Currency::name()))
-            .required("amount")
-            .required("currency")
-            .into()
+        money("Money.", 0)
     }
 }
 impl ToSchema for Money {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((Currency::name().into(), Currency::schema()));
     }
+}
+
+impl PartialSchema for SignedMoney {
+    fn schema() -> RefOr<Schema> {
+        money("Money on an account: more is owed, or less.", -LARGEST)
+    }
+}
+impl ToSchema for SignedMoney {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Currency::name().into(), Currency::schema()));
+    }
+}
+
+fn money(sentence: &str, least: i64) -> RefOr<Schema> {
+    let amount = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .description(Some("Minor units: cents for EUR, yen for JPY."))
+        .minimum(Some(least))
+        .maximum(Some(LARGEST));
+    ObjectBuilder::new()
+        .description(Some(sentence))
+        .property("amount", amount)
+        .property("currency", Ref::from_schema_name(Currency::name()))
+        .required("amount")
+        .required("currency")
+        .into()
 }
 
 impl PartialSchema for Features {

@@ -11,6 +11,7 @@ use crate::domain::ledger::EntryKind;
 use crate::domain::money::{Currency, Money};
 use crate::http::extract::{Granted, LedgerRead};
 use crate::http::list::{ListQuery, ListView, Parameters};
+use crate::http::openapi::domain::SignedMoney;
 use crate::http::problem::Problem;
 use crate::store::ledger::{self, Filter, LedgerEntry};
 
@@ -21,6 +22,7 @@ pub struct EntryView {
     id: LedgerEntryId,
     kind: EntryKind,
     /// What it does to the balance: positive, and the partner owes more.
+    #[schema(value_type = SignedMoney)]
     amount: Money,
     /// The order that it is about.
     order_id: Option<OrderId>,
@@ -53,8 +55,10 @@ impl From<LedgerEntry> for EntryView {
 #[schema(as = LedgerBalance)]
 pub struct BalanceView {
     /// Where there is one currency, or none yet, what is owed in it; else none.
+    #[schema(value_type = Option<SignedMoney>)]
     balance: Option<Money>,
     /// What is owed in each currency. Negative: the partner has credit.
+    #[schema(value_type = Vec<SignedMoney>)]
     balances: Vec<Money>,
     as_of: Instant,
 }

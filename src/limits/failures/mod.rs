@@ -91,18 +91,17 @@ pub struct Failures {
     hasher: RandomState,
 }
 
-impl Default for Failures {
-    fn default() -> Self {
-        Self::with_room(ROOM)
-    }
-}
-
 impl Failures {
-    fn with_room(room: usize) -> Self {
+    /// For a server that holds so many clients in memory: it remembers of as many where they were right.
+    pub fn new(clients: usize) -> Self {
+        Self::with_room(ROOM, clients.max(ROOM))
+    }
+
+    fn with_room(room: usize, clients: usize) -> Self {
         Self {
             clients: Records::new(OF_CLIENTS, room),
             addresses: Records::new(OF_ADDRESSES, room),
-            places: Places::new(room),
+            places: Places::new(clients),
             hasher: RandomState::new(),
         }
     }

@@ -36,7 +36,7 @@ fn succeed(failures: &Failures, id: &str, from: IpAddr, partner: &str, millis: i
 
 #[test]
 fn ten_failures_block_a_client_id_for_a_second_and_then_twice_as_long_each_time() {
-    let failures = Failures::default();
+    let failures = Failures::new(1);
     for n in 0..10 {
         // From everywhere, so that no address counts.
         assert_eq!(guess(&failures, "cl", ip(n), 0), None);
@@ -56,7 +56,7 @@ fn ten_failures_block_a_client_id_for_a_second_and_then_twice_as_long_each_time(
 
 #[test]
 fn failures_far_apart_block_nobody_and_blocks_are_forgiven() {
-    let failures = Failures::default();
+    let failures = Failures::new(1);
     for n in 0..1000 {
         assert_eq!(guess(&failures, "cl", ip(1), n * 31_000), None);
     }
@@ -76,7 +76,7 @@ fn failures_far_apart_block_nobody_and_blocks_are_forgiven() {
 
 #[test]
 fn asking_while_blocked_prolongs_nothing() {
-    let failures = Failures::default();
+    let failures = Failures::new(1);
     for n in 0..10 {
         guess(&failures, "cl", ip(n), 0);
     }
@@ -90,7 +90,7 @@ fn asking_while_blocked_prolongs_nothing() {
 
 #[test]
 fn an_address_is_blocked_for_made_up_ids_as_for_others() {
-    let failures = Failures::default();
+    let failures = Failures::new(1);
     for n in 0..50 {
         assert_eq!(guess(&failures, &format!("cl{n}"), ip(1), 0), None);
     }
@@ -104,7 +104,7 @@ fn an_address_is_blocked_for_made_up_ids_as_for_others() {
 
 #[test]
 fn an_ipv6_customer_is_one_address_and_a_mapped_address_its_own() {
-    let failures = Failures::default();
+    let failures = Failures::new(1);
     for n in 0..50 {
         let from = format!("2001:db8:1:2:{n:x}::{n:x}").parse().unwrap();
         guess(&failures, &format!("cl{n}"), from, 0);
@@ -120,7 +120,7 @@ fn an_ipv6_customer_is_one_address_and_a_mapped_address_its_own() {
 
 #[test]
 fn what_many_partners_share_is_no_address_to_block() {
-    let failures = Failures::default();
+    let failures = Failures::new(1);
     let flood = |from: IpAddr| {
         for n in 0..200 {
             guess(&failures, &format!("made-up-{from}-{n}"), from, 0);
@@ -153,7 +153,7 @@ fn what_many_partners_share_is_no_address_to_block() {
 
 #[test]
 fn realms_do_not_share_what_is_counted() {
-    let failures = Failures::default();
+    let failures = Failures::new(1);
     for n in 0..10 {
         guess(&failures, "cl", ip(n), 0);
     }
@@ -163,7 +163,7 @@ fn realms_do_not_share_what_is_counted() {
 
 #[test]
 fn a_clock_that_is_set_back_blocks_nobody_for_longer_than_the_longest_block() {
-    let failures = Failures::default();
+    let failures = Failures::new(1);
     for n in 0..10 {
         guess(&failures, "cl", ip(n), 30 * 24 * HOUR);
     }
@@ -178,7 +178,7 @@ fn a_clock_that_is_set_back_blocks_nobody_for_longer_than_the_longest_block() {
 
 #[test]
 fn a_flood_of_ids_evicts_no_block_and_makes_no_one_freer() {
-    let failures = Failures::with_room(64);
+    let failures = Failures::with_room(64, 64);
     let room = i64::try_from(failures.clients.room()).unwrap();
     assert_eq!(room, 64);
     let mut now = 0;
@@ -247,7 +247,7 @@ proptest! {
             8 => 0i64..2_000, 2 => 0i64..60_000, 1 => 0i64..4_000_000,
         ]), 1..400)
     ) {
-        let failures = Failures::with_room(1024);
+        let failures = Failures::with_room(1024, 1024);
         let mut models: [Model; 3] = Default::default();
         let mut now = 0;
         for (nth, (id, gap)) in steps.into_iter().enumerate() {
@@ -268,7 +268,7 @@ proptest! {
     fn who_was_right_before_is_never_locked_out(
         attacks in prop::collection::vec((0u32..40, 0usize..4, 0i64..3_000, any::<bool>()), 1..2_000)
     ) {
-        let failures = Failures::with_room(128);
+        let failures = Failures::with_room(128, 128);
         succeed(&failures, "partner's", ip(7), "partner", 0);
         let mut now = 0;
         for (from, id, gap, mistake) in attacks {
@@ -289,7 +289,7 @@ proptest! {
     fn a_client_that_works_is_blocked_as_one_that_does_not_exist(
         attacks in prop::collection::vec((0u32..40, 0usize..4, 0i64..3_000), 1..2_000)
     ) {
-        let (with, without) = (Failures::with_room(1024), Failures::with_room(1024));
+        let (with, without) = (Failures::with_room(1024, 1024), Failures::with_room(1024, 1024));
         let mut now = 0;
         for (from, id, gap) in attacks {
             now += gap;
@@ -303,7 +303,7 @@ proptest! {
     /// However many come at a client id, from however many addresses: who is looked at is few.
     #[test]
     fn guesses_that_are_looked_at_are_few(gaps in prop::collection::vec(1i64..500, 5_000..6_000)) {
-        let failures = Failures::with_room(1024);
+        let failures = Failures::with_room(1024, 1024);
         let (mut now, mut looked_at) = (0, 0);
         for (nth, gap) in gaps.into_iter().enumerate() {
             now += gap;

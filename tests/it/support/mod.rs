@@ -9,6 +9,7 @@ pub mod proxy;
 pub mod receiver;
 pub mod recipient;
 pub mod redis;
+pub mod schema;
 pub mod shop;
 pub mod subscriber;
 pub mod world;
