@@ -1,5 +1,7 @@
 //! Every trick that is known to us, and what must pass.
 
+use proptest::prelude::*;
+
 use super::*;
 
 const STRICT: Guard = Guard {
@@ -224,4 +226,38 @@ fn one_bad_address_spoils_a_name() {
     // Plain http may go there: it must be this machine.
     let told = LOCAL.filter("localhost", ips(&["1.1.1.1"]));
     assert_eq!(told, Err(BadTarget::Blocked));
+}
+
+proptest! {
+    /// However an IPv4 address is put into one of IPv6, it gets no further than it would by itself.
+    #[test]
+    fn a_disguise_opens_no_door(bits: u32, host: u64) {
+        let plain = Ipv4Addr::from(bits);
+        prop_assert_eq!(
+            STRICT.allows(plain.into()),
+            STRICT.allows(plain.to_ipv6_mapped().into())
+        );
+        let bits = u128::from(bits);
+        for disguised in [
+            bits,
+            (0xffff << 48) | bits,
+            (0x0064_ff9b << 96) | bits,
+            (0x0064_ff9b_0001 << 80) | bits,
+            (0x2002 << 112) | (bits << 80) | u128::from(host),
+            (0x2001_0000 << 96) | (bits << 64) | u128::from(host),
+        ] {
+            prop_assert!(!STRICT.allows(Ipv6Addr::from(disguised).into()));
+        }
+    }
+
+    /// What is read is as it will be dialled, and is read the same again.
+    #[test]
+    fn a_url_that_passes_passes_again(text in "(https?:|)[/\\\\]{0,3}[a-z0-9.@:\\[\\]%x]{0,30}[/?#]?.*") {
+        if let Ok(url) = STRICT.read(&text) {
+            prop_assert_eq!(url.scheme(), "https");
+            prop_assert!(url.username().is_empty() && url.password().is_none());
+            let again = STRICT.read(url.as_str());
+            prop_assert_eq!(again.as_ref(), Ok(&url));
+        }
+    }
 }

@@ -22,7 +22,7 @@ pub(super) fn endpoints(realm: &str) -> Vec<Ask> {
     });
     vec![
         all("POST")
-            .json(json!({ "url": "$receiver", "event_types": ["*"] }))
+            .json(json!({ "url": "$receiver", "event_types": ["order.accepted", "invoice.paid"] }))
             .is(201)
             .keep("/id", format!("{realm}.endpoint")),
         all("GET"),
