@@ -63,16 +63,17 @@ pub enum Why {
     Replay,
 }
 
-/// What may be delivered to: active endpoints of approved partners.
+/// What may be delivered to: active endpoints of approved partners. Looked up a row: a list of all
+/// approved partners would be made anew at each look.
 macro_rules! deliverable {
     () => {
-        webhook_endpoints::state.eq(EndpointState::Active).and(
-            webhook_endpoints::partner_id.eq_any(
+        webhook_endpoints::state
+            .eq(EndpointState::Active)
+            .and(diesel::dsl::exists(
                 partners::table
-                    .filter(partners::state.eq(PartnerState::Approved))
-                    .select(partners::id),
-            ),
-        )
+                    .filter(partners::id.eq(webhook_endpoints::partner_id))
+                    .filter(partners::state.eq(PartnerState::Approved)),
+            ))
     };
 }
 

@@ -87,8 +87,8 @@ fn what_is_on_record_above_the_cursor_is_not_sent_again() {
 
 #[test]
 fn one_that_hangs_or_fails_has_a_smaller_share() {
-    let now = Moment::now();
     let mut lane = lane(0, Vec::new());
+    let now = Moment::now();
     assert_eq!(lane.room(now, 100).first, CONCURRENCY);
     assert_eq!(lane.room(now, 3).first, 3);
     begin(&mut lane, &[1]);
@@ -105,8 +105,8 @@ fn one_that_hangs_or_fails_has_a_smaller_share() {
 
 #[test]
 fn further_attempts_have_a_share_that_new_ones_do_not_take() {
-    let now = Moment::now();
     let mut lane = lane(0, Vec::new());
+    let now = Moment::now();
     lane.leave_waiting(100);
     let room = lane.room(now, 100);
     assert_eq!((room.first, room.again), (CONCURRENCY - AGAIN, CONCURRENCY));
@@ -117,8 +117,8 @@ fn further_attempts_have_a_share_that_new_ones_do_not_take() {
 
 #[test]
 fn no_more_is_begun_than_may_be_sent_twice() {
-    let now = Moment::now();
     let mut lane = lane(0, Vec::new());
+    let now = Moment::now();
     let most = i64::try_from(UNSETTLED).unwrap();
     for seq in 1..=most {
         begin(&mut lane, &[seq]);
