@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::domain::call::Idempotency;
 use crate::domain::tenant::Tenant;
 use crate::partner::PartnerError;
-use crate::partner::idempotency::{Answer, Once, Outcome};
+use crate::partner::idempotency::{self, Answer, Once, Outcome};
 use crate::store::Db;
 
 /// The request's header.
@@ -77,6 +77,38 @@ impl FromRequest for IdempotencyKey {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Ok(Self(of(request.headers()))))
+    }
+}
+
+/// The key of a request that may come without one.
+#[derive(Debug)]
+pub struct OptionalKey(Option<Result<String, Fault>>);
+
+impl OptionalKey {
+    /// A tenant's request under this key. `None`: it came without. All of `body` must still be in it.
+    pub fn once(
+        self,
+        tenant: &Tenant,
+        operation: &'static str,
+        path: &str,
+        body: &Members,
+    ) -> Result<Option<Once>, Problem> {
+        let key = self.0.map(IdempotencyKey);
+        key.map(|key| key.once(tenant, operation, path, body))
+            .transpose()
+    }
+}
+
+impl FromRequest for OptionalKey {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let key = match of(request.headers()) {
+            Err(Fault::Missing) => None,
+            other => Some(other),
+        };
+        ready(Ok(Self(key)))
     }
 }
 
@@ -146,6 +178,48 @@ where
     sent(done?)
 }
 
+/// Executes a request that may come without a key; with one, once. `work` answers what is kept under it.
+pub async fn execute_if_keyed<F>(
+    request: &HttpRequest,
+    app: &App,
+    tenant: Tenant,
+    once: Option<Once>,
+    work: F,
+) -> Result<HttpResponse, Problem>
+where
+    F: FnOnce(&mut Db, &Tenant) -> Result<Answer, PartnerError> + Send + 'static,
+{
+    let Some(once) = once else {
+        return sent(Outcome::Executed(app.store.write_as(tenant, work).await?));
+    };
+    let now = app.clock.now();
+    execute(request, app, once, move |db, once| {
+        idempotency::once(db, once, now, |db| work(db, &tenant))
+    })
+    .await
+}
+
+/// What a request was answered before, under its key. `None`: it has none, or was not executed yet.
+///
+/// For requests whose work begins outside the database, which asking again should not do again.
+pub async fn replayed(
+    request: &HttpRequest,
+    app: &App,
+    once: Option<&Once>,
+) -> Result<Option<HttpResponse>, Problem> {
+    let Some(once) = once.cloned() else {
+        return Ok(None);
+    };
+    let (tenant, now) = (once.tenant().clone(), app.clock.now());
+    let read = app
+        .store
+        .read_as(tenant, move |db, _| idempotency::before(db, &once, now));
+    let done = read.await.transpose();
+    let Some(done) = done else { return Ok(None) };
+    note(request, &done);
+    sent(done?).map(Some)
+}
+
 /// What the request log says of the key.
 fn note(request: &HttpRequest, done: &Result<Outcome, PartnerError>) {
     let (said, order) = match done {
@@ -169,7 +243,7 @@ pub fn kept(
     status: StatusCode,
     location: Option<String>,
     view: &impl Serialize,
-    resource: impl ToString,
+    resource: Option<impl ToString>,
 ) -> Result<Answer, PartnerError> {
     let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     headers.extend(location.map(|place| ("location".to_owned(), place)));
@@ -178,7 +252,7 @@ pub fn kept(
         status: status.as_u16(),
         headers,
         body,
-        resource: Some(resource.to_string()),
+        resource: resource.map(|resource| resource.to_string()),
     })
 }
 

@@ -243,27 +243,27 @@ fn partner_api(realm: Realm) -> Part {
         )
         .service(
             at("/webhook-endpoints/{id}/verify")
-                .post(webhook_endpoints::verify)
+                .post(webhook_endpoints::verbs::verify)
                 .done(),
         )
         .service(
             at("/webhook-endpoints/{id}/rotate-secret")
-                .post(webhook_endpoints::rotate_secret)
+                .post(webhook_endpoints::verbs::rotate_secret)
                 .done(),
         )
         .service(
             at("/webhook-endpoints/{id}/test")
-                .post(webhook_endpoints::test)
+                .post(webhook_endpoints::verbs::test)
                 .done(),
         )
         .service(
             at("/webhook-endpoints/{id}/enable")
-                .post(webhook_endpoints::enable)
+                .post(webhook_endpoints::verbs::enable)
                 .done(),
         )
         .service(
             at("/webhook-endpoints/{id}/disable")
-                .post(webhook_endpoints::disable)
+                .post(webhook_endpoints::verbs::disable)
                 .done(),
         )
         .service(

@@ -145,12 +145,8 @@ pub fn once(
         return Err(PartnerError::InProgress);
     }
     if let Some(kept) = rows::find(db, &once.tenant, once.operation, &once.key_hash)? {
-        if kept.created_at.plus(KEPT) > now {
-            return if kept.fingerprint == once.fingerprint {
-                Ok(Outcome::Replayed(again(kept)?))
-            } else {
-                Err(PartnerError::KeyReused)
-            };
+        if let Some(outcome) = judged(kept, once, now)? {
+            return Ok(outcome);
         }
         // Its time is over, and nobody has swept it away yet.
         rows::forget(db, &once.tenant, once.operation, &once.key_hash)?;
@@ -170,6 +166,25 @@ pub fn once(
     };
     rows::keep(db, &once.tenant, &kept)?;
     Ok(Outcome::Executed(answer))
+}
+
+/// What a request was answered before. `None`: it was not, or that is no longer kept.
+pub fn before(db: &mut Db, once: &Once, now: Instant) -> Result<Option<Outcome>, PartnerError> {
+    match rows::find(db, &once.tenant, once.operation, &once.key_hash)? {
+        Some(kept) => judged(kept, once, now),
+        None => Ok(None),
+    }
+}
+
+/// What a kept answer means for a request. `None`: its time is over.
+fn judged(kept: StoredAnswer, once: &Once, now: Instant) -> Result<Option<Outcome>, PartnerError> {
+    if kept.created_at.plus(KEPT) <= now {
+        Ok(None)
+    } else if kept.fingerprint == once.fingerprint {
+        Ok(Some(Outcome::Replayed(again(kept)?)))
+    } else {
+        Err(PartnerError::KeyReused)
+    }
 }
 
 fn again(kept: StoredAnswer) -> Result<Answer, StoreError> {

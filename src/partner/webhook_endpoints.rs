@@ -185,21 +185,21 @@ pub fn check_verified(endpoint: &Endpoint) -> Result<(), PartnerError> {
     }
 }
 
-/// Notes that an endpoint answered its challenge at a URL. A pending one becomes active.
-pub fn answered(
+/// Notes what came of an endpoint's challenge at the URL that it had when it was asked. A pending one that
+/// answered becomes active.
+pub fn challenged(
     db: &mut Db,
     tenant: &Tenant,
     act: &Act,
-    id: &WebhookEndpointId,
-    url: &str,
+    asked: &Endpoint,
+    answered: bool,
 ) -> Result<Endpoint, PartnerError> {
-    let before = get(db, tenant, id)?;
     // Under another URL by now, it has yet to answer there.
-    if webhook_endpoints::verify(db, tenant, id, url, act.now)? {
-        let deed = Deed::new(Action::WebhookEndpointVerified, id);
-        act.record(db, tenant, deed.detail("before", before.state.as_str()))?;
+    if answered && webhook_endpoints::verify(db, tenant, &asked.id, &asked.url, act.now)? {
+        let deed = Deed::new(Action::WebhookEndpointVerified, &asked.id);
+        act.record(db, tenant, deed.detail("before", asked.state.as_str()))?;
     }
-    get(db, tenant, id)
+    get(db, tenant, &asked.id)
 }
 
 /// Changes an endpoint. At another URL it is pending, unless it is disabled, and its record is clean.

@@ -39,7 +39,8 @@ pub struct Ready {
     pub url: String,
     pub event_types: EventTypes,
     pub signature: SignatureKind,
-    pub failing_since: Option<Instant>,
+    /// When the partner last changed it, its secrets among them.
+    pub updated_at: Instant,
     /// The number of the partner's last event.
     pub head: Option<i64>,
 }
@@ -212,7 +213,7 @@ pub fn ready(db: &mut Db, node: &str, why: Why) -> Result<Vec<Ready>, StoreError
             webhook_endpoints::url,
             webhook_endpoints::event_types,
             webhook_endpoints::signature,
-            webhook_endpoints::failing_since,
+            webhook_endpoints::updated_at,
             event_counters::value.nullable(),
         ));
     let found = match why {

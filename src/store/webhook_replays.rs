@@ -115,6 +115,17 @@ pub fn running(
         .optional()?)
 }
 
+/// Holds a replay to the commit, so that nobody cancels it meanwhile. `false`: it was cancelled.
+pub fn hold_uncancelled(db: &mut Db, tenant: &Tenant, id: &ReplayId) -> Result<bool, StoreError> {
+    let replay = webhook_replays::table
+        .find((tenant.partner_id(), tenant.realm(), id))
+        .filter(webhook_replays::state.ne(ReplayState::Cancelled));
+    let held = diesel::update(replay)
+        .set(webhook_replays::state.eq(webhook_replays::state))
+        .execute(db)?;
+    Ok(held == 1)
+}
+
 /// Notes how far a replay has come.
 pub fn move_on(db: &mut Db, tenant: &Tenant, id: &ReplayId, upto: i64) -> Result<(), StoreError> {
     let replay = webhook_replays::table

@@ -229,11 +229,14 @@ fn class(error: &reqwest::Error) -> FailureClass {
     }
 }
 
-/// Whether it is the TLS library's error, which comes wrapped into one of input and output.
+/// Whether it is the TLS library's error, which comes wrapped into errors of input and output. Their
+/// `source` passes over what they hold.
 fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let wrapped = error.downcast_ref::<std::io::Error>();
-    let wrapped = wrapped.and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>())
+    match wrapped.and_then(std::io::Error::get_ref) {
+        Some(inner) => is_tls(inner),
+        None => error.is::<rustls::Error>(),
+    }
 }
 
 impl std::fmt::Debug for Sender {

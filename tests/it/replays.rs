@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::receiver::{Behaviour, LOOPBACK};
 use crate::support::shop::bare;
 use crate::support::subscriber::{SCOPES, seq_of};
-use crate::support::world::worlds_with;
+use crate::support::world::{Answer, worlds_with};
 
 #[actix_web::test]
 async fn events_are_sent_again_under_their_ids_with_a_marker() {
@@ -32,6 +32,18 @@ async fn events_are_sent_again_under_their_ids_with_a_marker() {
             (&json!("previewed"), &json!(5))
         );
         assert_eq!(one.receiver.deliveries().len(), 5);
+        // Under a key it is asked for once.
+        let ask = async || {
+            let body = json!({ "endpoint_id": one.id, "only": "all", "dry_run": true });
+            let request = world.request(reqwest::Method::POST, "/sandbox/v1/replays");
+            let request = request
+                .bearer_auth(&one.token)
+                .header("idempotency-key", "again");
+            Answer::of(request.json(&body).send().await.unwrap()).await
+        };
+        let (kept, again) = (ask().await, ask().await);
+        assert_eq!(again.header("idempotent-replayed"), "true");
+        assert_eq!(kept.expect(201), again.expect(201));
 
         let running = one
             .post(&world, &format!("/replays/{id}/run"), json!({}))

@@ -430,7 +430,7 @@ async fn two_nodes_share_the_endpoints_and_either_takes_over() {
         world.wait_until(shared, "2").await;
         assert_eq!(world.terminate(), Some(0));
         for one in &all {
-            other.tell(&one.who.partner_id, 10);
+            world.tell(&one.who.partner_id, 10);
         }
         for one in &all {
             one.wait_for(101..=110).await;

@@ -7,7 +7,7 @@ use utoipa::openapi::{Ref, RefOr, Required, Schema, SecurityRequirement};
 
 use super::refusals::{self, refuse, refuse_rather};
 use crate::http::extract::{Follower, Granted, Operator, RevocationsRead, Right};
-use crate::http::idempotency::IdempotencyKey;
+use crate::http::idempotency::{IdempotencyKey, OptionalKey};
 use crate::http::list::{DEFAULT_LIMIT, ListQuery, MAX_LIMIT, Parameters};
 
 /// The tag of operations that refuse in OAuth's words (RFC 6749 §5.2).
@@ -159,26 +159,47 @@ impl Argument for web::Payload {
 
 impl Argument for IdempotencyKey {
     fn describe(operation: &mut Operation) {
-        let key = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .min_length(Some(1))
-            .max_length(Some(257))
-            .examples(["\"8e03978e-40d5-43dd-bc93-6894a57f9324\""]);
-        let sentence = "Of the caller's own making, new for each order and the same when it is asked for again: a \
-            text of 1 to 255 characters in double quotes (RFC 8941 §3.3.3), or one word without them.";
-        let parameter = ParameterBuilder::new()
-            .name("Idempotency-Key")
-            .parameter_in(ParameterIn::Header)
-            .required(Required::True)
-            .description(Some(sentence))
-            .schema(Some(RefOr::T(key.build().into())))
-            .build();
-        let all = operation.parameters.get_or_insert_default();
-        all.push(RefOr::T(parameter));
+        idempotency_key(
+            operation,
+            Required::True,
+            "Of the caller's own making, new for each order and the same when it is asked for again: a \
+             text of 1 to 255 characters in double quotes (RFC 8941 §3.3.3), or one word without them.",
+        );
         refuse_rather(operation, &refusals::BAD_KEY);
         refuse(operation, &refusals::IDEMPOTENCY_CONFLICT);
         refuse(operation, &refusals::KEY_REUSED);
     }
+}
+
+impl Argument for OptionalKey {
+    fn describe(operation: &mut Operation) {
+        idempotency_key(
+            operation,
+            Required::False,
+            "Of the caller's own making: the same again gets the first answer again, with \
+             `Idempotent-Replayed: true`, for 24 hours. Refusals are not kept. A text of 1 to 255 characters in \
+             double quotes (RFC 8941 §3.3.3), or one word without them.",
+        );
+        refuse_rather(operation, &refusals::BAD_OPTIONAL_KEY);
+        refuse(operation, &refusals::KEY_REUSED);
+    }
+}
+
+fn idempotency_key(operation: &mut Operation, required: Required, sentence: &str) {
+    let key = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(257))
+        .examples(["\"8e03978e-40d5-43dd-bc93-6894a57f9324\""]);
+    let parameter = ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(required)
+        .description(Some(sentence))
+        .schema(Some(RefOr::T(key.build().into())))
+        .build();
+    let all = operation.parameters.get_or_insert_default();
+    all.push(RefOr::T(parameter));
 }
 
 impl Argument for ListQuery {

@@ -52,6 +52,8 @@ refusals!(
         "The request cannot be read: `invalid_parameter` (a query parameter), `invalid_json` or `broken_body` (the body), `invalid_request` (more than one access token).";
     Problem BAD_KEY = "BadKey", 400,
         "The request has no Idempotency-Key (`idempotency_key_missing`), a bad one (`idempotency_key_invalid`), a body that cannot be read (`invalid_json`, `broken_body`), or more than one access token (`invalid_request`).";
+    Problem BAD_OPTIONAL_KEY = "BadOptionalKey", 400,
+        "The request has a bad Idempotency-Key (`idempotency_key_invalid`), a body that cannot be read (`invalid_json`, `broken_body`), or more than one access token (`invalid_request`).";
     Problem IDEMPOTENCY_CONFLICT = "IdempotencyConflict", 409,
         "A request with this key is still running (`idempotency_in_progress`), or the reference is another order's (`partner_order_ref_taken`, with `existing_order_id`).",
         "Retry-After": "Seconds to wait, where a request is still running.";

@@ -160,7 +160,7 @@ pub async fn create(
         orders::place(db, &buyer, &act, once, new, |order| {
             let location = format!("/{}/v1/orders/{}", order.realm, order.id);
             let view = OrderView::from(order.clone());
-            idempotency::kept(StatusCode::CREATED, Some(location), &view, &order.id)
+            idempotency::kept(StatusCode::CREATED, Some(location), &view, Some(&order.id))
         })
     })
     .await

@@ -1,6 +1,6 @@
 //! `/{env}/v1/replays`: events that are sent to an endpoint again.
 
-use actix_web::http::header::LOCATION;
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,14 +11,17 @@ use crate::domain::id::{ReplayId, WebhookEndpointId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::replay::{ReplayState, Selection};
+use crate::domain::tenant::Tenant;
 use crate::domain::webhook::EventTypes;
 use crate::http::admin::Nothing;
 use crate::http::body::Members;
 use crate::http::extract::{EventsReplay, Granted};
+use crate::http::idempotency::{self, OptionalKey};
 use crate::http::openapi::domain::Environment;
 use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::partner::replays::{self, NewReplay, Shown};
+use crate::store::Db;
 
 /// A replay.
 #[derive(Debug, Serialize, ToSchema)]
@@ -106,18 +109,20 @@ pub struct NewReplayBody {
 )]
 pub async fn create(
     who: Granted<EventsReplay>,
+    key: OptionalKey,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
-    let new = new_replay(Members::read(&request, payload).await?)?;
-    let act = app.partner_act(who.actor);
-    let create = move |db: &mut _, tenant: &_| replays::create(db, tenant, &act, new);
-    let view = ReplayView::from(app.store.write_as(who.tenant, create).await?);
-    let location = format!("/{}/v1/replays/{}", view.env, view.id);
-    Ok(HttpResponse::Created()
-        .insert_header((LOCATION, location))
-        .json(view))
+    let body = Members::read(&request, payload).await?;
+    let once = key.once(&who.tenant, "replays.create", request.path(), &body)?;
+    let (new, act) = (new_replay(body)?, app.partner_act(who.actor));
+    let create = move |db: &mut Db, tenant: &Tenant| {
+        let view = ReplayView::from(replays::create(db, tenant, &act, new)?);
+        let location = format!("/{}/v1/replays/{}", view.env, view.id);
+        idempotency::kept(StatusCode::CREATED, Some(location), &view, Some(&view.id))
+    };
+    idempotency::execute_if_keyed(&request, &app, who.tenant, once, create).await
 }
 
 fn new_replay(mut body: Members) -> Result<NewReplay, Problem> {
@@ -173,15 +178,21 @@ pub async fn show(
 pub async fn run(
     who: Granted<EventsReplay>,
     path: web::Path<String>,
+    key: OptionalKey,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
-) -> Result<web::Json<ReplayView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let id = id(&path)?;
-    Members::read(&request, payload).await?.finish(())?;
+    let body = Members::read(&request, payload).await?;
+    let once = key.once(&who.tenant, "replays.run", request.path(), &body)?;
+    body.finish(())?;
     let act = app.partner_act(who.actor);
-    let run = move |db: &mut _, tenant: &_| replays::run(db, tenant, &act, &id);
-    Ok(web::Json(app.store.write_as(who.tenant, run).await?.into()))
+    let run = move |db: &mut Db, tenant: &Tenant| {
+        let view = ReplayView::from(replays::run(db, tenant, &act, &id)?);
+        idempotency::kept(StatusCode::OK, None, &view, None::<&str>)
+    };
+    idempotency::execute_if_keyed(&request, &app, who.tenant, once, run).await
 }
 
 /// Calls a replay off. What was sent was sent; nothing more is.
@@ -194,17 +205,21 @@ pub async fn run(
 pub async fn cancel(
     who: Granted<EventsReplay>,
     path: web::Path<String>,
+    key: OptionalKey,
     request: HttpRequest,
     payload: web::Payload,
     app: web::Data<App>,
-) -> Result<web::Json<ReplayView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let id = id(&path)?;
-    Members::read(&request, payload).await?.finish(())?;
+    let body = Members::read(&request, payload).await?;
+    let once = key.once(&who.tenant, "replays.cancel", request.path(), &body)?;
+    body.finish(())?;
     let act = app.partner_act(who.actor);
-    let cancel = move |db: &mut _, tenant: &_| replays::cancel(db, tenant, &act, &id);
-    Ok(web::Json(
-        app.store.write_as(who.tenant, cancel).await?.into(),
-    ))
+    let cancel = move |db: &mut Db, tenant: &Tenant| {
+        let view = ReplayView::from(replays::cancel(db, tenant, &act, &id)?);
+        idempotency::kept(StatusCode::OK, None, &view, None::<&str>)
+    };
+    idempotency::execute_if_keyed(&request, &app, who.tenant, once, cancel).await
 }
 
 /// An id from the path; one that is malformed names nothing.

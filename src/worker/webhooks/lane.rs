@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use tokio::time::Instant as Moment;
 
+use super::bucket::Bucket;
 use super::outcome::{Mark, Message, Sent, Way};
+use super::run::Run;
 use super::settle::Batch;
 use crate::domain::id::{ReplayId, WebhookEndpointId};
+use crate::domain::instant::Instant;
 use crate::domain::tenant::Tenant;
 use crate::domain::webhook::FailureClass;
 use crate::keys::webhook::WebhookSecret;
@@ -37,60 +40,6 @@ const KEYS: Duration = Duration::from_secs(1);
 /// How long an endpoint rests that has nothing to sign with.
 const REST: Duration = Duration::from_secs(60);
 
-/// So many a second, and a tenth of that at once.
-#[derive(Debug)]
-struct Bucket {
-    rate: f64,
-    tokens: f64,
-    at: Moment,
-}
-
-impl Bucket {
-    fn new(rate: f64, now: Moment) -> Self {
-        let tokens = Self::most(rate);
-        Self {
-            rate,
-            tokens,
-            at: now,
-        }
-    }
-
-    fn most(rate: f64) -> f64 {
-        (rate / 10.0).max(1.0)
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "between nothing and a tenth of the rate"
-    )]
-    fn left(&mut self, now: Moment) -> usize {
-        let gained = now.saturating_duration_since(self.at).as_secs_f64() * self.rate;
-        self.tokens = (self.tokens + gained).min(Self::most(self.rate));
-        self.at = now;
-        self.tokens.max(0.0) as usize
-    }
-
-    fn take(&mut self) {
-        self.tokens -= 1.0;
-    }
-}
-
-/// A replay under way.
-#[derive(Debug)]
-pub(super) struct Run {
-    pub(super) id: ReplayId,
-    /// Up to which event it was sent.
-    pub(super) read: i64,
-    /// The last number that is on record.
-    durable: i64,
-    open: BTreeSet<i64>,
-    /// On record, above others that are not.
-    settled: BTreeSet<i64>,
-    /// Whether nothing is left to be sent.
-    ended: bool,
-}
-
 /// An endpoint.
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -118,7 +67,8 @@ pub(super) struct Lane {
     rate: Bucket,
     replay_rate: Bucket,
     replay: Option<Run>,
-    keys: Option<(Moment, Vec<WebhookSecret>)>,
+    /// Since when they are known, as of which change of the endpoint, and the secrets.
+    keys: Option<(Moment, Instant, Vec<WebhookSecret>)>,
     rests_until: Moment,
     /// Another node's turn has come: nothing new begins.
     pub(super) leaves: bool,
@@ -295,8 +245,7 @@ impl Lane {
             Way::Replayed(_) => {
                 self.replay_rate.take();
                 if let Some(run) = &mut self.replay {
-                    run.read = run.read.max(message.seq);
-                    run.open.insert(message.seq);
+                    run.begin(message.seq);
                 }
             }
         }
@@ -316,13 +265,13 @@ impl Lane {
 
     /// What its messages are signed with. `None`: that was not found out yet.
     pub(super) fn secrets(&self) -> Option<&[WebhookSecret]> {
-        self.keys.as_ref().map(|(_, keys)| keys.as_slice())
+        self.keys.as_ref().map(|(.., keys)| keys.as_slice())
     }
 
-    /// Whether that was looked for a moment ago.
-    pub(super) fn has_fresh_secrets(&self, now: Moment) -> bool {
-        let fresh = |since: &Moment| now.saturating_duration_since(*since) < KEYS;
-        self.keys.as_ref().is_some_and(|(since, _)| fresh(since))
+    /// As of which change of the endpoint that is, if it was looked for a moment ago.
+    pub(super) fn secrets_of(&self, now: Moment) -> Option<Instant> {
+        let (since, changed, _) = self.keys.as_ref()?;
+        (now.saturating_duration_since(*since) < KEYS).then_some(*changed)
     }
 
     /// Lets it rest, since nothing can be sent to it.
@@ -331,9 +280,9 @@ impl Lane {
         self.rests_until = now + REST;
     }
 
-    /// Takes up secrets.
-    pub(super) fn learn(&mut self, keys: Vec<WebhookSecret>, now: Moment) {
-        self.keys = Some((now, keys));
+    /// Takes up secrets, as of a change of the endpoint.
+    pub(super) fn learn(&mut self, keys: Vec<WebhookSecret>, changed: Instant, now: Moment) {
+        self.keys = Some((now, changed, keys));
     }
 
     /// The replay under way.
@@ -348,42 +297,25 @@ impl Lane {
             return;
         };
         if self.replay.as_ref().is_none_or(|run| run.id != id) {
-            self.replay = Some(Run {
-                id,
-                read: done_upto,
-                durable: done_upto,
-                open: BTreeSet::new(),
-                settled: settled.into_iter().collect(),
-                ended: false,
-            });
+            self.replay = Some(Run::new(id, done_upto, settled));
         }
     }
 
     /// Passes an event of the replay that is on record already. `false`: it must be sent.
     pub(super) fn pass_replayed(&mut self, seq: i64) -> bool {
-        let Some(run) = &mut self.replay else {
-            return true;
-        };
-        let is_settled = run.settled.contains(&seq);
-        if is_settled {
-            run.read = run.read.max(seq);
-        }
-        is_settled
+        self.replay.as_mut().is_none_or(|run| run.pass(seq))
     }
 
     /// Notes that the replay has nothing left to be sent.
     pub(super) fn end_run(&mut self) {
         if let Some(run) = &mut self.replay {
-            run.ended = true;
+            run.end();
         }
     }
 
     /// Whether there is something to be written down.
     pub(super) fn has_news(&self) -> bool {
-        let ended = self
-            .replay
-            .as_ref()
-            .is_some_and(|run| run.ended && run.open.is_empty());
+        let ended = self.replay.as_ref().is_some_and(Run::is_over);
         !self.landed.is_empty() || ended
     }
 
@@ -434,14 +366,7 @@ impl Lane {
             }
         }
         batch.cursor = self.cursor(&first);
-        if let Some(run) = &self.replay {
-            let open = run.open.iter().find(|seq| !replayed.contains(seq));
-            let upto = open.map_or(run.read, |first| first - 1);
-            let is_over = run.ended && open.is_none();
-            if upto > run.durable || is_over {
-                batch.replay = Some((run.id.clone(), upto, is_over));
-            }
-        }
+        batch.replay = self.replay.as_ref().and_then(|run| run.news(&replayed));
         batch
     }
 
@@ -453,7 +378,7 @@ impl Lane {
             } else if let Some(run) = &mut self.replay
                 && run.id.as_str() == row.replay_id
             {
-                run.open.remove(&row.seq);
+                run.landed(row.seq);
             }
         }
         for (row, _) in &batch.again {
@@ -464,8 +389,7 @@ impl Lane {
         if let Some((id, upto, is_over)) = &batch.replay
             && let Some(run) = self.replay.as_mut().filter(|run| run.id == *id)
         {
-            run.durable = run.durable.max(*upto);
-            run.settled = run.settled.split_off(&(run.durable + 1));
+            run.settled(*upto);
             if *is_over {
                 self.replay = None;
             }

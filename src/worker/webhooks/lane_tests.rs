@@ -140,19 +140,6 @@ fn a_node_whose_time_is_over_begins_nothing() {
     assert_eq!(lane.room(Moment::now(), 100), Room::default());
 }
 
-#[test]
-fn an_endpoint_gets_no_more_than_its_rate() {
-    let now = Moment::now();
-    let mut bucket = Bucket::new(200.0, now);
-    for _ in 0..20 {
-        assert!(bucket.left(now) > 0);
-        bucket.take();
-    }
-    assert_eq!(bucket.left(now), 0);
-    assert_eq!(bucket.left(now + Duration::from_millis(11)), 2);
-    assert_eq!(bucket.left(now + Duration::from_secs(60)), 20);
-}
-
 proptest! {
     /// Whatever lands in whichever order, and wherever the process dies: what is at or below the cursor
     /// on record has its row.

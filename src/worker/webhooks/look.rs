@@ -30,8 +30,8 @@ pub(super) struct Want {
     pub(super) begun_again: usize,
     /// The replay that is under way, and up to which event.
     pub(super) run: Option<(ReplayId, i64)>,
-    /// Whether the secrets are known.
-    pub(super) has_keys: bool,
+    /// As of which change of the endpoint its secrets are known, if they were looked for a moment ago.
+    pub(super) secrets_of: Option<Instant>,
 }
 
 /// What there is for an endpoint.
@@ -107,7 +107,9 @@ pub(super) fn look(
     }
     for found in &mut look.found {
         let wanted = wants.get(&found.ready.endpoint_id);
-        if found.has_something() && wanted.is_some_and(|want| !want.has_keys) {
+        if found.has_something()
+            && wanted.is_some_and(|want| want.secrets_of != Some(found.ready.updated_at))
+        {
             let tenant = found.ready.tenant();
             let usable = secrets::usable(db, &tenant, &found.ready.endpoint_id, now)?;
             found.secrets = Some(usable);

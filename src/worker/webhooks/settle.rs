@@ -1,6 +1,8 @@
 //! Writing down what came of messages: rows, cursor and the endpoint's health in one transaction, of
 //! many endpoints at once.
 
+use std::collections::BTreeSet;
+
 use super::outcome::Mark;
 use crate::audit::{Action, Deed};
 use crate::domain::id::{ReplayId, WebhookEndpointId};
@@ -55,25 +57,31 @@ pub(super) fn write(
 ) -> Result<Vec<Written>, PartnerError> {
     let (mut written, mut held) = (Vec::new(), Vec::new());
     for batch in batches {
+        let cancelled = hold_replays(db, batch)?;
         let (health, fate) = judge(db, batch)?;
         if lanes::move_on(db, node, &batch.endpoint, batch.cursor, health)? {
-            held.push((batch, fate));
+            held.push((batch, fate, cancelled));
             written.push(Written::Done);
         } else {
             written.push(Written::Lost);
         }
     }
-    let first = || held.iter().flat_map(|(batch, _)| &batch.first);
+    let first = || held.iter().flat_map(|(batch, ..)| &batch.first);
     deliveries::insert(db, first().map(|(row, _)| row.clone()).collect())?;
     let mut attempts: Vec<AttemptRow> = first().map(|(_, attempt)| attempt.clone()).collect();
-    for (row, attempt) in held.iter().flat_map(|(batch, _)| &batch.again) {
+    for (row, attempt) in held.iter().flat_map(|(batch, ..)| &batch.again) {
         // What was cancelled meanwhile stays as it is.
         if deliveries::attempted(db, row)? {
             attempts.push(attempt.clone());
         }
     }
     deliveries::insert_attempts(db, attempts)?;
-    for (batch, fate) in held {
+    for (batch, fate, cancelled) in held {
+        for replay in cancelled {
+            // What was on its way when it was cancelled is not tried again.
+            let (tenant, endpoint) = (&batch.tenant, &batch.endpoint);
+            deliveries::cancel_of_replay(db, tenant, endpoint, &replay, act.now)?;
+        }
         if let Some((replay, upto, is_over)) = &batch.replay {
             move_on(db, act, &batch.tenant, replay, *upto, *is_over)?;
         }
@@ -97,6 +105,9 @@ fn judge(db: &mut Db, batch: &Batch) -> Result<(Option<Health>, Fate), StoreErro
     for mark in marks {
         if !mark.failed {
             health = Health::default();
+            if fate != Fate::Disabled(DisabledReason::Gone) {
+                fate = Fate::Lives;
+            }
             continue;
         }
         let (next, verdict) = health.after_failure(mark.at);
@@ -110,6 +121,21 @@ fn judge(db: &mut Db, batch: &Batch) -> Result<(Option<Health>, Fate), StoreErro
         };
     }
     Ok((Some(health), fate))
+}
+
+/// Holds the replays that a batch is about, before anything else: whoever cancels one does the same.
+/// Answers those that were cancelled.
+fn hold_replays(db: &mut Db, batch: &Batch) -> Result<Vec<ReplayId>, StoreError> {
+    let rows = batch.first.iter().map(|(row, _)| row);
+    let mut replays: BTreeSet<ReplayId> = rows.filter_map(Delivery::replay).collect();
+    replays.extend(batch.replay.iter().map(|(replay, ..)| replay.clone()));
+    let mut cancelled = Vec::new();
+    for replay in replays {
+        if !replays::hold_uncancelled(db, &batch.tenant, &replay)? {
+            cancelled.push(replay);
+        }
+    }
+    Ok(cancelled)
 }
 
 /// Carries out what follows for an endpoint.

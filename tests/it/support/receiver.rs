@@ -9,6 +9,9 @@ use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use onyx_auth::domain::instant::Instant as Moment;
 use onyx_auth::webhook::sign::{self, Headers, Unverified};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 
 use super::world::World;
@@ -88,6 +91,7 @@ struct State {
 
 /// A running receiver; it stops when it is dropped.
 pub struct Receiver {
+    scheme: &'static str,
     address: SocketAddr,
     state: Arc<Mutex<State>>,
     server: ServerHandle,
@@ -96,11 +100,24 @@ pub struct Receiver {
 impl Receiver {
     /// A good one.
     pub async fn start() -> Self {
-        Self::start_on("127.0.0.1:0").await
+        Self::run(None)
     }
 
-    /// The same at an address.
-    pub async fn start_on(address: &str) -> Self {
+    /// The same behind TLS, with a certificate and its key in PEM.
+    pub async fn start_secure(certificate: &[u8], key: &[u8]) -> Self {
+        let certificate = CertificateDer::from_pem_slice(certificate).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        Self::run(Some(config))
+    }
+
+    fn run(tls: Option<ServerConfig>) -> Self {
         let state = Arc::new(Mutex::new(State {
             challenged: Behaviour::Good,
             otherwise: Behaviour::Good,
@@ -113,12 +130,18 @@ impl Receiver {
                 .default_service(web::to(receive))
         });
         let server = server.workers(1).disable_signals().shutdown_timeout(0);
-        let server = server.bind(address).unwrap();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let server = match tls {
+            Some(config) => server.bind_rustls_0_23("127.0.0.1:0", config),
+            None => server.bind("127.0.0.1:0"),
+        };
+        let server = server.unwrap();
         let address = server.addrs()[0];
         let server = server.run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
         Self {
+            scheme,
             address,
             state,
             server: handle,
@@ -127,7 +150,7 @@ impl Receiver {
 
     /// A URL at which it stands.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
     }
 
     /// Its port.

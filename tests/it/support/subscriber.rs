@@ -11,6 +11,8 @@ use super::world::{Answer, Credential, Engine, World};
 /// The scopes of who sets endpoints up and has events sent again.
 pub const SCOPES: [&str; 2] = ["events:replay", "webhooks:manage"];
 
+/// How far off the end of the partner's grants is.
+const FAR: Duration = Duration::from_secs(80 * 24 * 3600);
 /// How long is waited for something that comes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -32,7 +34,14 @@ impl World {
 
     /// The same for some types.
     pub async fn subscriber_to(&self, types: &[&str]) -> Subscriber {
-        let who = self.sandbox_client(&SCOPES).await;
+        let operator = self.operator().await;
+        let partner = operator.partner().await;
+        for scope in SCOPES {
+            // So long that no warning of its end comes in between.
+            let asked = operator.request_grant_until(&partner, "sandbox", scope, None, FAR);
+            asked.await.expect(201);
+        }
+        let who = operator.client(&partner, "sandbox", &SCOPES).await;
         let token = self.token("sandbox", &who, &[]).await;
         self.subscriber_as(who, token, types).await
     }
@@ -164,7 +173,7 @@ impl Subscriber {
     ) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let all = self.deliveries(world, "").await;
+            let all = self.deliveries(world, &format!("&state={state}")).await;
             let found = all
                 .iter()
                 .find(|one| one["seq"] == seq && one["replay_id"].is_null());

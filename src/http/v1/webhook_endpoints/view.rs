@@ -139,9 +139,19 @@ impl From<&Asked> for AttemptView {
 #[schema(as = ChallengedWebhookEndpoint)]
 pub struct ChallengedView {
     #[serde(flatten)]
-    pub(super) endpoint: EndpointView,
+    endpoint: EndpointView,
     /// `null`: nothing had to be asked.
-    pub(super) challenge: Option<AttemptView>,
+    challenge: Option<AttemptView>,
+}
+
+impl ChallengedView {
+    /// An endpoint with what came of its challenge, where it was asked.
+    pub fn of(endpoint: Endpoint, asked: Option<&Asked>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            challenge: asked.map(AttemptView::from),
+        }
+    }
 }
 
 /// The one answer that shows an endpoint's first secret.
