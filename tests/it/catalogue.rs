@@ -64,7 +64,7 @@ async fn a_package_is_seen_once_it_is_published_and_as_long_as_it_is() {
             json!({
                 "id": id, "version": 2, "name": "Europe 5 GB", "description": "Data in 33 countries",
                 "price": { "amount": 1900, "currency": "EUR" }, "validity_days": 30, "region": "Europe",
-                "features": ["5 GB", "hotspot"],
+                "features": ["5 GB", "hotspot"], "included": null,
             })
         );
         let list = shopper.get("/catalogue/packages").await.expect(200);

@@ -1,7 +1,7 @@
 //! `onyx-auth webhook`: what partners have at hand while they build a receiver.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -31,6 +31,21 @@ fn keep(world: &World, who: &Credential) {
 
 fn trigger(world: &World, kind: &str) -> String {
     world.cli(&["webhook", "trigger", kind, "--field", "id"])
+}
+
+/// Runs a command to its end, while the receiver goes on.
+async fn run(world: &World, arguments: &[&str]) -> Output {
+    let mut command = world.command(arguments);
+    let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
+    ended.await.unwrap()
+}
+
+/// Runs one that must succeed; answers what it printed.
+async fn cli(world: &World, arguments: &[&str]) -> String {
+    let output = run(world, arguments).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// `webhook listen`, running.
@@ -119,19 +134,23 @@ async fn whoever_listens_gets_every_event_in_order_and_goes_on_where_it_ended() 
         assert_eq!(mode.permissions().mode() & 0o777, 0o600);
 
         // Some types alone, from the beginning; the cursor counts the others too.
-        let told = world.cli(&[
-            "webhook",
-            "listen",
-            "--forward-to",
-            &url,
-            "--after",
-            "0",
-            "--cursor",
-            "other",
-            "--type",
-            "invoice.opened",
-            "--exit",
-        ]);
+        let told = cli(
+            &world,
+            &[
+                "webhook",
+                "listen",
+                "--forward-to",
+                &url,
+                "--after",
+                "0",
+                "--cursor",
+                "other",
+                "--type",
+                "invoice.opened",
+                "--exit",
+            ],
+        )
+        .await;
         assert_eq!(told, format!("4 {} invoice.opened 200", ids[2]));
     }
 }
@@ -156,7 +175,7 @@ async fn a_listener_says_which_events_it_could_not_have() {
         ];
         world.execute("DELETE FROM events WHERE seq <= 2");
         world.execute("UPDATE event_counters SET purged = 2");
-        let output = world.run(&listen);
+        let output = run(&world, &listen).await;
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}");
         assert!(said.contains("Events 2 to 2 are kept no more"), "{said}");
@@ -164,10 +183,14 @@ async fn a_listener_says_which_events_it_could_not_have() {
         assert_eq!(cursor(&world), Some(3));
 
         // The cursor says where to go on; it is of one client alone.
-        let output = world.run(&listen);
+        let output = run(&world, &listen).await;
         assert_eq!(output.status.code(), Some(2));
         partner(&world).await;
-        let output = world.run(&["webhook", "listen", "--forward-to", &url, "--exit"]);
+        let output = run(
+            &world,
+            &["webhook", "listen", "--forward-to", &url, "--exit"],
+        )
+        .await;
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains("name another file with --cursor"), "{said}");
@@ -188,10 +211,10 @@ async fn a_message_that_was_caught_is_verified_and_its_faults_are_told() {
             "--secret-file",
             "secret",
         ];
-        let id = world.cli(&[&create[..], &["--field", "id"]].concat());
+        let id = cli(&world, &[&create[..], &["--field", "id"]].concat()).await;
         // Never over another.
-        assert_eq!(world.run(&create).status.code(), Some(1));
-        world.cli(&["webhook", "test", &id]);
+        assert_eq!(run(&world, &create).await.status.code(), Some(1));
+        cli(&world, &["webhook", "test", &id]).await;
         let caught = until_received(&receiver, 2).await.pop().unwrap();
         let headers: Vec<_> = caught
             .headers
@@ -215,7 +238,7 @@ async fn a_message_that_was_caught_is_verified_and_its_faults_are_told() {
         ];
         let with_file = [&verify[..], &["--secret", "secret"]].concat();
         assert_eq!(
-            world.cli(&[&with_file[..], &["--field", "valid"]].concat()),
+            cli(&world, &[&with_file[..], &["--field", "valid"]].concat()).await,
             "true"
         );
         let secret = std::fs::read_to_string(world.path().join("secret")).unwrap();
@@ -223,7 +246,7 @@ async fn a_message_that_was_caught_is_verified_and_its_faults_are_told() {
         assert!(world.run_with_input(&from_input, &secret).status.success());
 
         write("body", &[&caught.body[..], b"\n"].concat());
-        let output = world.run(&with_file);
+        let output = run(&world, &with_file).await;
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1));
         assert!(said.contains("without its last line end"), "{said}");
@@ -232,7 +255,7 @@ async fn a_message_that_was_caught_is_verified_and_its_faults_are_told() {
             "{said}"
         );
         write("headers", b"webhook-id: msg_1\n");
-        let output = world.run(&with_file);
+        let output = run(&world, &with_file).await;
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(
             said.contains("webhook-timestamp is missing; the header webhook-signature is missing"),
@@ -240,18 +263,21 @@ async fn a_message_that_was_caught_is_verified_and_its_faults_are_told() {
         );
 
         // Looked after from here too.
-        let state = |verb: &str| world.cli(&["webhook", verb, &id, "--field", "state"]);
+        for (verb, state) in [("disable", "disabled"), ("enable", "active")] {
+            let told = cli(&world, &["webhook", verb, &id, "--field", "state"]).await;
+            assert_eq!(told, state);
+        }
         assert_eq!(
-            (state("disable"), state("enable")),
-            ("disabled".to_owned(), "active".to_owned())
-        );
-        assert_eq!(
-            world.run(&["webhook", "delete", &id]).status.code(),
+            run(&world, &["webhook", "delete", &id]).await.status.code(),
             Some(2)
         );
-        world.cli(&["webhook", "delete", &id, "--yes"]);
+        cli(&world, &["webhook", "delete", &id, "--yes"]).await;
         assert_eq!(
-            world.cli(&["webhook", "list", "--state", "active", "--field", "id"]),
+            cli(
+                &world,
+                &["webhook", "list", "--state", "active", "--field", "id"]
+            )
+            .await,
             ""
         );
     }
@@ -262,9 +288,9 @@ async fn events_are_made_to_order_with_a_credential_of_the_sandbox_alone() {
     let world = worlds().await.swap_remove(0);
     let live = world.live_client(&SCOPES).await;
     keep(&world, &live);
-    let output = world.run(&["webhook", "trigger", "order.accepted"]);
+    let output = run(&world, &["webhook", "trigger", "order.accepted"]).await;
     assert_eq!(output.status.code(), Some(2));
-    let output = world.run(&["webhook", "trigger", "order.lost"]);
+    let output = run(&world, &["webhook", "trigger", "order.lost"]).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
     assert!(said.contains("order.fulfilled"), "{said}");
