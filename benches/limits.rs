@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench limits` prints three things:
 //!
-//! - how long a decision takes with 100,000 partners' buckets alive, on one thread and on two, and what a
-//!   bucket takes of memory;
+//! - how long a decision takes with 100,000 partners' buckets alive, on one thread and on two, by the clock
+//!   and in processor time, which other work on the machine hardly changes, and what a partner takes of memory;
 //! - how many tokens a second the real server gives with limits on and off, in alternating rounds over 64
 //!   keep-alive connections;
 //! - how long the others' tokens take, each at an even pace, while one partner asks at 100 times its limit
@@ -42,6 +42,7 @@ use onyx_auth::domain::instant::Instant as Moment;
 use onyx_auth::domain::limits::{Figures, Limits, Mode, Percent, RouteClass};
 use onyx_auth::domain::realm::Realm;
 use onyx_auth::limits::{Ask, Local, Moment as Tick};
+use support::cpu;
 use support::load::{drive, is_whole, request, requests};
 use support::server::{Population, Server, environment, populate, populate_by};
 
@@ -105,8 +106,14 @@ fn decisions(buckets: usize) {
         ..whole.clone()
     };
     println!(
-        "{:>9} {:>14} {:>8} {:>12} {:>12} {:>9}",
-        "partners", "buckets each", "threads", "ns decision", "decisions/s", "bytes each"
+        "{:>9} {:>12} {:>8} {:>12} {:>13} {:>12} {:>10}",
+        "partners",
+        "buckets each",
+        "threads",
+        "ns decision",
+        "processor ns",
+        "decisions/s",
+        "bytes each"
     );
     for (name, figures) in [("1", whole), ("3", shared)] {
         let limits = Limits {
@@ -132,9 +139,9 @@ fn decisions(buckets: usize) {
         let each = (resident().saturating_sub(before)) / buckets;
         for threads in [1, 2] {
             let many = 2_000_000;
-            let mut runs = Vec::new();
+            let (mut runs, mut processor) = (Vec::new(), Vec::new());
             for run in 1..=5u64 {
-                let started = Instant::now();
+                let (started, before) = (Instant::now(), cpu::spent(std::process::id()));
                 std::thread::scope(|scope| {
                     for thread in 0..threads {
                         scope.spawn(move || {
@@ -148,11 +155,13 @@ fn decisions(buckets: usize) {
                         });
                     }
                 });
+                let spent = cpu::spent(std::process::id()).saturating_sub(before);
                 runs.push(started.elapsed().as_nanos() as f64 / many as f64);
+                processor.push(spent.as_nanos() as f64 / (many * threads) as f64);
             }
-            let nanos = median(runs);
+            let (nanos, processor) = (median(runs), median(processor));
             println!(
-                "{buckets:>9} {name:>14} {threads:>8} {nanos:>12.0} {:>12.0} {each:>9}",
+                "{buckets:>9} {name:>12} {threads:>8} {nanos:>12.0} {processor:>13.0} {:>12.0} {each:>10}",
                 1e9 / nanos * threads as f64
             );
         }
