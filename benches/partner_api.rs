@@ -230,6 +230,9 @@ fn read(database: Option<&str>, size: usize, lasts: Duration) {
     );
 }
 
+/// A path for each turn.
+type Paths<'a> = &'a dyn Fn(usize) -> String;
+
 /// How long it takes to be told that there is no such record: for what is another partner's, and for what
 /// nobody has.
 fn foreign(database: Option<&str>, lasts: Duration) {
@@ -272,7 +275,7 @@ fn foreign(database: Option<&str>, lasts: Duration) {
     // Orders go round by the clients' ids: every other one is not the first client's.
     let odd = usize::from(population.ids[0] < population.ids[1]);
     let there = |n: usize| format!("ord_01K{n:023}");
-    let stories: [(&str, &dyn Fn(usize) -> String, &dyn Fn(usize) -> String); 3] = [
+    let stories: [(&str, Paths<'_>, Paths<'_>); 3] = [
         ("an order", &|_| format!("/orders/{}", placed[1]), &|n| {
             format!("/orders/{}", unknown(n))
         }),
