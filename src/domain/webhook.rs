@@ -146,10 +146,19 @@ impl EventTypes {
     }
 }
 
-impl FromStr for EventTypes {
-    type Err = Box<dyn std::error::Error + Send + Sync>;
+/// What the database keeps is no list of types.
+#[derive(Debug, thiserror::Error)]
+pub enum UnreadableEventTypes {
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Types(#[from] BadEventTypes),
+}
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+impl FromStr for EventTypes {
+    type Err = UnreadableEventTypes;
+
+    fn from_str(text: &str) -> Result<Self, UnreadableEventTypes> {
         let names: Vec<String> = serde_json::from_str(text)?;
         Ok(Self::read(&names)?)
     }
