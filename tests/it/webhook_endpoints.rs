@@ -759,3 +759,47 @@ async fn a_certificate_must_be_good_and_of_the_host() {
         ");
     }
 }
+
+#[actix_web::test]
+async fn a_restore_enables_no_endpoint_and_brings_no_old_secret_back() {
+    for mut world in worlds_with(&[LOOPBACK]).await {
+        let receiver = Receiver::start().await;
+        let who = world.sandbox_client(&SCOPES).await;
+        let (rotated, disabled, deleted, fresh) = {
+            let developer = world.shopper_as("sandbox", who.clone()).await;
+            let url = receiver.url("/in");
+            let rotated = developer.set_up(&url).await;
+            let disabled = developer.set_up(&url).await;
+            let deleted = developer.set_up(&url).await;
+            world.cli(&["backup", "onyx.backup"]);
+            let path = format!("/{}/rotate-secret", text(&rotated, "id"));
+            let body = json!({ "overlap_seconds": 0 });
+            let fresh = developer.send(Method::POST, &path, body).await.expect(201);
+            developer.act(&disabled, "disable").await.expect(200);
+            let path = format!("/webhook-endpoints/{}", text(&deleted, "id"));
+            let gone = developer.request(Method::DELETE, &path).send().await;
+            assert_eq!(gone.unwrap().status(), 204);
+            (rotated, disabled, deleted, text(&fresh, "secret"))
+        };
+        world.terminate();
+        world.cli(&["restore", "--yes", "onyx.backup"]);
+        world.start().await;
+
+        let developer = world.shopper_as("sandbox", who).await;
+        let shown = developer.shown(&disabled).await;
+        assert_eq!(shown["state"], "disabled");
+        assert_eq!(shown["disabled_reason"], "partner");
+        let path = format!("/webhook-endpoints/{}", text(&deleted, "id"));
+        developer.get(&path).await.expect(404);
+        let secrets =
+            "SELECT DISTINCT endpoint_id AS line FROM webhook_secrets ORDER BY endpoint_id";
+        let kept = [text(&rotated, "id"), text(&disabled, "id")];
+        assert_eq!(world.lines(secrets), kept);
+        // The receiver holds the new one.
+        let sent = developer.act(&rotated, "test").await.expect(200);
+        assert_eq!(outcome(&sent), "true - 200");
+        let message = receiver.wait_for(1).await.remove(0);
+        assert_eq!(message.verify(&fresh), Ok(()));
+        assert!(message.verify(&text(&rotated, "secret")).is_err());
+    }
+}

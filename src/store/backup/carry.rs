@@ -95,7 +95,8 @@ pub(super) fn remember(db: &mut Db) -> Result<i64, StoreError> {
     }
     run(
         db,
-        "CREATE TEMPORARY TABLE old_revocations AS SELECT * FROM revocations",
+        "CREATE TEMPORARY TABLE old_revocations AS SELECT * FROM revocations; \
+         CREATE TEMPORARY TABLE old_webhook_secrets AS SELECT * FROM webhook_secrets",
     )?;
     head(db)
 }
@@ -126,6 +127,7 @@ pub(super) fn carry(
         for ending in ENDINGS {
             ended += put_back(db, ending)?;
         }
+        keep_webhook_secrets(db)?;
     }
     let floor = above(before.max(head(db)?), now);
     let revocations = renumber(db, since, floor)?;
@@ -180,6 +182,18 @@ fn put_back(db: &mut Db, ending: &Ending) -> Result<i64, StoreError> {
         ),
     )?;
     number(db, &format!("SELECT COUNT(*) AS line FROM old_{table}"))
+}
+
+/// Lets endpoints sign with what they signed with last: it is what receivers hold, and what was rotated out
+/// may have leaked. Deleted ones keep nothing.
+fn keep_webhook_secrets(db: &mut Db) -> Result<(), StoreError> {
+    run(
+        db,
+        "DELETE FROM webhook_secrets WHERE endpoint_id IN (SELECT endpoint_id FROM old_webhook_secrets) \
+             OR endpoint_id IN (SELECT id FROM webhook_endpoints WHERE state = 'deleted'); \
+         INSERT INTO webhook_secrets SELECT * FROM old_webhook_secrets \
+             WHERE endpoint_id IN (SELECT id FROM webhook_endpoints WHERE state <> 'deleted')",
+    )
 }
 
 /// Tells every revocation again, under numbers that are above every token's.
