@@ -57,6 +57,13 @@ fn is_ulid(text: &str) -> bool {
     Ulid::from_string(text).is_ok_and(|ulid| ulid.array_to_str(&mut canonical) == text)
 }
 
+/// The ULID at the end of an id.
+fn ulid_of(id: &str) -> u128 {
+    let ulid = id.get(id.len().saturating_sub(ulid::ULID_LEN)..);
+    ulid.and_then(|text| Ulid::from_string(text).ok())
+        .map_or(0, u128::from)
+}
+
 /// What printing, storing and sending need of a text id, whatever its prefix.
 macro_rules! text_id {
     ($(#[$meta:meta])* $name:ident) => {
@@ -104,6 +111,11 @@ macro_rules! id_type {
             /// A new id, made now.
             pub fn generate(now: Instant) -> Self {
                 Self(printed($prefix, ulid(now)))
+            }
+
+            /// The ULID, which tells ids of this kind apart.
+            pub fn ulid(&self) -> u128 {
+                ulid_of(&self.0)
             }
 
             /// The first id that this millisecond can have: ids sort by their making.
@@ -264,6 +276,11 @@ impl ClientId {
             Realm::Admin => "cl_adm_",
         };
         Self(printed(prefix, ulid(now)))
+    }
+
+    /// The ULID, which tells clients of a realm apart.
+    pub fn ulid(&self) -> u128 {
+        ulid_of(&self.0)
     }
 
     /// The realm that the prefix names.

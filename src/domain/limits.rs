@@ -4,7 +4,6 @@
 //! what the partner has, so that more clients buy nothing.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
 
 use super::id::PlanId;
 use super::instant::Instant;
@@ -13,8 +12,10 @@ use super::words;
 
 words!(
     /// Whether limits bite.
+    #[derive(Default)]
     Mode {
         /// Who is over one is refused.
+        #[default]
         Enforce = "enforce",
         /// Who is over one is told and counted, and goes on.
         Shadow = "shadow",
@@ -124,6 +125,8 @@ impl LimitName {
 pub struct Rate {
     per_minute: NonZeroU32,
     burst: NonZeroU32,
+    /// Nanoseconds after which one more may come.
+    interval: u64,
 }
 
 impl Rate {
@@ -134,9 +137,11 @@ impl Rate {
     /// A rate; both figures are brought within 1 and [`Rate::HIGHEST`].
     pub fn new(per_minute: u32, burst: u32) -> Self {
         let within = |figure: u32| NonZeroU32::new(figure.min(Self::HIGHEST));
+        let per_minute = within(per_minute).unwrap_or(NonZeroU32::MIN);
         Self {
-            per_minute: within(per_minute).unwrap_or(NonZeroU32::MIN),
+            per_minute,
             burst: within(burst).unwrap_or(NonZeroU32::MIN),
+            interval: Self::MINUTE / u64::from(per_minute.get()),
         }
     }
 
@@ -150,18 +155,14 @@ impl Rate {
         self.burst
     }
 
-    /// After how long one more may come. Cut to whole nanoseconds: a caller within its rate is not refused.
-    pub fn interval(self) -> Duration {
-        Duration::from_nanos(self.nanos())
+    /// After how many nanoseconds one more may come. Cut to whole ones: a caller within its rate is not refused.
+    pub fn interval(self) -> u64 {
+        self.interval
     }
 
-    /// How long an empty bucket takes to be full.
-    pub fn refill(self) -> Duration {
-        Duration::from_nanos(self.nanos() * u64::from(self.burst.get()))
-    }
-
-    fn nanos(self) -> u64 {
-        Self::MINUTE / u64::from(self.per_minute.get())
+    /// How many nanoseconds an empty bucket takes to be full: at most [`Rate::HIGHEST`] minutes.
+    pub fn refill(self) -> u64 {
+        self.interval * u64::from(self.burst.get())
     }
 
     /// A part of it, in per cent, rounded up: at least one.
@@ -298,12 +299,6 @@ impl Limits {
     /// Whether who is over one is refused.
     pub fn bite(&self) -> bool {
         self.mode == Mode::Enforce
-    }
-}
-
-impl Default for Mode {
-    fn default() -> Self {
-        Self::Enforce
     }
 }
 

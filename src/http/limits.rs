@@ -19,12 +19,6 @@ static POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 static LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 static SHADOW: HeaderName = HeaderName::from_static("onyx-shadow-limit");
 
-/// The problem type of a limit that was met, with its title (the same draft, §6.1).
-const QUOTA_EXCEEDED: (&str, &str) = (
-    "https://iana.org/assignments/http-problem-types#quota-exceeded",
-    "Request cannot be satisfied as assigned quota has been exceeded",
-);
-
 /// Tells in an answer's headers how the limits stand.
 pub(super) fn tell(headers: &mut HeaderMap, charged: &Charged) {
     let decision = &charged.decision;
@@ -60,8 +54,7 @@ pub(super) fn refused(over: Over) -> Problem {
         format!("{what} are over their limit: come again in {wait} s, and ask more evenly")
     };
     Problem::new(StatusCode::TOO_MANY_REQUESTS, over.limit.code(), detail)
-        .of_type(QUOTA_EXCEEDED)
-        .with("violated-policies", vec![over.limit.as_str()])
+        .violating(over.limit.as_str())
         .with_header(RETRY_AFTER, HeaderValue::from(wait))
 }
 

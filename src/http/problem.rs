@@ -25,8 +25,6 @@ use crate::store::StoreError;
 /// An error answer. It says what was wrong, where, and what to do.
 #[derive(Debug)]
 pub struct Problem {
-    /// A registered type and its title; `None`: `about:blank`, which has the status's.
-    kind: Option<(&'static str, &'static str)>,
     status: StatusCode,
     code: &'static str,
     detail: Cow<'static, str>,
@@ -36,6 +34,14 @@ pub struct Problem {
     more: serde_json::Map<String, serde_json::Value>,
     refusal: Option<Refused>,
 }
+
+/// The member that names the limits that were met.
+const VIOLATED: &str = "violated-policies";
+/// The problem type of a limit that was met, with its title (draft-ietf-httpapi-ratelimit-headers-10 §6.1).
+const QUOTA_EXCEEDED: (&str, &str) = (
+    "https://iana.org/assignments/http-problem-types#quota-exceeded",
+    "Request cannot be satisfied as assigned quota has been exceeded",
+);
 
 /// One wrong member of a request body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -120,7 +126,6 @@ impl Problem {
     ) -> Self {
         let detail = detail.into();
         Self {
-            kind: None,
             status,
             code,
             detail,
@@ -191,10 +196,18 @@ impl Problem {
         self
     }
 
-    /// The same as a problem of a registered type, which has a title.
-    pub(super) fn of_type(mut self, kind: (&'static str, &'static str)) -> Self {
-        self.kind = Some(kind);
-        self
+    /// The same as the problem of a limit that was met, which has a registered type.
+    pub(super) fn violating(self, limit: &'static str) -> Self {
+        self.with(VIOLATED, vec![limit])
+    }
+
+    /// The type and its title; most are told apart by their code alone, and have the status's words.
+    fn kind(&self) -> (&'static str, &'static str) {
+        if self.more.contains_key(VIOLATED) {
+            return QUOTA_EXCEEDED;
+        }
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        ("about:blank", title)
     }
 
     /// The same with a header.
@@ -266,11 +279,7 @@ impl ResponseError for Problem {
         for (name, value) in &self.headers {
             answer.insert_header((name.clone(), value.clone()));
         }
-        let plain = || {
-            let title = self.status.canonical_reason().unwrap_or("Error");
-            ("about:blank", title)
-        };
-        let (r#type, title) = self.kind.unwrap_or_else(plain);
+        let (r#type, title) = self.kind();
         let wire = Wire {
             r#type,
             title,

@@ -27,10 +27,10 @@ pub(super) struct Bucket {
 /// What a bucket says to one request more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trial {
-    /// It fits; afterwards the bucket refills for so long.
-    Fits(Duration),
-    /// It does not fit before so long has passed.
-    Over(Duration),
+    /// It fits; afterwards the bucket refills for so many nanoseconds.
+    Fits(u64),
+    /// It does not fit before so many nanoseconds have passed.
+    Over(u64),
 }
 
 impl Bucket {
@@ -39,24 +39,28 @@ impl Bucket {
         Self { rate, full_at: now }
     }
 
+    /// What it goes by.
+    pub(super) fn rate(&self) -> Rate {
+        self.rate
+    }
+
     /// Goes by another rate from now on. What it has left stays, as far as it still holds so much; a larger one
     /// fills up as it refills. So a change gives nothing away, and neither does one to and fro.
     pub(super) fn adapt(&mut self, rate: Rate, now: Moment) {
         if self.rate == rate {
             return;
         }
-        let nanos = |length: Duration| length.as_nanos();
-        let left = nanos(self.rate.refill().saturating_sub(self.refills_for(now)));
-        let left = left * nanos(rate.interval()) / nanos(self.rate.interval()).max(1);
-        let left = Duration::from_nanos(u64::try_from(left).unwrap_or(u64::MAX));
+        let left = u128::from(self.rate.refill().saturating_sub(self.refills_for(now)));
+        let left = left * u128::from(rate.interval()) / u128::from(self.rate.interval().max(1));
+        let left = u64::try_from(left).unwrap_or(u64::MAX);
         *self = Self {
             rate,
             full_at: now.plus(rate.refill().saturating_sub(left)),
         };
     }
 
-    /// How long it takes to be full again.
-    pub(super) fn refills_for(&self, now: Moment) -> Duration {
+    /// How many nanoseconds it takes to be full again.
+    pub(super) fn refills_for(&self, now: Moment) -> u64 {
         self.full_at.since(now)
     }
 
@@ -65,10 +69,9 @@ impl Bucket {
         self.full_at <= now
     }
 
-    /// How many it would let through now, if its refilling took so long.
-    pub(super) fn remaining(&self, refills_for: Duration) -> u64 {
-        let left = self.rate.refill().saturating_sub(refills_for).as_nanos();
-        u64::try_from(left / self.rate.interval().as_nanos().max(1)).unwrap_or(u64::MAX)
+    /// How many it would let through now, if its refilling took so many nanoseconds.
+    pub(super) fn remaining(&self, refills_for: u64) -> u64 {
+        self.rate.refill().saturating_sub(refills_for) / self.rate.interval().max(1)
     }
 
     /// Asks for one more, on trial.
@@ -77,17 +80,27 @@ impl Bucket {
             before: self.refills_for(now).into(),
             after: Cell::default(),
         };
-        let quota = Quota::per_minute(self.rate.per_minute()).allow_burst(self.rate.burst());
-        let limiter = Limiter::new(quota, scale, Standstill);
+        let limiter = Limiter::new(self.quota(), scale, Standstill);
         match limiter.check() {
             Ok(()) => Trial::Fits(limiter.into_state_store().after.get().into()),
-            Err(refused) => Trial::Over(refused.wait_time_from(Nanos::default())),
+            Err(refused) => {
+                let wait = refused.wait_time_from(Nanos::default());
+                Trial::Over(Nanos::from(wait).into())
+            }
         }
     }
 
     /// Takes what it agreed to.
-    pub(super) fn charge(&mut self, refills_for: Duration, now: Moment) {
+    pub(super) fn charge(&mut self, refills_for: u64, now: Moment) {
         self.full_at = now.plus(refills_for);
+    }
+
+    fn quota(&self) -> Quota {
+        let (per_minute, burst) = (self.rate.per_minute(), self.rate.burst());
+        // By its period: the other way divides in 128 bits, each time.
+        Quota::with_period(Duration::from_nanos(self.rate.interval()))
+            .unwrap_or_else(|| Quota::per_minute(per_minute))
+            .allow_burst(burst)
     }
 }
 
@@ -128,7 +141,7 @@ impl Clock for Standstill {
 mod tests {
     use super::*;
 
-    const SECOND: Duration = Duration::from_secs(1);
+    const SECOND: u64 = 1_000_000_000;
 
     fn drained(rate: Rate, now: Moment) -> Bucket {
         let mut bucket = Bucket::full(rate, now);
@@ -168,7 +181,7 @@ mod tests {
         assert_eq!(left(&bucket, now), 0);
         // It refills by its new rate.
         assert_eq!(left(&bucket, now.plus(SECOND)), 100);
-        let half = now.plus(Duration::from_secs(5));
+        let half = now.plus(5 * SECOND);
         assert_eq!(left(&bucket, half), 500);
         for rate in [small, large, small, large] {
             bucket.adapt(rate, half);

@@ -4,50 +4,76 @@
 //! one step. A full bucket is as good as none, so those that nobody charges go, a map at a time.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::bucket::{Bucket, Trial};
 use super::{Ask, Decision, Moment, Over, Reading};
-use crate::domain::id::{ClientId, PartnerId};
-use crate::domain::limits::{LimitName, Rate};
+use crate::domain::limits::{LimitName, Percent, Rate};
 use crate::domain::realm::Realm;
 
 /// How many maps a realm has: so many that threads seldom meet, and one is swept in microseconds.
 const SHARDS: usize = 128;
-/// How long it takes until every map was looked through.
-const ROUND: Duration = Duration::from_secs(10);
+/// How many nanoseconds it takes until every map was looked through.
+const ROUND: u64 = 10_000_000_000;
 
 /// Buckets in this process's memory.
 pub struct Local {
     shards: Vec<Mutex<Shard>>,
-    hasher: RandomState,
     /// When the next map is looked through, in nanoseconds.
     next_sweep: AtomicU64,
     /// Which it is.
     to_sweep: AtomicUsize,
 }
 
-type Shard = HashMap<PartnerId, Account>;
+/// By the ids' ULIDs, which are compared without a look at texts that lie elsewhere.
+type ById<T> = HashMap<u128, T, BuildHasherDefault<Fold>>;
+type Shard = ById<Account>;
 
 /// What a partner has been let through in a realm.
 #[derive(Debug, Default)]
 struct Account {
     whole: Buckets,
-    clients: HashMap<ClientId, Buckets>,
+    clients: ById<Buckets>,
 }
 
-/// Those that exist, of a partner or of a client: a handful.
-type Buckets = Vec<(LimitName, Bucket)>;
+/// Those of a partner or of a client, as far as there are any.
+#[derive(Debug, Default)]
+struct Buckets {
+    requests: Option<Bucket>,
+    reads: Option<Bucket>,
+    writes: Option<Bucket>,
+    tokens: Option<Bucket>,
+}
+
+/// Ids carry more random bits than a hash has, and only this server makes them.
+#[derive(Clone, Copy, Default)]
+struct Fold(u64);
+
+impl Hasher for Fold {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, id: u128) {
+        // The last of a ULID's bits are random.
+        self.0 ^= id as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 impl Default for Local {
     fn default() -> Self {
         let shards = SHARDS * Realm::ALL.len();
         Self {
             shards: (0..shards).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
             next_sweep: AtomicU64::new(0),
             to_sweep: AtomicUsize::new(0),
         }
@@ -63,14 +89,9 @@ impl Local {
     /// The same for one of so many nodes, which have an equal share of every limit each.
     pub(super) fn decide_share(&self, ask: &Ask<'_>, nodes: u32, now: Moment) -> Decision {
         self.sweep_if_due(now);
-        let mut shard = self.shard(ask);
-        if let Some(account) = shard.get_mut(ask.partner) {
-            return account.decide(ask, nodes, now);
-        }
-        let mut account = Account::default();
-        let decision = account.decide(ask, nodes, now);
-        shard.insert(ask.partner.clone(), account);
-        decision
+        let id = ask.partner.ulid();
+        let mut shard = self.shard(id, ask.realm);
+        shard.entry(id).or_default().decide(ask, nodes, now)
     }
 
     /// How the limits stand that would concern a request. Charges nothing.
@@ -80,16 +101,13 @@ impl Local {
 
     /// The same for one of so many nodes.
     pub(super) fn look_share(&self, ask: &Ask<'_>, nodes: u32, now: Moment) -> Vec<Reading> {
-        let mut shard = self.shard(ask);
-        let account = shard.get_mut(ask.partner);
+        let id = ask.partner.ulid();
+        let mut shard = self.shard(id, ask.realm);
         let mut none = Account::default();
-        let account = account.unwrap_or(&mut none);
+        let client = client_of(ask);
+        let account = shard.get_mut(&id).unwrap_or(&mut none);
         let rates = shares(ask, nodes);
-        let look = |(name, rate)| {
-            let bucket = account.bucket(name, rate, ask.client, now);
-            let refills_for = bucket.refills_for(now);
-            read(name, rate, bucket, refills_for, now)
-        };
+        let look = |(name, rate)| account.bucket(name, rate, client, now).read(name, now);
         rates.map(look).collect()
     }
 
@@ -110,8 +128,8 @@ impl Local {
         if now.0 < due {
             return;
         }
-        let pace = ROUND.div_f64(self.shards.len() as f64);
-        let next = now.plus(pace).0;
+        let pace = ROUND / self.shards.len() as u64;
+        let next = now.0.saturating_add(pace);
         let mine =
             self.next_sweep
                 .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
@@ -127,9 +145,11 @@ impl Local {
         clippy::indexing_slicing,
         reason = "there are SHARDS maps a realm, and the place is below that"
     )]
-    fn shard(&self, ask: &Ask<'_>) -> MutexGuard<'_, Shard> {
-        let hash = self.hasher.hash_one(ask.partner.as_str()) as usize;
-        lock(&self.shards[(hash % SHARDS) * Realm::ALL.len() + ask.realm as usize])
+    fn shard(&self, id: u128, realm: Realm) -> MutexGuard<'_, Shard> {
+        // Other bits than those by which a map tells its places apart.
+        let mixed = (id as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let nth = mixed as usize % SHARDS;
+        lock(&self.shards[nth * Realm::ALL.len() + realm as usize])
     }
 }
 
@@ -150,69 +170,63 @@ fn sweep(shard: &Mutex<Shard>, now: Moment) -> usize {
 impl Account {
     fn decide(&mut self, ask: &Ask<'_>, nodes: u32, now: Moment) -> Decision {
         let mut decision = Decision::default();
-        let mut fits = [Duration::ZERO; 3];
-        let rates = || shares(ask, nodes);
-        for ((name, rate), fits) in rates().zip(&mut fits) {
-            match self.bucket(name, rate, ask.client, now).weigh(now) {
-                Trial::Fits(after) => *fits = after,
+        let client = client_of(ask);
+        // What each rate is, and how long its bucket refills if it is charged.
+        let mut asked = [None; 3];
+        let rates = shares(ask, nodes);
+        for (slot, (name, rate)) in asked.iter_mut().zip(rates) {
+            let refills_for = match self.bucket(name, rate, client, now).weigh(now) {
+                Trial::Fits(after) => after,
                 Trial::Over(wait) => {
+                    let retry_after = Duration::from_nanos(wait);
                     // The longest wait: who comes again after it fits into all.
-                    if decision.over.is_none_or(|over| over.retry_after < wait) {
-                        decision.over = Some(Over {
-                            limit: name,
-                            retry_after: wait,
-                        });
+                    if decision
+                        .over
+                        .is_none_or(|over| over.retry_after < retry_after)
+                    {
+                        let limit = name;
+                        decision.over = Some(Over { limit, retry_after });
                     }
+                    0
                 }
-            }
+            };
+            *slot = Some((name, rate, refills_for));
         }
         let charged = decision.fits();
-        for ((name, rate), after) in rates().zip(fits) {
-            let bucket = self.bucket(name, rate, ask.client, now);
+        for (name, rate, refills_for) in asked.into_iter().flatten() {
+            let bucket = self.bucket(name, rate, client, now);
             if charged {
-                bucket.charge(after, now);
+                bucket.charge(refills_for, now);
             }
-            let refills_for = bucket.refills_for(now);
-            decision
-                .readings
-                .push(read(name, rate, bucket, refills_for, now));
+            decision.readings.push(bucket.read(name, now));
         }
         decision
     }
 
     /// The bucket of a limit, at the rate that holds now.
-    fn bucket(
-        &mut self,
-        name: LimitName,
-        rate: Rate,
-        client: &ClientId,
-        now: Moment,
-    ) -> &mut Bucket {
+    fn bucket(&mut self, name: LimitName, rate: Rate, client: u128, now: Moment) -> &mut Bucket {
         let buckets = match name {
             LimitName::ClientRequests | LimitName::ClientTokens => {
-                if !self.clients.contains_key(client) {
-                    self.clients.insert(client.clone(), Buckets::default());
-                }
-                self.clients.entry(client.clone()).or_default()
+                self.clients.entry(client).or_default()
             }
             _ => &mut self.whole,
         };
-        let known = buckets.iter().position(|(of, _)| *of == name);
-        let place = known.unwrap_or_else(|| {
-            buckets.push((name, Bucket::full(rate, now)));
-            buckets.len() - 1
-        });
-        #[expect(clippy::indexing_slicing, reason = "found, or pushed just now")]
-        let (_, bucket) = &mut buckets[place];
+        let bucket = match name {
+            LimitName::Requests | LimitName::ClientRequests => &mut buckets.requests,
+            LimitName::Reads => &mut buckets.reads,
+            LimitName::Writes => &mut buckets.writes,
+            // Quotas have no buckets.
+            _ => &mut buckets.tokens,
+        };
+        let bucket = bucket.get_or_insert_with(|| Bucket::full(rate, now));
         bucket.adapt(rate, now);
         bucket
     }
 
-    /// Whether all of it is full; what is full of it goes.
+    /// Whether all of it is full; clients of whom all is full go.
     fn is_full(&mut self, now: Moment) -> bool {
-        let is_full = |buckets: &Buckets| buckets.iter().all(|(_, bucket)| bucket.is_full(now));
-        self.clients.retain(|_, buckets| !is_full(buckets));
-        self.clients.is_empty() && is_full(&self.whole)
+        self.clients.retain(|_, buckets| !buckets.are_full(now));
+        self.clients.is_empty() && self.whole.are_full(now)
     }
 }
 
@@ -225,17 +239,33 @@ fn shares<'a>(ask: &Ask<'a>, nodes: u32) -> impl Iterator<Item = (LimitName, Rat
     })
 }
 
-fn read(
-    name: LimitName,
-    rate: Rate,
-    bucket: &Bucket,
-    refills_for: Duration,
-    now: Moment,
-) -> Reading {
-    let remaining = bucket.remaining(refills_for);
-    let reset = match bucket.weigh(now) {
-        Trial::Over(wait) => wait,
-        Trial::Fits(_) => refills_for,
-    };
-    Reading::of(name, rate, remaining, reset)
+/// The client, where it has buckets of its own.
+fn client_of(ask: &Ask<'_>) -> u128 {
+    if ask.limits.figures.client_share == Percent::ALL {
+        0
+    } else {
+        ask.client.ulid()
+    }
+}
+
+impl Buckets {
+    fn are_full(&self, now: Moment) -> bool {
+        let all = [&self.requests, &self.reads, &self.writes, &self.tokens];
+        all.into_iter().flatten().all(|bucket| bucket.is_full(now))
+    }
+}
+
+impl Bucket {
+    fn read(&self, name: LimitName, now: Moment) -> Reading {
+        let refills_for = self.refills_for(now);
+        let remaining = self.remaining(refills_for);
+        let reset = match remaining {
+            0 => match self.weigh(now) {
+                Trial::Over(wait) => wait,
+                Trial::Fits(_) => 0,
+            },
+            _ => refills_for,
+        };
+        Reading::of(name, self.rate(), remaining, reset)
+    }
 }

@@ -36,14 +36,14 @@ impl Moment {
         Self(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// So long after this one.
-    pub fn plus(self, length: Duration) -> Self {
-        Self(self.0.saturating_add(Self::at(length).0))
+    /// So many nanoseconds after this one.
+    fn plus(self, nanos: u64) -> Self {
+        Self(self.0.saturating_add(nanos))
     }
 
-    /// How long after an earlier one; nothing, if that is later.
-    pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    /// How many nanoseconds after an earlier one; none, if that is later.
+    fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
     }
 }
 
@@ -140,13 +140,13 @@ impl Decision {
 
 impl Reading {
     /// A bucket: its burst is its quota, which it refills within its window.
-    fn of(limit: LimitName, rate: Rate, remaining: u64, reset: Duration) -> Self {
+    fn of(limit: LimitName, rate: Rate, remaining: u64, reset: u64) -> Self {
         Self {
             limit,
             quota: u64::from(rate.burst().get()),
-            window: rate.refill(),
+            window: Duration::from_nanos(rate.refill()),
             remaining,
-            reset,
+            reset: Duration::from_nanos(reset),
         }
     }
 }

@@ -48,7 +48,7 @@ fn buckets(ask: &Ask<'_>, cost: u32) -> Vec<Bucket> {
             }
             _ => name.to_string(),
         },
-        interval: rate.interval(),
+        interval: Duration::from_nanos(rate.interval()),
         burst: rate.burst().get(),
         cost,
     };
@@ -61,5 +61,6 @@ fn read(name: LimitName, rate: Rate, level: Level) -> Reading {
     } else {
         level.empty_in
     };
+    let reset = u64::try_from(reset.as_nanos()).unwrap_or(u64::MAX);
     Reading::of(name, rate, u64::from(level.left), reset)
 }

@@ -490,6 +490,7 @@ async fn a_caller_sees_its_limits_and_what_is_left() {
                 "client_requests 4/5 in 10",
                 "tokens 5/6 in 60",
                 "client_tokens 2/3 in 60",
+                "orders_per_day 7/7 in 86400",
             ]
         );
     }
@@ -553,11 +554,13 @@ async fn what_cannot_hold_is_refused_and_what_is_set_is_on_record() {
         set(&operator, &partner, set_to(wide())).await.expect(200);
         assert_snapshot!(audit().join("\n"), @r#"limits.changed sandbox {"burst":100000,"client_share":100,"ends_at":null,"mode":"enforce","orders_per_day":null,"orders_per_month":null,"plan_id":null,"reads_share":100,"requests_per_day":null,"requests_per_minute":600000,"requests_per_month":null,"source":"own","spend_currency":null,"spend_per_month":null,"tokens_per_day":null,"tokens_per_minute":600000,"tokens_per_month":null,"writes_share":100}"#);
 
-        let gone = json!({ "reason": "they left" });
-        operator
-            .post(&format!("/partners/{partner}/offboard"), gone)
-            .await
-            .expect(200);
+        for step in ["suspend", "offboard"] {
+            let gone = json!({ "reason": "they left" });
+            operator
+                .post(&format!("/partners/{partner}/{step}"), gone)
+                .await
+                .expect(200);
+        }
         let closed = set(&operator, &partner, set_to(wide())).await;
         assert_eq!(
             (closed.status, &closed.json()["code"]),
@@ -690,7 +693,7 @@ async fn the_command_line_sets_limits() {
         };
         assert_eq!(
             [shown("burst"), shown("orders_per_month"), shown("mode")],
-            ["200", "null", "enforce"]
+            ["200", "", "enforce"]
         );
         let set = [
             "limit",

@@ -91,7 +91,7 @@ pub async fn speak<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let mut answer = next.call(request).await?.map_into_boxed_body();
-    let charged = answer.request().extensions().get::<Charged>().cloned();
+    let charged = answer.request().extensions_mut().remove::<Charged>();
     if let Some(charged) = charged {
         limits::tell(answer.headers_mut(), &charged);
     }

@@ -51,7 +51,7 @@ macro_rules! with_figures {
 
         impl $name {
             /// Its own members, with figures.
-            #[expect(clippy::too_many_arguments, reason = "the members of its own, each once")]
+            #[allow(clippy::too_many_arguments, reason = "the members of its own, as many as they are")]
             fn with($($member: $kind,)* figures: &$crate::domain::limits::Figures) -> Self {
                 let quotas = &figures.quotas;
                 Self {
