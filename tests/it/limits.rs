@@ -490,6 +490,7 @@ async fn a_caller_sees_its_limits_and_what_is_left() {
                 "client_requests 4/5 in 10",
                 "tokens 5/6 in 60",
                 "client_tokens 2/3 in 60",
+                "orders_per_day 7/7 in 86400",
             ]
         );
     }
