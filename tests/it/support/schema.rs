@@ -83,6 +83,20 @@ impl Check<'_> {
                         self.fault(place, format_args!("{value} fits {fitting} of {said}"));
                     }
                 }
+                // What the value names must be there, and fit; `oneOf` beside it says that no other does.
+                "discriminator" => {
+                    let named = value[said["propertyName"].as_str().unwrap()].as_str();
+                    let meant = named.and_then(|name| said["mapping"][name].as_str());
+                    match meant {
+                        Some(meant) => {
+                            let meant = serde_json::json!({ "$ref": meant });
+                            if !self.fits(&meant, value) {
+                                self.fault(place, format_args!("{value} does not fit {meant}"));
+                            }
+                        }
+                        None => self.fault(place, format_args!("{value} is none of {said}")),
+                    }
+                }
                 "properties" => {
                     for (name, part) in said.as_object().unwrap() {
                         if let Some(member) = value.get(name) {
