@@ -272,8 +272,16 @@ impl Bench {
                 delays.sort();
                 return delays;
             }
+            let left = committed
+                .iter()
+                .filter(|(_, id, _)| !came.contains_key(id))
+                .count();
             drop(came);
-            assert!(Instant::now() < deadline, "not all have come");
+            assert!(
+                Instant::now() < deadline,
+                "{left} of {} have not come",
+                committed.len()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }

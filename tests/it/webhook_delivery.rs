@@ -396,6 +396,31 @@ async fn one_that_hangs_gets_its_share_in_order_and_delays_nobody() {
 }
 
 #[actix_web::test]
+async fn more_endpoints_are_served_than_would_fill_a_node_if_each_took_its_share() {
+    const EACH: usize = 20;
+    for world in worlds_with(&[LOOPBACK]).await {
+        let mut partners = Vec::new();
+        for _ in 0..3 {
+            let one = world.subscriber().await;
+            // All that a partner may have.
+            for nth in 1..EACH {
+                let url = one.receiver.url(&format!("/{nth}"));
+                world.endpoint("sandbox", &one.token, &url, &["*"]).await;
+            }
+            partners.push(one);
+        }
+        for one in &partners {
+            world.tell(&one.who.partner_id, 2);
+        }
+        for one in &partners {
+            let came = one.receiver.wait_for(2 * EACH).await;
+            let paths: BTreeSet<_> = came.iter().map(|message| message.path.clone()).collect();
+            assert_eq!(paths.len(), EACH);
+        }
+    }
+}
+
+#[actix_web::test]
 async fn two_nodes_share_the_endpoints_and_either_takes_over() {
     for mut world in worlds_with(&[LOOPBACK]).await {
         let mut other = world.neighbour_with(&[LOOPBACK]).await;

@@ -10,7 +10,7 @@ use super::hold;
 use super::lane::Room;
 use super::look::{self, Want};
 use super::settle::{self, Batch, Written};
-use super::{AILING, BATCH, Courier, FLYING, News, PASSED};
+use super::{BATCH, Courier, News, PASSED};
 use crate::app::App;
 use crate::audit::Actor;
 use crate::partner::PartnerError;
@@ -40,26 +40,13 @@ impl Courier {
         let all = self.all <= now;
         let mut wants = HashMap::new();
         if now < self.claimed_until {
-            let (mut well, mut ill) = (FLYING, AILING);
-            for lane in self.lanes.values() {
-                let left = if lane.is_ailing(now) {
-                    &mut ill
-                } else {
-                    &mut well
-                };
-                *left = left.saturating_sub(lane.flying());
-            }
+            // Nobody's share is set aside: most have nothing to send. It counts when something is sent.
+            let left = self.left(now);
             for (id, lane) in &mut self.lanes {
-                let left = if lane.is_ailing(now) {
-                    &mut ill
-                } else {
-                    &mut well
-                };
-                let room = lane.room(now, *left);
+                let room = lane.room(now, left.of(lane, now));
                 if room == Room::default() {
                     continue;
                 }
-                *left = left.saturating_sub(room.first.max(room.again));
                 let want = Want {
                     claim: lane.claim,
                     read: lane.read(),

@@ -74,9 +74,15 @@ impl Courier {
             self.hold.next = now;
         }
         let is_late = now >= self.claimed_until;
-        let mut is_behind = false;
-        for found in look.found {
-            is_behind |= self.serve(found, is_late, now);
+        let (mut is_behind, mut left) = (false, self.left(now));
+        // Where there is not enough for all, it is not always the same ones who come first.
+        let mut found = look.found;
+        if !found.is_empty() {
+            let first = rand::random_range(0..found.len());
+            found.rotate_left(first);
+        }
+        for found in found {
+            is_behind |= self.serve(found, is_late, &mut left, now);
         }
         self.look.end(now + if is_behind { HOT } else { self.pace });
         let (flying, backlog) = self.lanes.values().fold((0, 0), |(flying, backlog), lane| {

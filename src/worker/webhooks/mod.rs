@@ -71,6 +71,34 @@ enum News {
     Counted(Result<webhook_lanes::Count, StoreError>),
 }
 
+/// How many messages more may be on their way.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    /// To endpoints that do well.
+    well: usize,
+    /// To those that hang or fail.
+    ill: usize,
+}
+
+impl Left {
+    fn of(&self, lane: &Lane, now: Moment) -> usize {
+        if lane.is_ailing(now) {
+            self.ill
+        } else {
+            self.well
+        }
+    }
+
+    fn take(&mut self, lane: &Lane, count: usize, now: Moment) {
+        let left = if lane.is_ailing(now) {
+            &mut self.ill
+        } else {
+            &mut self.well
+        };
+        *left = left.saturating_sub(count);
+    }
+}
+
 /// When something was last begun, and whether it is under way.
 #[derive(Debug)]
 struct Turn {
@@ -215,6 +243,18 @@ impl Courier {
                 )
             });
         }
+    }
+
+    /// How many messages more may be on their way.
+    fn left(&self, now: Moment) -> Left {
+        let mut left = Left {
+            well: FLYING,
+            ill: AILING,
+        };
+        for lane in self.lanes.values() {
+            left.take(lane, lane.flying(), now);
+        }
+        left
     }
 
     /// When something has its turn next.

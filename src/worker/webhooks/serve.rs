@@ -6,7 +6,7 @@ use tokio::time::Instant as Moment;
 
 use super::look::Found;
 use super::outcome::{self, Message, Sent, Way};
-use super::{Courier, News};
+use super::{Courier, Left, News};
 use crate::app::App;
 use crate::domain::id::WebhookEndpointId;
 use crate::keys::sealed::SealError;
@@ -17,7 +17,13 @@ use crate::webhook::sign;
 
 impl Courier {
     /// Sends what was found for an endpoint; answers whether more could begin at once.
-    pub(super) fn serve(&mut self, found: Found, is_late: bool, now: Moment) -> bool {
+    pub(super) fn serve(
+        &mut self,
+        found: Found,
+        is_late: bool,
+        left: &mut Left,
+        now: Moment,
+    ) -> bool {
         let id = found.ready.endpoint_id.clone();
         let Some(lane) = self
             .lanes
@@ -37,8 +43,7 @@ impl Courier {
                 }
             }
         }
-        let left = usize::MAX;
-        let room = lane.room(now, left);
+        let room = lane.room(now, left.of(lane, now));
         if is_late || lane.secrets().is_none() {
             return false;
         }
@@ -54,7 +59,7 @@ impl Courier {
             out.push((event, Way::First));
         }
         if let Some(due) = found.due {
-            let mut left = 0;
+            let mut waiting = 0;
             for (delivery, event) in due {
                 if lane.has_begun_again(&delivery) {
                     continue;
@@ -62,10 +67,10 @@ impl Courier {
                 if out.len() < room.again {
                     out.push((event, Way::Again(Box::new(delivery))));
                 } else {
-                    left += 1;
+                    waiting += 1;
                 }
             }
-            lane.leave_waiting(left);
+            lane.leave_waiting(waiting);
         }
         match found.replay {
             None => {}
@@ -93,12 +98,14 @@ impl Courier {
                 }
             }
         }
+        left.take(lane, out.len(), now);
         for (event, way) in out {
             self.send(&id, &found.ready.url, &event, way, now);
         }
-        self.lanes
-            .get_mut(&id)
-            .is_some_and(|lane| lane.is_behind() && lane.room(now, left).first > 0)
+        self.lanes.get_mut(&id).is_some_and(|lane| {
+            let left = left.of(lane, now);
+            lane.is_behind() && lane.room(now, left).first > 0
+        })
     }
 
     pub(super) fn send(
