@@ -112,6 +112,12 @@ pub struct ProblemView {
     /// `reference_taken`: the entry that has the reference.
     #[schema(nullable = false)]
     pub existing_entry_id: Option<LedgerEntryId>,
+    /// `cursor_gone`: the number of the last event that there is.
+    #[schema(nullable = false)]
+    pub last_seq: Option<u64>,
+    /// `cursor_gone`: the number of the last event that is kept no more.
+    #[schema(nullable = false)]
+    pub purged_up_to: Option<u64>,
     /// `delivery_opened`: when.
     #[schema(nullable = false)]
     pub opened_at: Option<Instant>,
