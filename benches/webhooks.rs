@@ -92,7 +92,7 @@ fn main() {
         "events"
     );
     let lasts = Duration::from_secs(seconds as u64);
-    let others = |nth: usize| nth % HANGING != 0;
+    let others = |nth: usize| !nth.is_multiple_of(HANGING);
     let mut ratios = Vec::new();
     for _ in 0..rounds {
         let all = bench.steady(rate, lasts, others);
