@@ -16,6 +16,7 @@ use super::PartnerError;
 use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
 use crate::domain::tenant::Tenant;
+use crate::keys::hex;
 use crate::store::idempotency::{self as rows, StoredAnswer};
 use crate::store::operator_keys::{self, OperatorAnswer};
 use crate::store::{Db, StoreError};
@@ -165,10 +166,6 @@ fn hash(texts: &[&str]) -> Hash {
     let mut hash = Hash::default();
     hash.copy_from_slice(context.finish().as_ref());
     hash
-}
-
-fn hex(hash: &Hash) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The requests of this process that run right now.

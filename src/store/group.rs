@@ -174,10 +174,11 @@ impl Group {
     fn commit(&self, db: &mut Db) {
         // Somebody else's turn may have done it all.
         let Some(first) = self.next() else { return };
-        let mut done = Vec::new();
+        // On its list before anything can fail: whoever waits is told why.
+        let mut done = vec![first];
         let kept = super::begin(db)
             .map_err(StoreError::from)
-            .and_then(|()| self.work(db, first, &mut done));
+            .and_then(|()| self.work(db, &mut done));
         match kept {
             Ok(()) => {
                 for job in done {
@@ -192,20 +193,11 @@ impl Group {
         }
     }
 
-    /// Does the first and who else waits, and commits.
-    fn work(
-        &self,
-        db: &mut Db,
-        first: Box<dyn Job>,
-        done: &mut Vec<Box<dyn Job>>,
-    ) -> Result<(), StoreError> {
+    /// Does the last on the list and who else waits, and commits.
+    fn work(&self, db: &mut Db, done: &mut Vec<Box<dyn Job>>) -> Result<(), StoreError> {
         let started = Stopwatch::now();
-        let mut next = Some(first);
         let mut has_kept = false;
-        while let Some(job) = next {
-            // In its list before it begins: whatever happens, it is answered.
-            done.push(job);
-            let Some(job) = done.last_mut() else { break };
+        while let Some(job) = done.last_mut() {
             Manager::begin_transaction(db)?;
             if job.work(db) {
                 Manager::commit_transaction(db)?;
@@ -214,7 +206,10 @@ impl Group {
                 Manager::rollback_transaction(db)?;
             }
             let goes_on = done.len() < MOST && started.elapsed() < LONG;
-            next = goes_on.then(|| self.next()).flatten();
+            match goes_on.then(|| self.next()).flatten() {
+                Some(next) => done.push(next),
+                None => break,
+            }
         }
         if has_kept {
             Manager::commit_transaction(db)?;

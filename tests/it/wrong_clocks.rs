@@ -9,7 +9,8 @@ use onyx_verifier::Staleness;
 use serde_json::json;
 
 use crate::support::mesh::{AUDIENCE, Mesh, revoked, says, stock_token, until};
-use crate::support::world::{Credential, Operator, World, claims, days_away};
+use crate::support::receiver::LOOPBACK;
+use crate::support::world::{Credential, Engine, Operator, World, claims, days_away, worlds_with};
 
 /// Where Debian puts libfaketime, whatever the architecture.
 fn libfaketime() -> String {
@@ -34,6 +35,43 @@ async fn node_off_by(world: &World, seconds: i64) -> World {
     assert!((off - seconds).abs() < 30, "its clock is {off} s off");
     drop(operator);
     node
+}
+
+#[actix_web::test]
+async fn a_node_whose_clock_is_ahead_takes_no_endpoint_that_another_holds() {
+    for world in worlds_with(&[LOOPBACK]).await {
+        if world.engine == Engine::Postgres {
+            holds_its_own(&world).await;
+        }
+    }
+}
+
+async fn holds_its_own(world: &World) {
+    let one = world.subscriber().await;
+    world.tell(&one.who.partner_id, 3);
+    one.wait_for(1..=3).await;
+    let owner = "SELECT lease_owner AS line FROM webhook_endpoints";
+    let holder = world.lines(owner);
+    let ahead = node_off_by(world, 300).await;
+    // It has looked at what is free, again and again.
+    let other = format!(
+        "SELECT CAST(alive_until AS TEXT) AS line FROM webhook_workers WHERE node <> '{}'",
+        holder[0]
+    );
+    for _ in 0..3 {
+        let before = world.lines(&other);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while world.lines(&other) == before {
+            assert!(Instant::now() < deadline, "it never claims: {before:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    assert_eq!(world.lines(owner), holder);
+    world.tell(&one.who.partner_id, 3);
+    one.wait_for(4..=6).await;
+    assert_eq!(one.came(), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(world.lines(owner), holder);
+    drop(ahead);
 }
 
 /// A client whose tokens live for a quarter of an hour, so that clocks that are five minutes off let them.

@@ -70,8 +70,11 @@ impl From<AttemptRow> for AttemptView {
 
 impl DeliveryView {
     fn tried(delivery: Delivery, attempts: &[AttemptRow]) -> Self {
+        // One that was made since the delivery was read does not go with what is told of it.
         let own = |attempt: &&AttemptRow| {
-            attempt.seq == delivery.seq && attempt.replay_id == delivery.replay_id
+            attempt.seq == delivery.seq
+                && attempt.replay_id == delivery.replay_id
+                && attempt.number <= delivery.attempts
         };
         Self {
             replay_id: delivery.replay(),

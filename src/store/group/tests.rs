@@ -197,3 +197,24 @@ async fn what_nobody_waits_for_any_more_is_not_begun() {
         .unwrap();
     assert_eq!(kept(&store).await, [2]);
 }
+
+#[actix_web::test]
+async fn where_another_process_holds_the_database_everyone_is_told_so() {
+    let (folder, store) = store();
+    let url = format!("sqlite://{}/onyx.db", folder.path().display());
+    let other = Store::open(&url).unwrap();
+    let mut held = other.writers.connection().unwrap();
+    held.batch_execute("BEGIN IMMEDIATE").unwrap();
+    store
+        .writers
+        .connection()
+        .unwrap()
+        .batch_execute("PRAGMA busy_timeout = 0")
+        .unwrap();
+    let work: Work = |db| run(db, "INSERT INTO one VALUES (1)");
+    let told = store.write(work).await;
+    assert!(matches!(told, Err(StoreError::Unreachable(_))), "{told:?}");
+    held.batch_execute("ROLLBACK").unwrap();
+    store.write(work).await.unwrap();
+    assert_eq!(kept(&store).await, [1]);
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::id::WebhookEndpointId;
 use crate::domain::instant::Instant;
 use crate::store::webhook_lanes::{self as lanes, Claimed};
-use crate::store::{Db, StoreError, webhook_deliveries as deliveries};
+use crate::store::{Db, StoreError, instance, webhook_deliveries as deliveries};
 
 /// How long a claim holds that is not renewed: a killed node's endpoints are free after that.
 pub(super) const LEASE: Duration = Duration::from_secs(12);
@@ -30,6 +30,9 @@ pub(super) fn hold(
     unwanted: &[WebhookEndpointId],
     now: Instant,
 ) -> Result<Held, StoreError> {
+    // By the database's clock where it has one of its own: a node whose clock is ahead would take what
+    // others hold.
+    let now = instance::time(db)?.unwrap_or(now);
     let until = now.plus(LEASE);
     let nodes = lanes::report(db, node, now, until)?.max(1);
     if !unwanted.is_empty() {

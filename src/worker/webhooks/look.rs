@@ -11,7 +11,7 @@ use crate::store::webhook_deliveries::{self as deliveries, Delivery, Outgoing};
 use crate::store::webhook_lanes::{self as lanes, Ready, Why};
 use crate::store::webhook_replays::{self as replays, Replay};
 use crate::store::webhook_secrets::{self as secrets, Sealed};
-use crate::store::{Db, StoreError};
+use crate::store::{Db, StoreError, instance};
 
 use crate::domain::id::ReplayId;
 
@@ -115,7 +115,11 @@ pub(super) fn look(
             found.secrets = Some(usable);
         }
     }
-    look.claimable = all && lanes::is_claimable(db, now)?;
+    if all {
+        // By the clock that claims are made by.
+        let now = instance::time(db)?.unwrap_or(now);
+        look.claimable = lanes::is_claimable(db, now)?;
+    }
     Ok(look)
 }
 
