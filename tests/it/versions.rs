@@ -31,6 +31,7 @@ async fn a_partner_is_spoken_to_in_the_version_that_it_used_first() {
         // Pinned: no word about the version is needed, and the older one says how long it lasts.
         let later = me(&world, &token, None).await;
         assert_eq!(later.expect(200)["environment"], "sandbox");
+        assert_eq!(later.expect(200)["pinned_version"], "2026-09-01");
         assert_eq!(later.header("onyx-version"), "2026-09-01");
         assert_eq!(later.header("deprecation"), "@1793491200");
         assert_eq!(later.header("sunset"), "Mon, 01 Nov 2027 00:00:00 GMT");
@@ -44,6 +45,7 @@ async fn a_partner_is_spoken_to_in_the_version_that_it_used_first() {
         // One call may ask for another; the pin stays.
         let current = me(&world, &token, Some("2026-11-01")).await;
         assert_eq!(current.expect(200)["env"], "sandbox");
+        assert_eq!(current.expect(200)["pinned_version"], "2026-09-01");
         assert_eq!(
             (current.header("onyx-version"), current.header("sunset")),
             ("2026-11-01", "")

@@ -14,6 +14,7 @@ use crate::domain::limits::{LimitName, Limits, Mode, Quotas, RouteClass};
 use crate::domain::quota::Quota;
 use crate::domain::realm::Realm;
 use crate::domain::scope::Scope;
+use crate::domain::version::{ApiVersion, CURRENT};
 use crate::http::admin::limits::body::with_figures;
 use crate::http::extract::{AnyScope, Granted};
 use crate::http::limits::seconds;
@@ -38,6 +39,8 @@ pub struct MeView {
     credential: CredentialPart,
     scopes: ScopesPart,
     limits: LimitsPart,
+    /// What the partner is answered in where a request says nothing: the version that it used first.
+    pinned_version: ApiVersion,
     token: TokenPart,
 }
 
@@ -193,6 +196,8 @@ pub async fn show(
             token: who.caller.scopes().map(str::to_owned).collect(),
         },
         limits,
+        // The first call of all pinned it before it came here.
+        pinned_version: partner.pinned_version.unwrap_or(CURRENT),
         token: TokenPart {
             id: who.caller.token_id().to_owned(),
             expires_at: Instant::from_epoch_seconds(who.caller.expires_at()),
