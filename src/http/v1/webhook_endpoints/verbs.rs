@@ -61,28 +61,20 @@ pub async fn verify(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
-    let id = id(&path)?;
-    let once = once(
-        &who.tenant,
-        key,
-        "webhook_endpoints.verify",
-        &request,
-        payload,
-    )
-    .await?;
-    if let Some(answer) = idempotency::replayed(&request, &app, &who.tenant, once.as_ref()).await? {
-        return Ok(answer);
-    }
-    let signing = signing(&app, &who.tenant, id).await?;
-    endpoints::check_unverified(&signing.endpoint)?;
-    let asked = ask(&app, &signing).await;
-    let act = app.partner_act(who.actor);
-    let settle = move |db: &mut Db, tenant: &Tenant| {
-        let asked_at = &signing.endpoint;
-        let endpoint = endpoints::challenged(db, tenant, &act, asked_at, asked.answered)?;
-        kept(&ChallengedView::of(endpoint, Some(&asked)))
+    let (id, operation) = (id(&path)?, "webhook_endpoints.verify");
+    let once = once(&who.tenant, key, operation, &request, payload).await?;
+    let send = async |sending: &Sending, signing: Signing| {
+        endpoints::check_unverified(&signing.endpoint)?;
+        let asked = ask(&sending.app, &signing).await;
+        let act = sending.app.partner_act(sending.who.actor.clone());
+        Ok(move |db: &mut Db, tenant: &Tenant| {
+            let asked_at = &signing.endpoint;
+            let endpoint = endpoints::challenged(db, tenant, &act, asked_at, asked.answered)?;
+            kept(&ChallengedView::of(endpoint, Some(&asked)))
+        })
     };
-    idempotency::execute_if_keyed(&request, &app, who.tenant, once, settle).await
+    let sending = Sending { who, request, app };
+    sending.carry_out(id, once, send).await
 }
 
 /// A request without members in its body, under a key if it came with one.
@@ -104,12 +96,35 @@ fn kept(view: &impl Serialize) -> Result<Answer, PartnerError> {
     idempotency::kept(StatusCode::OK, None, view, None::<&str>)
 }
 
-async fn signing(app: &App, tenant: &Tenant, id: WebhookEndpointId) -> Result<Signing, Problem> {
-    let (master, now) = (Arc::clone(&app.master), app.clock.now());
-    let read = app.store.read_as(tenant.clone(), move |db, tenant| {
-        endpoints::signing(db, tenant, &master, &id, now)
-    });
-    Ok(read.await?)
+/// A request that has something sent to an endpoint: on the network, so outside any transaction.
+struct Sending {
+    who: Granted<WebhooksManage>,
+    request: HttpRequest,
+    app: web::Data<App>,
+}
+
+impl Sending {
+    /// Does it, or answers what was answered under its key before. `send` says what to write down of it, and answer.
+    async fn carry_out<W>(
+        self,
+        id: WebhookEndpointId,
+        once: Option<Once>,
+        send: impl AsyncFnOnce(&Self, Signing) -> Result<W, Problem>,
+    ) -> Result<HttpResponse, Problem>
+    where
+        W: FnOnce(&mut Db, &Tenant) -> Result<Answer, PartnerError> + Send + 'static,
+    {
+        let (request, app, tenant) = (&self.request, &self.app, &self.who.tenant);
+        if let Some(answer) = idempotency::replayed(request, app, tenant, once.as_ref()).await? {
+            return Ok(answer);
+        }
+        let (master, now) = (Arc::clone(&app.master), app.clock.now());
+        let read = app.store.read_as(tenant.clone(), move |db, tenant| {
+            endpoints::signing(db, tenant, &master, &id, now)
+        });
+        let work = send(&self, read.await?).await?;
+        idempotency::execute_if_keyed(request, app, tenant.clone(), once, work).await
+    }
 }
 
 /// Gives a webhook endpoint a new secret. This answer alone shows it.
@@ -166,35 +181,25 @@ pub async fn test(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
-    let id = id(&path)?;
-    let once = once(
-        &who.tenant,
-        key,
-        "webhook_endpoints.test",
-        &request,
-        payload,
-    )
-    .await?;
-    if let Some(answer) = idempotency::replayed(&request, &app, &who.tenant, once.as_ref()).await? {
-        return Ok(answer);
-    }
-    let Signing { endpoint, secrets } = signing(&app, &who.tenant, id).await?;
-    endpoints::check_verified(&endpoint)?;
-    let now = app.clock.now();
-    let message = EventId::generate(now);
-    let body = json!({
-        "id": message, "type": TEST, "created_at": now, "env": endpoint.realm,
-        "data": {"webhook_endpoint_id": endpoint.id},
-    });
-    let body = body.to_string().into_bytes();
-    let headers = sign::sign(&secrets, message.as_str(), now, &body);
-    let attempt = app
-        .webhooks
-        .post(&endpoint.url, &headers, body, false)
-        .await;
-    let view = AttemptView::from(&attempt);
-    let keep = move |_: &mut Db, _: &Tenant| kept(&view);
-    idempotency::execute_if_keyed(&request, &app, who.tenant, once, keep).await
+    let (id, operation) = (id(&path)?, "webhook_endpoints.test");
+    let once = once(&who.tenant, key, operation, &request, payload).await?;
+    let send = async |sending: &Sending, Signing { endpoint, secrets }| {
+        endpoints::check_verified(&endpoint)?;
+        let now = sending.app.clock.now();
+        let message = EventId::generate(now);
+        let body = json!({
+            "id": message, "type": TEST, "created_at": now, "env": endpoint.realm,
+            "data": {"webhook_endpoint_id": endpoint.id},
+        });
+        let body = body.to_string().into_bytes();
+        let headers = sign::sign(&secrets, message.as_str(), now, &body);
+        let webhooks = &sending.app.webhooks;
+        let attempt = webhooks.post(&endpoint.url, &headers, body, false).await;
+        let view = AttemptView::from(&attempt);
+        Ok(move |_: &mut Db, _: &Tenant| kept(&view))
+    };
+    let sending = Sending { who, request, app };
+    sending.carry_out(id, once, send).await
 }
 
 /// Enables a disabled webhook endpoint. It is told of all that has happened since it was disabled.
@@ -215,34 +220,26 @@ pub async fn enable(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
-    let id = id(&path)?;
-    let once = once(
-        &who.tenant,
-        key,
-        "webhook_endpoints.enable",
-        &request,
-        payload,
-    )
-    .await?;
-    if let Some(answer) = idempotency::replayed(&request, &app, &who.tenant, once.as_ref()).await? {
-        return Ok(answer);
-    }
-    let signing = signing(&app, &who.tenant, id).await?;
-    let is_disabled = signing.endpoint.state == EndpointState::Disabled;
-    let asked = match signing.endpoint.verified_at {
-        None if is_disabled => Some(ask(&app, &signing).await),
-        _ => None,
+    let (id, operation) = (id(&path)?, "webhook_endpoints.enable");
+    let once = once(&who.tenant, key, operation, &request, payload).await?;
+    let send = async |sending: &Sending, signing: Signing| {
+        let is_disabled = signing.endpoint.state == EndpointState::Disabled;
+        let asked = match signing.endpoint.verified_at {
+            None if is_disabled => Some(ask(&sending.app, &signing).await),
+            _ => None,
+        };
+        let act = sending.app.partner_act(sending.who.actor.clone());
+        Ok(move |db: &mut Db, tenant: &Tenant| {
+            let endpoint = &signing.endpoint;
+            if let Some(asked) = &asked {
+                endpoints::challenged(db, tenant, &act, endpoint, asked.answered)?;
+            }
+            let endpoint = endpoints::enable(db, tenant, &act, &endpoint.id)?;
+            kept(&ChallengedView::of(endpoint, asked.as_ref()))
+        })
     };
-    let act = app.partner_act(who.actor);
-    let enable = move |db: &mut Db, tenant: &Tenant| {
-        let endpoint = &signing.endpoint;
-        if let Some(asked) = &asked {
-            endpoints::challenged(db, tenant, &act, endpoint, asked.answered)?;
-        }
-        let endpoint = endpoints::enable(db, tenant, &act, &endpoint.id)?;
-        kept(&ChallengedView::of(endpoint, asked.as_ref()))
-    };
-    idempotency::execute_if_keyed(&request, &app, who.tenant, once, enable).await
+    let sending = Sending { who, request, app };
+    sending.carry_out(id, once, send).await
 }
 
 /// Disables an active webhook endpoint: nothing is sent to it any more.
@@ -262,14 +259,8 @@ pub async fn disable(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let id = id(&path)?;
-    let once = once(
-        &who.tenant,
-        key,
-        "webhook_endpoints.disable",
-        &request,
-        payload,
-    )
-    .await?;
+    let operation = "webhook_endpoints.disable";
+    let once = once(&who.tenant, key, operation, &request, payload).await?;
     let act = app.partner_act(who.actor);
     let disable = move |db: &mut Db, tenant: &Tenant| {
         let endpoint = endpoints::disable(db, tenant, &act, &id, DisabledReason::Partner)?;
