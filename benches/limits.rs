@@ -41,7 +41,7 @@ use onyx_auth::domain::id::{ClientId, PartnerId};
 use onyx_auth::domain::instant::Instant as Moment;
 use onyx_auth::domain::limits::{Figures, Limits, Mode, Percent, RouteClass};
 use onyx_auth::domain::realm::Realm;
-use onyx_auth::limits::{Ask, Local, Moment as Tick};
+use onyx_auth::limits::{Ask, Local, Moment as Tick, Part};
 use support::cpu;
 use support::load::{drive, is_whole, request, requests};
 use support::server::{Population, Server, environment, populate, populate_by};
@@ -126,7 +126,7 @@ fn decisions(buckets: usize) {
             let ask = Ask {
                 partner,
                 realm: Realm::Live,
-                client,
+                part: Part::Client(client),
                 class: RouteClass::Read,
                 limits: &limits,
             };

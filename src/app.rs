@@ -71,8 +71,8 @@ pub struct App {
     pub nodes: Arc<Nodes>,
     /// Where nodes share rates. `None`: each goes by its own.
     pub shared: Option<Arc<Shared>>,
-    /// How fast partners may ask. `None`: nobody is held to a rate.
-    pub rates: Option<Rates>,
+    /// How fast partners may ask: see [`App::rates`].
+    pub buckets: Rates,
     /// Where reports of leaked secrets come in.
     pub leaks: leaks::Intake,
     /// Requests under a key that run right now.
@@ -179,9 +179,6 @@ impl App {
         let guard = Guard {
             allow_loopback: settings.webhook_allow_loopback,
         };
-        let rates = settings
-            .rate_limits
-            .then(|| Rates::new(shared.clone(), Arc::clone(&nodes)));
         Ok(Arc::new(Self {
             webhooks: Arc::new(Sender::new(guard, Arc::new(System::default()))),
             failures: Failures::new(settings.client_cache),
@@ -198,9 +195,9 @@ impl App {
             tally: Tally::default(),
             uses: Tallies::default(),
             usage,
+            buckets: Rates::new(shared.clone(), Arc::clone(&nodes)),
             nodes,
             shared,
-            rates,
             leaks: leaks::Intake::default(),
             running: Running::default(),
             addresses,
@@ -208,6 +205,11 @@ impl App {
             news,
             stopping: AtomicBool::new(false),
         }))
+    }
+
+    /// How fast partners may ask. `None`: a gateway sees to that, and nobody is held to a rate here.
+    pub fn rates(&self) -> Option<&Rates> {
+        self.settings.rate_limits.then_some(&self.buckets)
     }
 
     /// What verifies tokens for a realm's own API.

@@ -31,6 +31,8 @@ words!(
         Write = "write",
         /// A request to the token endpoint, or another by which a client speaks of its own credentials.
         Token = "token",
+        /// A message that a request has sent to a webhook endpoint.
+        Message = "message",
     }
 );
 
@@ -49,6 +51,10 @@ words!(
         Tokens = "tokens",
         /// One client's part of them.
         ClientTokens = "client_tokens",
+        /// Messages that the partner's requests have sent to its webhook endpoints, by rate.
+        WebhookMessages = "webhook_messages",
+        /// Those to one endpoint.
+        EndpointMessages = "endpoint_messages",
         /// Requests of the API on a day.
         RequestsPerDay = "requests_per_day",
         /// Requests of the API in a month.
@@ -76,6 +82,8 @@ impl LimitName {
             Self::ClientRequests => "client_requests_limit_exceeded",
             Self::Tokens => "tokens_limit_exceeded",
             Self::ClientTokens => "client_tokens_limit_exceeded",
+            Self::WebhookMessages => "webhook_messages_limit_exceeded",
+            Self::EndpointMessages => "endpoint_messages_limit_exceeded",
             Self::RequestsPerDay => "requests_per_day_exceeded",
             Self::RequestsPerMonth => "requests_per_month_exceeded",
             Self::TokensPerDay => "tokens_per_day_exceeded",
@@ -109,6 +117,8 @@ impl LimitName {
             Self::ClientRequests => "this client's requests",
             Self::Tokens => "the partner's token requests",
             Self::ClientTokens => "this client's token requests",
+            Self::WebhookMessages => "the challenges and tests of the partner's endpoints",
+            Self::EndpointMessages => "the challenges and tests of this endpoint",
             Self::RequestsPerDay => "the partner's requests of today",
             Self::RequestsPerMonth => "the partner's requests of this month",
             Self::TokensPerDay => "the partner's token requests of today",
@@ -260,28 +270,42 @@ impl Figures {
         Rate::new(self.tokens_per_minute, burst)
     }
 
+    /// Messages that the partner's requests have sent to its endpoints. No plan says otherwise: what is held down
+    /// is how often a partner can have this server call a URL, which may be somebody else's.
+    pub fn messages() -> Rate {
+        Rate::new(30, 60)
+    }
+
+    /// Those to one endpoint.
+    pub fn endpoint_messages() -> Rate {
+        Rate::new(6, 20)
+    }
+
     /// Each bucket that a request of a class is charged to: the partner's first, then lower ones. A share of
     /// the whole would be the same bucket again, and is left out.
     pub fn rates(&self, class: RouteClass) -> impl Iterator<Item = (LimitName, Rate)> {
-        let (whole, name, of_client) = match class {
-            RouteClass::Read | RouteClass::Write => (
-                self.requests(),
-                LimitName::Requests,
-                LimitName::ClientRequests,
-            ),
-            RouteClass::Token => (self.tokens(), LimitName::Tokens, LimitName::ClientTokens),
+        let (name, whole) = match class {
+            RouteClass::Read | RouteClass::Write => (LimitName::Requests, self.requests()),
+            RouteClass::Token => (LimitName::Tokens, self.tokens()),
+            RouteClass::Message => (LimitName::WebhookMessages, Self::messages()),
         };
-        let of_class = match class {
-            RouteClass::Read => Some((LimitName::Reads, self.reads_share)),
-            RouteClass::Write => Some((LimitName::Writes, self.writes_share)),
-            RouteClass::Token => None,
+        let part = |name, of: Percent| (of != Percent::ALL).then(|| (name, whole.share(of)));
+        let lower = match class {
+            RouteClass::Read => [
+                part(LimitName::Reads, self.reads_share),
+                part(LimitName::ClientRequests, self.client_share),
+            ],
+            RouteClass::Write => [
+                part(LimitName::Writes, self.writes_share),
+                part(LimitName::ClientRequests, self.client_share),
+            ],
+            RouteClass::Token => [None, part(LimitName::ClientTokens, self.client_share)],
+            RouteClass::Message => {
+                let rate = Self::endpoint_messages();
+                [None, Some((LimitName::EndpointMessages, rate))]
+            }
         };
-        let lower = [of_class, Some((of_client, self.client_share))];
-        let lower = lower
-            .into_iter()
-            .flatten()
-            .filter(|(_, share)| *share != Percent::ALL)
-            .map(move |(name, share)| (name, whole.share(share)));
+        let lower = lower.into_iter().flatten();
         std::iter::once((name, whole)).chain(lower)
     }
 }
@@ -406,6 +430,13 @@ mod tests {
             [
                 (LimitName::Tokens, 600, 600),
                 (LimitName::ClientTokens, 300, 300),
+            ]
+        );
+        assert_eq!(
+            names(&figures, RouteClass::Message),
+            [
+                (LimitName::WebhookMessages, 30, 60),
+                (LimitName::EndpointMessages, 6, 20),
             ]
         );
     }

@@ -349,7 +349,7 @@ impl Gate {
             RouteClass::Write
         };
         let now = self.app.clock.now();
-        let (rates, usage) = (self.app.rates.as_ref(), Some(&self.app.usage));
+        let (rates, usage) = (self.app.rates(), Some(&self.app.usage));
         let Some(charged) = charge(rates, usage, entry, class, now).await else {
             return Ok(());
         };

@@ -11,7 +11,11 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::problem::Problem;
-use crate::limits::{Charged, Over, Reading};
+use crate::app::App;
+use crate::domain::id::WebhookEndpointId;
+use crate::domain::limits::{Limits, RouteClass};
+use crate::domain::tenant::Tenant;
+use crate::limits::{Ask, Charged, Over, Part, Reading};
 use crate::partner::quotas::Told;
 use crate::telemetry::telemetry;
 
@@ -42,6 +46,37 @@ pub(super) fn note(request: &HttpRequest, told: &Told) {
             counted.exceeded(over.limit.as_str(), charged.bites);
         }
     }
+}
+
+/// Charges a message that a request is about to have sent to an endpoint of its partner's.
+///
+/// It bites in every mode, and where partners are held to no rates: it is others who own what URLs lead to.
+pub(super) async fn charge_message(
+    request: &HttpRequest,
+    app: &App,
+    tenant: &Tenant,
+    endpoint: &WebhookEndpointId,
+) -> Result<(), Problem> {
+    let limits = Limits::default();
+    let ask = Ask {
+        partner: tenant.partner_id(),
+        realm: tenant.realm(),
+        part: Part::Endpoint(endpoint),
+        class: RouteClass::Message,
+        limits: &limits,
+    };
+    let decision = app.buckets.decide(ask).await;
+    let over = decision.over;
+    if let Some(charged) = request.extensions_mut().get_mut::<Charged>() {
+        charged.decision.readings.extend(decision.readings);
+        charged.decision.over = over.or(charged.decision.over);
+        charged.bites |= over.is_some();
+    }
+    let counted = &telemetry().limits;
+    over.map_or(Ok(()), |over| {
+        counted.exceeded(over.limit.as_str(), true);
+        Err(refused(over))
+    })
 }
 
 /// A request that is over a limit which bites.

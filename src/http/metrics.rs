@@ -33,9 +33,7 @@ fn look(app: &App) {
     told.lookups
         .clients_limit
         .set(count(app.settings.client_cache));
-    if let Some(rates) = &app.rates {
-        told.limits.partners.set(count(rates.live()));
-    }
+    told.limits.partners.set(count(app.buckets.live()));
     told.feed_listeners.set(count(app.feed.listeners()));
     told.feed_listeners_limit
         .set(count(app.settings.feed_listeners));

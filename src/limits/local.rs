@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::bucket::{Bucket, Trial};
-use super::{Ask, Decision, Moment, Over, Reading};
+use super::{Ask, Decision, Moment, Over, Part, Reading};
 use crate::domain::limits::{LimitName, Percent, Rate};
 use crate::domain::realm::Realm;
 
@@ -36,16 +36,17 @@ type Shard = ById<Account>;
 #[derive(Debug, Default)]
 struct Account {
     whole: Buckets,
-    clients: ById<Buckets>,
+    parts: ById<Buckets>,
 }
 
-/// Those of a partner or of a client, as far as there are any.
+/// Those of a partner or of a part of it, as far as there are any.
 #[derive(Debug, Default)]
 struct Buckets {
     requests: Option<Bucket>,
     reads: Option<Bucket>,
     writes: Option<Bucket>,
     tokens: Option<Bucket>,
+    messages: Option<Bucket>,
 }
 
 /// Ids carry more random bits than a hash has, and only this server makes them.
@@ -104,10 +105,10 @@ impl Local {
         let id = ask.partner.ulid();
         let mut shard = self.shard(id, ask.realm);
         let mut none = Account::default();
-        let client = client_of(ask);
+        let part = part_of(ask);
         let account = shard.get_mut(&id).unwrap_or(&mut none);
         let rates = shares(ask, nodes);
-        let look = |(name, rate)| account.bucket(name, rate, client, now).read(name, now);
+        let look = |(name, rate)| account.bucket(name, rate, part, now).read(name, now);
         rates.map(look).collect()
     }
 
@@ -170,12 +171,12 @@ fn sweep(shard: &Mutex<Shard>, now: Moment) -> usize {
 impl Account {
     fn decide(&mut self, ask: &Ask<'_>, nodes: u32, now: Moment) -> Decision {
         let mut decision = Decision::default();
-        let client = client_of(ask);
+        let part = part_of(ask);
         // What each rate is, and how long its bucket refills if it is charged.
         let mut asked = [None; 3];
         let rates = shares(ask, nodes);
         for (slot, (name, rate)) in asked.iter_mut().zip(rates) {
-            let refills_for = match self.bucket(name, rate, client, now).weigh(now) {
+            let refills_for = match self.bucket(name, rate, part, now).weigh(now) {
                 Trial::Fits(after) => after,
                 Trial::Over(wait) => {
                     let retry_after = Duration::from_nanos(wait);
@@ -194,7 +195,7 @@ impl Account {
         }
         let charged = decision.fits();
         for (name, rate, refills_for) in asked.into_iter().flatten() {
-            let bucket = self.bucket(name, rate, client, now);
+            let bucket = self.bucket(name, rate, part, now);
             if charged {
                 bucket.charge(refills_for, now);
             }
@@ -204,10 +205,10 @@ impl Account {
     }
 
     /// The bucket of a limit, at the rate that holds now.
-    fn bucket(&mut self, name: LimitName, rate: Rate, client: u128, now: Moment) -> &mut Bucket {
+    fn bucket(&mut self, name: LimitName, rate: Rate, part: u128, now: Moment) -> &mut Bucket {
         let buckets = match name {
-            LimitName::ClientRequests | LimitName::ClientTokens => {
-                self.clients.entry(client).or_default()
+            LimitName::ClientRequests | LimitName::ClientTokens | LimitName::EndpointMessages => {
+                self.parts.entry(part).or_default()
             }
             _ => &mut self.whole,
         };
@@ -215,6 +216,7 @@ impl Account {
             LimitName::Requests | LimitName::ClientRequests => &mut buckets.requests,
             LimitName::Reads => &mut buckets.reads,
             LimitName::Writes => &mut buckets.writes,
+            LimitName::WebhookMessages | LimitName::EndpointMessages => &mut buckets.messages,
             // Quotas have no buckets.
             _ => &mut buckets.tokens,
         };
@@ -223,10 +225,10 @@ impl Account {
         bucket
     }
 
-    /// Whether all of it is full; clients of whom all is full go.
+    /// Whether all of it is full; parts of which all is full go.
     fn is_full(&mut self, now: Moment) -> bool {
-        self.clients.retain(|_, buckets| !buckets.are_full(now));
-        self.clients.is_empty() && self.whole.are_full(now)
+        self.parts.retain(|_, buckets| !buckets.are_full(now));
+        self.parts.is_empty() && self.whole.are_full(now)
     }
 }
 
@@ -239,18 +241,23 @@ fn shares<'a>(ask: &Ask<'a>, nodes: u32) -> impl Iterator<Item = (LimitName, Rat
     })
 }
 
-/// The client, where it has buckets of its own.
-fn client_of(ask: &Ask<'_>) -> u128 {
-    if ask.limits.figures.client_share == Percent::ALL {
-        0
-    } else {
-        ask.client.ulid()
+/// The part, where it has buckets of its own.
+fn part_of(ask: &Ask<'_>) -> u128 {
+    match ask.part {
+        Part::Client(_) if ask.limits.figures.client_share == Percent::ALL => 0,
+        part => part.ulid(),
     }
 }
 
 impl Buckets {
     fn are_full(&self, now: Moment) -> bool {
-        let all = [&self.requests, &self.reads, &self.writes, &self.tokens];
+        let all = [
+            &self.requests,
+            &self.reads,
+            &self.writes,
+            &self.tokens,
+            &self.messages,
+        ];
         all.into_iter().flatten().all(|bucket| bucket.is_full(now))
     }
 }

@@ -1,7 +1,7 @@
 //! How fast partners may ask: what is left to each, and whether one request more fits.
 //!
 //! A partner and realm have buckets, charged by all their clients; lower ones hold a client, reads and
-//! writes down to a part of them. One request is charged to all that concern it or to none: what is refused
+//! writes down to a part of them. Messages that requests have sent to webhook endpoints have two more. One request is charged to all that concern it or to none: what is refused
 //! drains nothing. Limits come with each request, so a change of them counts at once. This room refuses to
 //! know HTTP, where limits are kept, and the time of day: a clock that is set back must not lock anybody out.
 
@@ -18,7 +18,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Monotonic};
 
-use crate::domain::id::{ClientId, PartnerId};
+use crate::domain::id::{ClientId, PartnerId, WebhookEndpointId};
 use crate::domain::limits::{LimitName, Limits, Rate, RouteClass};
 use crate::domain::realm::Realm;
 
@@ -55,12 +55,39 @@ pub struct Ask<'a> {
     pub partner: &'a PartnerId,
     /// Where.
     pub realm: Realm,
-    /// The client that sends it.
-    pub client: &'a ClientId,
+    /// What of the partner's has buckets of its own.
+    pub part: Part<'a>,
     /// What it does.
     pub class: RouteClass,
     /// What holds for the partner there.
     pub limits: &'a Limits,
+}
+
+/// A part of what a partner has.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a> {
+    /// The client that sends a request.
+    Client(&'a ClientId),
+    /// The endpoint that a message is for.
+    Endpoint(&'a WebhookEndpointId),
+}
+
+impl<'a> Part<'a> {
+    /// Tells it from every other part.
+    fn ulid(self) -> u128 {
+        match self {
+            Self::Client(id) => id.ulid(),
+            Self::Endpoint(id) => id.ulid(),
+        }
+    }
+
+    /// Its id.
+    fn id(self) -> &'a str {
+        match self {
+            Self::Client(id) => id.as_str(),
+            Self::Endpoint(id) => id.as_str(),
+        }
+    }
 }
 
 /// What was decided about a request.

@@ -29,6 +29,8 @@ pub async fn charge(
             (Quota::TokensPerDay, quotas.tokens_per_day),
             (Quota::TokensPerMonth, quotas.tokens_per_month),
         ],
+        // The request that has it sent was counted.
+        RouteClass::Message => return,
     };
     let charged = usage.charge(tenant, counted, limits.bite(), now).await;
     for one in charged.quotas {

@@ -43,8 +43,8 @@ fn whose(ask: &Ask<'_>) -> String {
 fn buckets(ask: &Ask<'_>, cost: u32) -> Vec<Bucket> {
     let bucket = |(name, rate): (LimitName, Rate)| Bucket {
         name: match name {
-            LimitName::ClientRequests | LimitName::ClientTokens => {
-                format!("{name}:{}", ask.client)
+            LimitName::ClientRequests | LimitName::ClientTokens | LimitName::EndpointMessages => {
+                format!("{name}:{}", ask.part.id())
             }
             _ => name.to_string(),
         },

@@ -68,7 +68,7 @@ impl Partner {
         Ask {
             partner: &self.id,
             realm: Realm::Live,
-            client: &self.clients[client % self.clients.len()],
+            part: Part::Client(&self.clients[client % self.clients.len()]),
             class,
             limits: &self.limits,
         }
@@ -309,7 +309,7 @@ fn what_is_full_again_is_let_go_and_nothing_else() {
     let ask = |partner| Ask {
         partner,
         realm: Realm::Live,
-        client: &client,
+        part: Part::Client(&client),
         class: RouteClass::Read,
         limits: &limits,
     };

@@ -4,7 +4,7 @@ use crate::directory::Entry;
 use crate::domain::instant::Instant;
 use crate::domain::limits::RouteClass;
 use crate::domain::tenant::Tenant;
-use crate::limits::{Ask, Charged, Decision, Rates, quota};
+use crate::limits::{Ask, Charged, Decision, Part, Rates, quota};
 use crate::telemetry::telemetry;
 use crate::usage::Usage;
 
@@ -27,7 +27,7 @@ pub async fn charge(
     let ask = Ask {
         partner,
         realm,
-        client: &entry.client.id,
+        part: Part::Client(&entry.client.id),
         class,
         limits,
     };

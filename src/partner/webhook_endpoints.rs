@@ -31,6 +31,7 @@ pub const LONGEST_OVERLAP: Duration = Duration::from_secs(604_800);
 /// An endpoint to be.
 #[derive(Clone, Debug)]
 pub struct NewEndpoint {
+    pub id: WebhookEndpointId,
     /// Checked by the guard.
     pub url: String,
     pub event_types: EventTypes,
@@ -80,7 +81,7 @@ pub fn create(
     let endpoint = Endpoint {
         partner_id: tenant.partner_id().clone(),
         realm: tenant.realm(),
-        id: WebhookEndpointId::generate(now),
+        id: new.id,
         url: new.url,
         event_types: new.event_types,
         signature: new.signature,

@@ -8,13 +8,15 @@ use onyx_auth::domain::id::{ClientId, PartnerId};
 use onyx_auth::domain::instant::Instant as Day;
 use onyx_auth::domain::limits::{Figures, Limits, Percent, RouteClass};
 use onyx_auth::domain::realm::Realm;
-use onyx_auth::limits::{Ask, Local, Moment};
+use onyx_auth::limits::{Ask, Local, Moment, Part};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use reqwest::Method;
 use serde_json::json;
 
+use crate::support::receiver::{LOOPBACK, Receiver};
 use crate::support::redis::{PASSWORD, Redis};
-use crate::support::world::{Engine, World};
+use crate::support::world::{Answer, Engine, World};
 
 const UP: &str = "onyx_shared_rates_up";
 const LOST: &str = "onyx_shared_rates_lost_total";
@@ -97,7 +99,7 @@ fn the_script_lets_through_what_the_model_and_one_node_alone_do() {
         let ask = Ask {
             partner: &partner,
             realm: Realm::Live,
-            client: &client,
+            part: Part::Client(&client),
             class: RouteClass::Read,
             limits: &limits,
         };
@@ -277,7 +279,7 @@ async fn load(
 /// Three nodes on one PostgreSQL that share a Redis.
 async fn three_nodes(redis: &Redis) -> Vec<World> {
     let url = redis.url();
-    let settings = [("ONYX_REDIS_URL", url.as_str())];
+    let settings = [("ONYX_REDIS_URL", url.as_str()), LOOPBACK];
     let mut world = World::prepare(Engine::Postgres, &settings);
     assert!(world.run(&["operator", "bootstrap"]).status.success());
     world.start().await;
@@ -412,6 +414,44 @@ async fn three_nodes_let_through_what_one_would() {
     for node in &nodes {
         assert!(!node.log().contains(PASSWORD));
     }
+}
+
+#[actix_web::test]
+async fn three_nodes_call_a_url_as_often_as_one_would() {
+    let redis = Redis::start();
+    let nodes = three_nodes(&redis).await;
+    all_show(&nodes, UP, 1.0).await;
+    let receiver = Receiver::start().await;
+    let who = nodes[0].sandbox_client(&["webhooks:manage"]).await;
+    let token = nodes[0].token("sandbox", &who, &[]).await;
+    let endpoint = nodes[0]
+        .endpoint("sandbox", &token, &receiver.url("/in"), &["*"])
+        .await;
+    let path = format!(
+        "/sandbox/v1/webhook-endpoints/{}/test",
+        endpoint["id"].as_str().unwrap()
+    );
+    let (mut sent, mut refused) = (1, 0);
+    for node in nodes.iter().cycle() {
+        let request = node.request(Method::POST, &path).bearer_auth(&token);
+        let answer = Answer::of(request.json(&json!({})).send().await.unwrap()).await;
+        match answer.status {
+            200 => (sent, refused) = (sent + 1, 0),
+            _ => {
+                assert_eq!(
+                    answer.expect(429)["code"],
+                    "endpoint_messages_limit_exceeded"
+                );
+                refused += 1;
+            }
+        }
+        if refused == nodes.len() {
+            break;
+        }
+    }
+    // Twenty at once; each by itself would have let through as many.
+    assert!((18..40).contains(&sent), "{sent}");
+    assert_eq!(receiver.received().len(), sent);
 }
 
 #[actix_web::test]

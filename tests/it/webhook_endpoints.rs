@@ -697,6 +697,92 @@ async fn what_is_asked_again_under_its_key_is_done_once() {
     }
 }
 
+/// Has something sent until it is refused for this limit; answers how often it was not.
+async fn until_over(code: &str, mut send: impl AsyncFnMut() -> Answer) -> usize {
+    for sent in 0..1000 {
+        let answer = send().await;
+        if answer.status != 429 {
+            continue;
+        }
+        assert_eq!(answer.json()["code"], code);
+        let wait: u64 = answer.header("retry-after").parse().unwrap();
+        assert!((1..=10).contains(&wait), "{wait}");
+        assert!(answer.header("ratelimit-policy").contains("messages"));
+        assert_eq!(answer.header("onyx-shadow-limit"), "");
+        return sent;
+    }
+    panic!("nothing is refused");
+}
+
+#[actix_web::test]
+async fn nobody_has_a_url_called_without_end() {
+    // No setting and no mode of a partner's limits lets more through: URLs lead to others.
+    for world in worlds_with(&[LOOPBACK, ("ONYX_RATE_LIMITS", "false")]).await {
+        let receiver = Receiver::start().await;
+        let developer = world.developer().await;
+        let operator = world.operator().await;
+        let partner = &developer.who.partner_id;
+        operator.allow(partner, "shadow", json!({})).await;
+        let one = developer.set_up(&receiver.url("/one")).await;
+        let other = developer.set_up(&receiver.url("/other")).await;
+        let path = format!("/webhook-endpoints/{}/test", text(&one, "id"));
+        let keyed = async || {
+            let request = developer.request(Method::POST, &path);
+            let request = request.header("idempotency-key", "k").json(&json!({}));
+            Answer::of(request.send().await.unwrap()).await
+        };
+        keyed().await.expect(200);
+
+        let mut verbs = ["verify", "test"].into_iter().cycle();
+        let of_one = "endpoint_messages_limit_exceeded";
+        let sent = until_over(of_one, async || {
+            developer.act(&one, verbs.next().unwrap()).await
+        })
+        .await;
+        // Twenty at once, of which the first was sent when it was set up, and one under a key.
+        assert!(sent >= 18, "{sent}");
+        let came = |path: &str| {
+            let received = receiver.received();
+            received.iter().filter(|one| one.path == path).count()
+        };
+        assert_eq!(came("/one"), sent + 2);
+        // What sends nothing is bounded by nothing of this; another endpoint has its own.
+        assert_eq!(keyed().await.header("idempotent-replayed"), "true");
+        developer.act(&one, "disable").await.expect(200);
+        developer.act(&one, "enable").await.expect(200);
+        let types = json!({ "event_types": ["order.failed"] });
+        developer.change(&one, types).await.expect(200);
+        developer.act(&other, "verify").await.expect(200);
+
+        // Neither does another URL, or another endpoint, help.
+        let change = json!({ "url": receiver.url("/elsewhere") });
+        let refused = developer.change(&one, change).await.expect(429);
+        assert_eq!(refused["code"], of_one);
+        assert_eq!(developer.shown(&one).await["url"], receiver.url("/one"));
+        let mut made = Vec::new();
+        until_over("webhook_messages_limit_exceeded", async || {
+            let body = json!({ "url": receiver.url("/more"), "event_types": ["*"] });
+            let answer = developer.send(Method::POST, "", body).await;
+            if answer.status == 201 {
+                let endpoint = answer.json();
+                made.push(text(&endpoint, "id"));
+                let path = format!("/{}", text(&endpoint, "id"));
+                developer.send(Method::DELETE, &path, json!({})).await;
+            }
+            answer
+        })
+        .await;
+        assert_eq!(came("/more"), made.len());
+        assert!(came("/one") + came("/other") + made.len() >= 60);
+        let left = developer.get("/webhook-endpoints").await.expect(200);
+        assert_eq!(left["data"].as_array().unwrap().len(), 2);
+
+        // Other partners have theirs.
+        let neighbour = world.developer().await;
+        neighbour.set_up(&receiver.url("/neighbour")).await;
+    }
+}
+
 /// A certificate for `localhost`, and its key, in a folder.
 fn certificate(folder: &std::path::Path, name: &str) -> (Vec<u8>, Vec<u8>) {
     let made = std::process::Command::new("openssl")

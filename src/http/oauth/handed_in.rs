@@ -29,7 +29,7 @@ pub(super) async fn charge_to(
     who: &Authenticated,
     now: Instant,
 ) -> Result<(), Denial> {
-    let rates = app.rates.as_ref();
+    let rates = app.rates();
     let Some(charged) = charge(rates, None, &who.entry, RouteClass::Token, now).await else {
         return Ok(());
     };

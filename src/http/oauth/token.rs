@@ -164,7 +164,7 @@ async fn answer(
         master: &app.master,
         addresses: &app.addresses,
         signing_alg: app.settings.signing_alg,
-        rates: app.rates.as_ref(),
+        rates: app.rates(),
         usage: &app.usage,
         charged,
         realm,

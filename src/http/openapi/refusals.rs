@@ -88,7 +88,7 @@ refusals!(
     Problem INVALID_BODY = "InvalidBody", 422,
         "Members of the body must be mended (`invalid_body`): all of them are in `errors`.";
     Problem TOO_MANY_REQUESTS = "TooManyRequests", 429,
-        "A limit is met, which `code` and `violated-policies` name: `requests_limit_exceeded`, `reads_limit_exceeded`, `writes_limit_exceeded`, `client_requests_limit_exceeded`. Nothing was done. Every answer to an authenticated request tells by `RateLimit-Policy` and `RateLimit` how the limits stand.",
+        "A limit is met, which `code` and `violated-policies` name: `requests_limit_exceeded`, `reads_limit_exceeded`, `writes_limit_exceeded`, `client_requests_limit_exceeded`, the quotas of requests and orders; and where a message is sent to a webhook endpoint, `endpoint_messages_limit_exceeded` and `webhook_messages_limit_exceeded`. Nothing was done. Every answer to an authenticated request tells by `RateLimit-Policy` and `RateLimit` how the limits stand.",
         "Retry-After": "Seconds to wait.";
     Problem INTERNAL = "Internal", 500,
         "Something went wrong on the server's side (`internal`).";

@@ -20,7 +20,7 @@ use crate::http::extract::{AnyScope, Granted};
 use crate::http::limits::seconds;
 use crate::http::openapi::domain::Environment;
 use crate::http::problem::Problem;
-use crate::limits::{Ask, Reading};
+use crate::limits::{Ask, Part, Reading};
 use crate::store::{
     StoreError, clients, credentials, grants, partners, scope_usage, usage_counters,
 };
@@ -267,13 +267,13 @@ async fn limits(who: &Granted<AnyScope>, app: &App) -> Result<LimitsPart, Proble
     let entry = found.await?.ok_or_else(Problem::not_found)?;
     let limits = entry.limits.limits(now);
     let mut left: Vec<Reading> = Vec::new();
-    for class in RouteClass::ALL {
-        let Some(rates) = &app.rates else { break };
+    for class in [RouteClass::Read, RouteClass::Write, RouteClass::Token] {
+        let Some(rates) = app.rates() else { break };
         let readings = rates.look(Ask {
             partner: who.tenant.partner_id(),
             realm,
-            client: &who.client_id,
-            class: *class,
+            part: Part::Client(&who.client_id),
+            class,
             limits,
         });
         for reading in readings.await {

@@ -16,6 +16,7 @@ use crate::domain::tenant::Tenant;
 use crate::domain::webhook::{EndpointState, EventTypes, SignatureKind};
 use crate::http::body::Members;
 use crate::http::extract::{Granted, WebhooksManage};
+use crate::http::limits::charge_message;
 use crate::http::list::{ListQuery, ListView};
 use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
@@ -92,6 +93,7 @@ pub async fn create(
 ) -> Result<HttpResponse, Problem> {
     let new = new_endpoint(Members::read(&request, payload).await?, &app)?;
     app.webhooks.check(&new.url).await.map_err(view::bad_url)?;
+    charge_message(&request, &app, &who.tenant, &new.id).await?;
     let (act, master) = (app.partner_act(who.actor.clone()), Arc::clone(&app.master));
     let create = move |db: &mut _, tenant: &_| endpoints::create(db, tenant, &act, &master, new);
     let made = app.store.write_as(who.tenant.clone(), create).await?;
@@ -113,6 +115,7 @@ fn new_endpoint(mut body: Members, app: &App) -> Result<NewEndpoint, Problem> {
     );
     let (url, event_types, signature) = body.finish(taken)?;
     Ok(NewEndpoint {
+        id: WebhookEndpointId::generate(app.clock.now()),
         url,
         event_types,
         signature: signature.unwrap_or(SignatureKind::V1),
@@ -181,6 +184,9 @@ pub async fn edit(
     let change = change(Members::read(&request, payload).await?, &app)?;
     if let Some(url) = &change.url {
         app.webhooks.check(url).await.map_err(view::bad_url)?;
+        if is_asked_anew(&app, &who.tenant, &id, url).await? {
+            charge_message(&request, &app, &who.tenant, &id).await?;
+        }
     }
     let (act, master) = (app.partner_act(who.actor.clone()), Arc::clone(&app.master));
     let changed = app.store.write_as(who.tenant.clone(), move |db, tenant| {
@@ -195,6 +201,21 @@ pub async fn edit(
         return Ok(web::Json(ChallengedView::of(endpoint, Some(&asked))));
     }
     Ok(web::Json(ChallengedView::of(signing.endpoint, None)))
+}
+
+/// Whether an endpoint is asked for its challenge when it gets this URL.
+async fn is_asked_anew(
+    app: &App,
+    tenant: &Tenant,
+    id: &WebhookEndpointId,
+    url: &str,
+) -> Result<bool, Problem> {
+    let id = id.clone();
+    let read = app.store.read_as(tenant.clone(), move |db, tenant| {
+        endpoints::get(db, tenant, &id)
+    });
+    let endpoint = read.await?;
+    Ok(endpoint.url != url && endpoint.state != EndpointState::Disabled)
 }
 
 fn change(mut body: Members, app: &App) -> Result<Change, Problem> {

@@ -20,12 +20,15 @@ use crate::http::admin::Nothing;
 use crate::http::body::Members;
 use crate::http::extract::{Granted, WebhooksManage};
 use crate::http::idempotency::{self, OptionalKey};
+use crate::http::limits::charge_message;
 use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
 use crate::partner::PartnerError;
 use crate::partner::idempotency::{Answer, Once};
 use crate::partner::webhook_endpoints::{self as endpoints, LONGEST_OVERLAP, OVERLAP, Signing};
 use crate::store::Db;
+use crate::store::webhook_endpoints::Endpoint;
+use crate::webhook::challenge::Asked;
 use crate::webhook::sign;
 
 /// The type of the message that a test sends.
@@ -65,7 +68,7 @@ pub async fn verify(
     let once = once(&who.tenant, key, operation, &request, payload).await?;
     let send = async |sending: &Sending, signing: Signing| {
         endpoints::check_unverified(&signing.endpoint)?;
-        let asked = ask(&sending.app, &signing).await;
+        let asked = sending.ask(&signing).await?;
         let act = sending.app.partner_act(sending.who.actor.clone());
         Ok(move |db: &mut Db, tenant: &Tenant| {
             let asked_at = &signing.endpoint;
@@ -124,6 +127,16 @@ impl Sending {
         });
         let work = send(&self, read.await?).await?;
         idempotency::execute_if_keyed(request, app, tenant.clone(), once, work).await
+    }
+
+    /// Asks the endpoint for its challenge.
+    async fn ask(&self, signing: &Signing) -> Result<Asked, Problem> {
+        self.charge(&signing.endpoint).await?;
+        Ok(ask(&self.app, signing).await)
+    }
+
+    async fn charge(&self, endpoint: &Endpoint) -> Result<(), Problem> {
+        charge_message(&self.request, &self.app, &self.who.tenant, &endpoint.id).await
     }
 }
 
@@ -185,6 +198,7 @@ pub async fn test(
     let once = once(&who.tenant, key, operation, &request, payload).await?;
     let send = async |sending: &Sending, Signing { endpoint, secrets }| {
         endpoints::check_verified(&endpoint)?;
+        sending.charge(&endpoint).await?;
         let now = sending.app.clock.now();
         let message = EventId::generate(now);
         let body = json!({
@@ -225,7 +239,7 @@ pub async fn enable(
     let send = async |sending: &Sending, signing: Signing| {
         let is_disabled = signing.endpoint.state == EndpointState::Disabled;
         let asked = match signing.endpoint.verified_at {
-            None if is_disabled => Some(ask(&sending.app, &signing).await),
+            None if is_disabled => Some(sending.ask(&signing).await?),
             _ => None,
         };
         let act = sending.app.partner_act(sending.who.actor.clone());
