@@ -1,4 +1,4 @@
-//! What partners are told: numbered without gaps for a partner and realm.
+//! What partners are told: numbered without gaps for a partner and realm, save where a backup was restored.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::domain::tenant::Tenant;
 pub struct Event {
     pub partner_id: PartnerId,
     pub realm: Realm,
-    /// Its place among what the partner is told in the realm, from 1, without gaps.
+    /// Its place among what the partner is told in the realm, from 1; without gaps, save where a backup was restored.
     pub seq: i64,
     pub id: EventId,
     pub kind: EventKind,
@@ -31,7 +31,7 @@ pub struct Event {
 pub struct Span {
     /// The number of the last event; 0: there was none.
     pub last: i64,
-    /// The highest number that was forgotten; 0: none was.
+    /// The highest number that was forgotten, or passed over by a restore; 0: none was.
     pub purged: i64,
 }
 
@@ -74,13 +74,15 @@ pub fn append(
 /// A tenant's events with a number above one, the lowest first, and from where to where events are kept.
 ///
 /// The span is read after the events: what it calls kept had not been forgotten when they were read,
-/// and each that it does not call forgotten is among them.
+/// and each that it does not call forgotten is among them. What was told before a restore is delivered,
+/// and found by its id, and is in no list.
 pub fn after(
     db: &mut Db,
     tenant: &Tenant,
     seq: i64,
     limit: i64,
 ) -> Result<(Vec<Event>, Span), StoreError> {
+    let seq = seq.max(purged(db, tenant)?);
     let rows = events::table
         .filter(events::partner_id.eq(tenant.partner_id()))
         .filter(events::realm.eq(tenant.realm()))
@@ -138,8 +140,8 @@ pub fn purge(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreErro
     Ok(gone)
 }
 
-/// The highest number among a partner's events that were forgotten; 0: none was.
-pub fn purged(db: &mut Db, tenant: &Tenant) -> Result<i64, StoreError> {
+/// The highest number among a partner's events that are kept no more; 0: all are.
+fn purged(db: &mut Db, tenant: &Tenant) -> Result<i64, StoreError> {
     let counter = event_counters::table
         .find((tenant.partner_id(), tenant.realm()))
         .select(event_counters::purged);

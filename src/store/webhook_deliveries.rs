@@ -351,9 +351,15 @@ pub fn purge(db: &mut Db, _before: Instant, most: i64) -> Result<usize, StoreErr
         .load(db)?;
     let mut gone = 0;
     for (endpoint, purged) in forgotten {
+        // Of a backup that was restored, events are there that count as kept no more.
+        let event = events::table
+            .filter(events::partner_id.eq(webhook_deliveries::partner_id))
+            .filter(events::realm.eq(webhook_deliveries::realm))
+            .filter(events::seq.eq(webhook_deliveries::seq));
         let old = webhook_deliveries::table
             .filter(webhook_deliveries::endpoint_id.eq(&endpoint))
-            .filter(webhook_deliveries::seq.le(purged));
+            .filter(webhook_deliveries::seq.le(purged))
+            .filter(diesel::dsl::not(diesel::dsl::exists(event)));
         let oldest: Vec<i64> = old
             .order(webhook_deliveries::seq.asc())
             .select(webhook_deliveries::seq)

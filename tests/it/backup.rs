@@ -7,7 +7,10 @@ use std::time::Duration;
 use onyx_verifier::{Rejection, TokenFault, Verifier};
 use serde_json::{Value, json};
 
-use crate::support::world::{Answer, Credential, Engine, Operator, World, header, worlds};
+use crate::support::receiver::{LOOPBACK, Receiver};
+use crate::support::world::{
+    Answer, Credential, Engine, Operator, World, header, worlds, worlds_with,
+};
 
 const AUDIENCE: &str = "https://orders.acme.example";
 
@@ -244,6 +247,117 @@ async fn a_verifier_that_follows_starts_anew_after_a_restore() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         verifier.verify(&good).await.unwrap();
+    }
+}
+
+#[actix_web::test]
+async fn no_event_gets_a_number_that_another_had() {
+    let scopes = ["webhooks:manage", "events:replay"];
+    for mut world in worlds_with(&[LOOPBACK]).await {
+        let receiver = Receiver::start().await;
+        // Nothing of this partner's ends soon, so nobody tells of that.
+        let who = {
+            let operator = world.operator().await;
+            let partner = operator.partner().await;
+            let lasts = Duration::from_secs(60 * 24 * 3600);
+            for scope in scopes {
+                let asked = operator.request_grant_until(&partner, "sandbox", scope, None, lasts);
+                asked.await.expect(201);
+            }
+            operator.client(&partner, "sandbox", &scopes).await
+        };
+        let stranger = world.sandbox_client(&scopes).await;
+        let token = world.token("sandbox", &who, &[]).await;
+        let post = async |world: &World, who: &Credential, path: &str, body: Value| {
+            let token = world.token("sandbox", who, &[]).await;
+            let request = world.request(reqwest::Method::POST, &format!("/sandbox/v1{path}"));
+            Answer::of(request.bearer_auth(token).json(&body).send().await.unwrap()).await
+        };
+        let trigger = json!({ "type": "order.fulfilled" });
+        let endpoint = world
+            .endpoint(
+                "sandbox",
+                &token,
+                &receiver.url("/in"),
+                &["order.fulfilled"],
+            )
+            .await;
+        let endpoint = format!("/webhook-endpoints/{}", endpoint["id"].as_str().unwrap());
+        // Switched off, so that the backup has an event that is yet to be sent.
+        let disabled = post(&world, &who, &format!("{endpoint}/disable"), json!({})).await;
+        disabled.expect(200);
+        let kept = post(&world, &who, "/events", trigger.clone())
+            .await
+            .expect(201);
+        let at_backup = kept["seq"].as_i64().unwrap();
+        backup(&world, "onyx.backup");
+        let lost = post(&world, &who, "/events", trigger.clone())
+            .await
+            .expect(201);
+        let strange = post(&world, &stranger, "/events", trigger.clone()).await;
+        assert_eq!(strange.expect(201)["seq"], 1);
+        let before = lost["seq"].as_i64().unwrap();
+        world.terminate();
+        restore(&world, &["onyx.backup"]);
+        world.start().await;
+
+        // Whatever number one has, also once others have overtaken it.
+        let token = world.token("sandbox", &who, &[]).await;
+        let events = async |query: &str| {
+            let path = format!("/sandbox/v1/events{query}");
+            world.get(&path, Some(&token)).await
+        };
+        let gone = events("?after_seq=0").await.expect(410);
+        let passed = gone["purged_up_to"].as_i64().unwrap();
+        assert!(passed > before + 5, "{gone}");
+        assert_eq!(gone["last_seq"], passed);
+        assert_eq!(events("").await.expect(200)["data"], json!([]));
+        // What was not sent is sent, and the gap is passed though there is nothing behind it.
+        let enabled = post(&world, &who, &format!("{endpoint}/enable"), json!({})).await;
+        enabled.expect(200);
+        let sent_upto = async |seq: i64| {
+            let found = format!("SELECT id AS line FROM webhook_endpoints WHERE cursor >= {seq}");
+            let deadline = std::time::Instant::now() + Duration::from_secs(60);
+            while world.lines(&found).is_empty() {
+                assert!(std::time::Instant::now() < deadline, "it stands still");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let came = receiver.deliveries();
+            let mut came: Vec<_> = came.iter().map(|one| one.json()["seq"].clone()).collect();
+            came.sort_unstable_by_key(Value::as_i64);
+            came
+        };
+        assert_eq!(sent_upto(passed).await, [json!(at_backup)]);
+        let mut sent = vec![json!(at_backup)];
+        for _ in 0..2 {
+            let next = post(&world, &who, "/events", trigger.clone()).await;
+            sent.push(next.expect(201)["seq"].clone());
+            for cursor in [0, at_backup - 1, at_backup, before, before + 5] {
+                let gone = events(&format!("?after_seq={cursor}")).await.expect(410);
+                assert_eq!(gone["code"], "cursor_gone", "{cursor}");
+                assert_eq!(gone["purged_up_to"], passed);
+            }
+        }
+        assert_eq!(sent_upto(sent[2].as_i64().unwrap()).await, sent);
+        let list = events(&format!("?after_seq={passed}")).await.expect(200);
+        let numbers = list["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| &one["seq"]);
+        assert!(numbers.eq(&sent[1..]), "{list}");
+        assert_eq!(
+            (&list["last_seq"], &sent[2]),
+            (&sent[2], &json!(passed + 2))
+        );
+        assert_eq!(events("").await.expect(200)["data"], list["data"]);
+        // A partner that had no event when the backup was taken had numbers since, too.
+        let strange = post(&world, &stranger, "/events", trigger.clone()).await;
+        assert!(strange.expect(201)["seq"].as_i64().unwrap() > 1_000_000);
+        // What the backup has is there, what came after it is not.
+        let by_id = |event: &Value| format!("/{}", event["id"].as_str().unwrap());
+        assert_eq!(events(&by_id(&kept)).await.expect(200), kept);
+        events(&by_id(&lost)).await.expect(404);
     }
 }
 

@@ -189,7 +189,7 @@ fn skip(cursor: &mut Cursor, body: &Value) -> Done {
     );
     if seq < purged {
         eprintln!(
-            "Events {} to {purged} are kept no more and were not forwarded: fetch over the API what they were about.",
+            "Events {} to {purged} are kept no more, or a backup was restored, and were not forwarded: fetch over the API what they were about.",
             seq + 1
         );
     } else {

@@ -70,7 +70,7 @@ fn event(kind: EventKind, data: &str) -> RefOr<Schema> {
         .schema_type(Type::Integer)
         .minimum(Some(1))
         .description(Some(
-            "Counted from 1 for the partner and environment, without gaps.",
+            "Counted from 1 for the partner and environment, without gaps; a restore from a backup passes numbers over.",
         ));
     let replay = ObjectBuilder::new()
         .property("id", Ref::from_schema_name(ReplayId::name()))

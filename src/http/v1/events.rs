@@ -23,7 +23,7 @@ pub struct EventPageView {
     data: Vec<Envelope>,
     /// The number of the last event that there is; 0: there was none. Where `data` ends below it, there are more.
     last_seq: i64,
-    /// The highest number that is kept no more; 0: all are kept.
+    /// The highest number that is kept no more, or was passed over by a restore; 0: all are kept.
     purged_up_to: i64,
 }
 
@@ -37,7 +37,8 @@ pub struct TriggerBody {
 
 /// Lists the partner's events in this environment by number, so that none is missed.
 ///
-/// Numbers have no gaps, and an event shows up together with all of lower numbers. Who has processed
+/// Numbers have no gaps, save where a backup was restored, which is told as 410, and an event shows up together with
+/// all of lower numbers. Who has processed
 /// everything up to a number asks for what is after it. Events are kept for 30 days unless the operators say
 /// otherwise: where some after `after_seq` are kept no more, the answer is 410, and says which. Without
 /// `after_seq` the list begins with the oldest that is kept.
@@ -49,7 +50,7 @@ pub struct TriggerBody {
     ),
     responses(
         (status = 200, description = "The events", body = EventPageView),
-        (status = 410, description = "Events after `after_seq` are kept no more, or the number is beyond the last one, since a backup was restored (`cursor_gone`). `purged_up_to` and `last_seq` say what there is: fetch over the API what you may have missed, and go on after `purged_up_to`.", body = ProblemView, content_type = "application/problem+json"),
+        (status = 410, description = "Events after `after_seq` are kept no more, or a backup was restored since (`cursor_gone`). `purged_up_to` and `last_seq` say what there is: fetch over the API what you may have missed, and go on after `purged_up_to`.", body = ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub async fn list(
@@ -78,7 +79,7 @@ pub async fn list(
 /// Whether all events after a number are kept.
 fn follows(after: i64, span: Span) -> Result<(), Problem> {
     let detail = if after < span.purged {
-        "events after this number are kept no more: go on after purged_up_to, and fetch over the API what they were about"
+        "events after this number are kept no more, or a backup was restored: go on after purged_up_to, and fetch over the API what they were about"
     } else if after > span.last {
         "there was no event with this number: a backup was restored; go on after last_seq, and fetch over the API what may have changed"
     } else {

@@ -96,6 +96,7 @@ pub(super) fn remember(db: &mut Db) -> Result<i64, StoreError> {
     run(
         db,
         "CREATE TEMPORARY TABLE old_revocations AS SELECT * FROM revocations; \
+         CREATE TEMPORARY TABLE old_event_counters AS SELECT * FROM event_counters; \
          CREATE TEMPORARY TABLE old_webhook_secrets AS SELECT * FROM webhook_secrets",
     )?;
     head(db)
@@ -129,6 +130,7 @@ pub(super) fn carry(
         }
         keep_webhook_secrets(db)?;
     }
+    pass_event_numbers(db)?;
     let floor = above(before.max(head(db)?), now);
     let revocations = renumber(db, since, floor)?;
     run(
@@ -152,6 +154,30 @@ pub(super) fn carry(
 /// revokes a thousand times a second for years.
 fn above(head: i64, now: Instant) -> i64 {
     head.max(now.epoch_micros() / 1000) + 1
+}
+
+/// How many numbers of a partner's events are passed over: more than it was told since the backup, also where the
+/// database that knew is lost. Four thousand restores fit into what `after_seq` takes.
+const EVENTS_PASSED: i64 = 1_000_000;
+
+/// Lets every partner's events go on above all numbers that were given out. Cursors from before are below what counts
+/// as kept no more, so whoever has one is told.
+fn pass_event_numbers(db: &mut Db) -> Result<(), StoreError> {
+    let same = "o.partner_id = event_counters.partner_id AND o.realm = event_counters.realm";
+    run(
+        db,
+        &format!(
+            "INSERT INTO event_counters (partner_id, realm, value, purged) \
+                 SELECT p.id, r.realm, 0, 0 FROM partners p \
+                 CROSS JOIN (SELECT 'sandbox' AS realm UNION SELECT 'live') r \
+                 WHERE NOT EXISTS ( \
+                     SELECT 1 FROM event_counters c WHERE c.partner_id = p.id AND c.realm = r.realm); \
+             UPDATE event_counters SET value = (SELECT o.value FROM old_event_counters o WHERE {same}) \
+                 WHERE EXISTS ( \
+                     SELECT 1 FROM old_event_counters o WHERE {same} AND o.value > event_counters.value); \
+             UPDATE event_counters SET value = value + {EVENTS_PASSED}, purged = value + {EVENTS_PASSED}"
+        ),
+    )
 }
 
 fn put_back(db: &mut Db, ending: &Ending) -> Result<i64, StoreError> {

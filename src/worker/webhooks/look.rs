@@ -41,6 +41,8 @@ pub(super) struct Found {
     pub(super) ready: Ready,
     pub(super) secrets: Option<Vec<Sealed>>,
     pub(super) events: Vec<Outgoing>,
+    /// Up to which number there is no event. `None`: there are some, or it was not asked for.
+    pub(super) nothing_upto: Option<i64>,
     /// `None`: it was not asked for.
     pub(super) due: Option<Vec<(Delivery, Outgoing)>>,
     /// `None`: it was not asked for.
@@ -95,6 +97,7 @@ pub(super) fn look(
                     ready,
                     secrets: None,
                     events: Vec::new(),
+                    nothing_upto: None,
                     due: None,
                     replay: None,
                 });
@@ -150,6 +153,10 @@ fn fill(
             let is_behind = found.ready.head.is_some_and(|head| head > want.read);
             if is_behind && want.room.first > 0 {
                 found.events = deliveries::outgoing(db, &tenant, want.read, LOOKED_THROUGH)?;
+                // Numbers that a restore passed over. The head was read first: nothing below it is yet to come.
+                if found.events.is_empty() {
+                    found.nothing_upto = found.ready.head;
+                }
             }
         }
         Why::Due(_) => {

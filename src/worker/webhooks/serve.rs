@@ -33,6 +33,9 @@ impl Courier {
             return false;
         };
         lane.see(found.ready.head.unwrap_or(0));
+        if let Some(upto) = found.nothing_upto.filter(|_| !is_late) {
+            lane.pass(upto, false);
+        }
         if let Some(sealed) = &found.secrets {
             match unsealed(&self.app, &found, sealed) {
                 Ok(keys) if !keys.is_empty() => lane.learn(keys, found.ready.updated_at, now),
