@@ -150,7 +150,7 @@ pub fn run() -> ExitCode {
         Command::Serve(flags) => serve::serve(&flags),
         Command::Quickstart(options) => quickstart::run(&options, &output),
         Command::Migrate(flags) => serve::migrate(&flags),
-        Command::Config(flags) => settings::print(&flags),
+        Command::Config(flags) => settings::print(&flags, &output),
         Command::Doctor(doctor) => doctor::run(&doctor, &output),
         Command::Backup(options) => backup::take(&options, &output),
         Command::Restore(options) => backup::restore(&options, &output),

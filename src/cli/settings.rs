@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
+use super::output::Output;
 use super::{Done, Failure};
 use crate::config::{Given, SETTINGS, Settings};
 
@@ -103,8 +104,14 @@ impl FromArgMatches for SettingFlags {
     }
 }
 
-/// `onyx-auth config`: the effective settings, as a file would say them.
-pub(super) fn print(flags: &SettingFlags) -> Done {
-    print!("{}", flags.load()?);
-    Ok(())
+/// `onyx-auth config`: the effective settings, as a file would say them, or as JSON.
+pub(super) fn print(flags: &SettingFlags, output: &Output) -> Done {
+    let file = flags.load()?.to_string();
+    if output.is_for_people() {
+        print!("{file}");
+        return Ok(());
+    }
+    // What is printed is a settings file: the tests read it back.
+    let settings = toml::from_str::<serde_json::Value>(&file);
+    output.record(&settings.map_err(|error| Failure::Refused(error.to_string()))?)
 }

@@ -196,6 +196,13 @@ fn the_effective_settings_are_printed_with_the_password_masked() {
     webhook_allow_loopback = false
     "#);
 
+    let json: serde_json::Value = serde_json::from_str(&world.cli(&["config", "--json"])).unwrap();
+    assert_eq!(
+        (&json["token_ttl"], &json["roles"]),
+        (&300.into(), &"auth,admin,api,worker".into())
+    );
+    assert_eq!(world.cli(&["config", "--field", "token_ttl"]), "300");
+
     // What was printed is itself a settings file.
     std::fs::write(world.path().join("again.toml"), world.cli(&["config"])).unwrap();
     assert_eq!(
