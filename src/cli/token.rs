@@ -141,9 +141,9 @@ fn read(file: &Path) -> Result<String, Failure> {
     if file.as_os_str() == "-" {
         std::io::stdin().take(64 * 1024).read_to_string(&mut text)?;
     } else {
-        std::fs::File::open(file)?
-            .take(64 * 1024)
-            .read_to_string(&mut text)?;
+        std::fs::File::open(file)
+            .and_then(|open| open.take(64 * 1024).read_to_string(&mut text))
+            .map_err(|error| Failure::Refused(format!("{}: {error}", file.display())))?;
     }
     Ok(text)
 }

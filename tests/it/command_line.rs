@@ -529,6 +529,10 @@ async fn a_token_that_is_not_valid_is_decoded_and_refused() {
             (&shown["valid"], &shown["claims"]["client_id"]),
             (&json!(false), &json!(who.client_id))
         );
+        assert_snapshot!(refused(&world.run(&["token", "inspect", "nowhere"])), @"
+        exit 1
+        onyx-auth: nowhere: No such file or directory (os error 2)
+        ");
         let none = world.run_with_input(&["token", "inspect", "-"], "not a token");
         assert_snapshot!(refused(&none), @"
         exit 1
