@@ -99,6 +99,15 @@ impl Parameters {
             .map_err(|error| Problem::bad_parameter(format!("{name} {error}")))
     }
 
+    /// Takes a whole number out. `None`: not sent.
+    pub fn whole(&mut self, name: &str) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let number = text.parse().map(Some);
+        number.map_err(|_| Problem::bad_parameter(format!("{name} must be a whole number")))
+    }
+
     /// Takes a number out that is within bounds. `None`: not sent.
     pub fn number(
         &mut self,

@@ -442,6 +442,7 @@ async fn a_query_that_no_list_takes_is_refused() {
             "/clients?realm=mars",
             "/clients?kind=human",
             "/clients?partner_id=ptn_x",
+            "/keys?realm=sandbox",
         ] {
             told.push(format!("{query}\n{}", operator.get(query).await.problem()));
         }
@@ -470,6 +471,8 @@ async fn a_query_that_no_list_takes_is_refused() {
         400 invalid_parameter: kind must be one of partner, resource_server, operator
         /clients?partner_id=ptn_x
         400 invalid_parameter: partner_id must be an id of the form ptn_<ULID>
+        /keys?realm=sandbox
+        400 invalid_parameter: realm is not a parameter of this list
         ");
     }
 }

@@ -522,6 +522,9 @@ async fn what_cannot_hold_is_refused_and_what_is_set_is_on_record() {
           /spend_per_month/currency missing: must be there
           /color unknown: is not a member of this request
         ");
+        let unknown = format!("/partners/{partner}/limits?env=sandbox");
+        let told = operator.get(&unknown).await.problem();
+        assert_snapshot!(told, @"400 invalid_parameter: env is not a parameter of this list");
         let plan = "pln_01K2ZJ6V9D3M5K7N2R4T6W8Y0A";
         let past = "2020-01-01T00:00:00Z";
         let no_plan =

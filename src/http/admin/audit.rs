@@ -152,8 +152,8 @@ pub async fn consistency(
     mut query: Parameters,
     app: web::Data<App>,
 ) -> Result<web::Json<AuditConsistencyView>, Problem> {
-    let from = query.take::<u64>("from")?;
-    let to = query.take::<u64>("to")?;
+    let from = query.whole("from")?;
+    let to = query.whole("to")?;
     query.finish()?;
     let from = from.ok_or_else(|| Problem::bad_parameter("from is missing"))?;
     let proof = app

@@ -15,7 +15,7 @@ use crate::domain::page::Page;
 use crate::domain::realm::Realm;
 use crate::http::body::Members;
 use crate::http::extract::{KeysManage, Operator};
-use crate::http::list::ListView;
+use crate::http::list::{ListView, Parameters};
 use crate::http::openapi::domain::SigningAlgorithm;
 use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::Problem;
@@ -71,8 +71,10 @@ pub struct NewKey {
 )]
 pub async fn list(
     _: Operator<KeysManage>,
+    query: Parameters,
     app: web::Data<App>,
 ) -> Result<web::Json<ListView<KeyView>>, Problem> {
+    query.finish()?;
     let now = app.clock.now();
     let rows = app
         .store

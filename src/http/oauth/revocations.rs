@@ -93,8 +93,8 @@ pub async fn poll(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let _place = place(&app)?;
-    let after = query.take::<u64>("after")?;
-    let wait = query.take::<u64>("wait")?.unwrap_or(0);
+    let after = query.whole("after")?;
+    let wait = query.whole("wait")?.unwrap_or(0);
     query.finish()?;
     if wait > LONGEST_WAIT {
         return Err(Problem::bad_parameter("wait must be from 0 to 60 seconds"));
@@ -152,7 +152,7 @@ pub async fn stream(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let place = place(&app)?;
-    let after = query.take::<u64>("after")?;
+    let after = query.whole("after")?;
     query.finish()?;
     let after = match request.headers().get("last-event-id") {
         None => after,

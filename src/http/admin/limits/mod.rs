@@ -87,6 +87,7 @@ pub async fn show(
 ) -> Result<web::Json<ListView<LimitsView>>, Problem> {
     let partner: PartnerId = id(&path)?;
     let realm = query.take::<Named>("realm")?.map(|Named(realm)| realm);
+    query.finish()?;
     let now = app.clock.now();
     let read = app.store.read(move |db| {
         let realms = ENVIRONMENTS.iter().copied();
