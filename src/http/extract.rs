@@ -161,7 +161,11 @@ impl FromRequest for Follower {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let gate = Gate::of(&request)?;
+            // Tokens for the partner API are of no use at the feed, so its description would mislead.
+            let gate = Gate {
+                is_described: false,
+                ..Gate::of(&request)?
+            };
             let issuer = gate.app.addresses.issuer(gate.realm);
             let verifier = gate
                 .app
@@ -292,6 +296,8 @@ pub(super) async fn check_address(
 struct Gate {
     app: web::Data<App>,
     realm: Realm,
+    /// Whether it opens an API that is described as a protected resource (RFC 9728).
+    is_described: bool,
 }
 
 impl Gate {
@@ -303,6 +309,7 @@ impl Gate {
             (Some(app), Some(realm)) => Ok(Self {
                 app: app.clone(),
                 realm: realm.0,
+                is_described: realm.is_environment(),
             }),
             _ => Err(Problem::not_found()),
         }
@@ -391,8 +398,7 @@ impl Gate {
     fn refuse(&self, rejection: &Rejection) -> Problem {
         log::debug!("token refused: {rejection}");
         let metadata = self
-            .realm
-            .is_environment()
+            .is_described
             .then(|| self.app.addresses.resource_metadata(self.realm));
         Problem::refused(rejection, self.realm.as_str(), metadata.as_deref())
     }
