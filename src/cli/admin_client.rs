@@ -21,6 +21,11 @@ pub(super) struct AdminClient {
 }
 
 impl AdminClient {
+    /// Whom it speaks to.
+    pub(super) fn server(&self) -> &str {
+        &self.server
+    }
+
     /// Reads the operator's credential and fetches a token with it.
     pub(super) async fn connect() -> Result<Self, Failure> {
         let path = std::env::var_os("ONYX_ADMIN_CREDENTIAL")

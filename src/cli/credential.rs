@@ -1,15 +1,18 @@
 //! `onyx-auth credential`.
 
-use clap::Subcommand;
-use serde_json::json;
+use std::path::PathBuf;
 
-use super::Done;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
 use super::admin_client::AdminClient;
 use super::confirm::confirm;
+use super::credential_file::{CredentialFile, Slot};
 use super::delivery::Delivery;
 use super::link::{self, LinkVerb};
 use super::output::Output;
 use super::paging::Paging;
+use super::{Done, Failure};
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
@@ -20,6 +23,9 @@ pub(super) enum Verb {
         /// When it ends, like 2030-01-31T12:00:00Z
         #[arg(long)]
         expires_at: Option<String>,
+        /// Keep the secret in a credential file, readable by its owner alone, and do not show it
+        #[arg(long, value_name = "FILE", conflicts_with = "deliver")]
+        out: Option<PathBuf>,
         #[command(flatten)]
         delivery: Delivery,
     },
@@ -114,20 +120,46 @@ const ROTATED: [&str; 10] = [
     "accepts_until",
 ];
 
+/// Keeps a secret in a file instead of the answer.
+fn keep(slot: Slot, client: &str, admin: &AdminClient, issued: &mut Value) -> Done {
+    let secret = issued.as_object_mut().and_then(|all| all.remove("secret"));
+    let Some(Value::String(secret)) = secret else {
+        let why = "the server answered without a secret: revoke the credential, and issue another";
+        return Err(Failure::Refused(why.to_owned()));
+    };
+    let told = format!("The credential is in {}.", slot.path().display());
+    slot.fill(&CredentialFile {
+        server: admin.server().to_owned(),
+        client_id: client.to_owned(),
+        client_secret: secret.into(),
+    })?;
+    eprintln!("{told}");
+    Ok(())
+}
+
 pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
     match verb {
         Verb::Issue {
             client,
             expires_at,
+            out,
             delivery,
         } => {
-            delivery.expect_fields(output, &ISSUED)?;
+            match &out {
+                Some(_) => output.expect_fields(&ISSUED)?,
+                None => delivery.expect_fields(output, &ISSUED)?,
+            }
+            // Found good before there is a secret to be kept in it.
+            let slot = out.as_deref().map(Slot::prepare).transpose()?;
             let mut body = json!({ "kind": "secret", "expires_at": expires_at });
             delivery.add_to(&mut body)?;
-            let issued = admin
+            let mut issued = admin
                 .post(&format!("/clients/{client}/credentials"), &body)
                 .await?;
-            delivery.explain();
+            match slot {
+                Some(slot) => keep(slot, &client, admin, &mut issued)?,
+                None => delivery.explain(),
+            }
             output.record(&issued)
         }
         Verb::Link(verb) => link::run(verb, output).await,

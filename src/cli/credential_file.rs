@@ -83,6 +83,11 @@ impl Slot {
         })
     }
 
+    /// What the file will be called.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Writes the file, and puts it in its place.
     pub(super) fn fill(mut self, content: &CredentialFile) -> Result<(), Failure> {
         let text = Zeroizing::new(serde_json::to_string_pretty(content)? + "\n");

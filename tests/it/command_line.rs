@@ -505,6 +505,53 @@ fn without_a_server_or_a_credential_a_command_says_what_is_missing() {
 }
 
 #[actix_web::test]
+async fn a_secret_can_be_kept_in_a_file_instead_of_being_shown() {
+    for world in worlds().await {
+        let who = world.sandbox_client(&["orders:read"]).await;
+        let issue = ["credential", "issue", "--client", &who.client_id, "--out"];
+        let issued = world.run(&[&issue[..], &["desk/own.json", "--json"]].concat());
+        assert_eq!(
+            ended(&issued),
+            (0, "The credential is in desk/own.json.\n".to_owned())
+        );
+        let shown: Value = serde_json::from_slice(&issued.stdout).unwrap();
+        assert_eq!(
+            (&shown["state"], &shown["secret"]),
+            (&json!("active"), &Value::Null)
+        );
+        let file = world.path().join("desk/own.json");
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let request = [
+            "token",
+            "request",
+            "--credential",
+            "desk/own.json",
+            "--field",
+            "scope",
+        ];
+        assert_eq!(world.cli(&request), "orders:read");
+        // Nothing is issued that could not be kept, or that is asked for twice.
+        std::fs::create_dir(world.path().join("folder")).unwrap();
+        let nowhere = world.run(&[&issue[..], &["folder"]].concat());
+        assert_eq!(ended(&nowhere).0, 1);
+        let both = world.run(&[&issue[..], &["own.json", "--deliver", "link"]].concat());
+        assert_eq!(ended(&both).0, 2);
+        let secret = world.run(&[&issue[..], &["own.json", "--field", "secret"]].concat());
+        assert_eq!(ended(&secret).0, 2);
+        let list = [
+            "credential",
+            "list",
+            "--client",
+            &who.client_id,
+            "--field",
+            "id",
+        ];
+        assert_eq!(world.cli(&list).lines().count(), 2);
+    }
+}
+
+#[actix_web::test]
 async fn a_token_that_is_not_valid_is_decoded_and_refused() {
     for world in worlds().await {
         let who = world.sandbox_client(&["orders:read"]).await;
