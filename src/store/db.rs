@@ -1,5 +1,8 @@
 //! One connection type over two engines, and the pool's manager that opens the right one.
 
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, Instant as Stopwatch};
+
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
@@ -79,24 +82,49 @@ const POSTGRES_SESSION: &str = "SET TIME ZONE 'UTC'; SET application_name = 'ony
     SET statement_timeout = '8s'; SET lock_timeout = '4s'; SET idle_in_transaction_session_timeout = '60s'; \
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';";
 
+/// The pages that one transaction of many orders changes, on SQLite: with room for fewer it writes some of them to
+/// the log before its end, reads them again, and goes over the log's checksums once more.
+const ROOM_TO_WRITE: &str = "PRAGMA cache_size = -16000";
+
+/// What connections are opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Reading,
+    Writing,
+}
+
 /// Opens connections for r2d2; picks the engine by the URL, so that a failure names its true cause.
 #[derive(Debug)]
-pub(super) struct Manager(pub(super) Target);
+pub(super) struct Manager {
+    target: Target,
+    purpose: Purpose,
+}
 
 impl Manager {
+    pub(super) fn new(target: &Target, purpose: Purpose) -> Self {
+        let target = target.clone();
+        Self { target, purpose }
+    }
+
     pub(super) fn open(&self) -> Result<Db, diesel::ConnectionError> {
-        match &self.0 {
+        match &self.target {
             Target::Sqlite(path) => {
                 let mut conn = SqliteConnection::establish(path)?;
                 // WAL lets readers go on beside the one writer; FULL makes a commit
                 // durable before it is answered, through a power cut too. What is deleted, a
                 // sealed secret say, is overwritten where that writes no page more. What a savepoint
-                // would bring back is kept in memory.
+                // would bring back is kept in memory. The log grows to 16 MB before it is copied into the file: pages
+                // that many transactions change are copied once.
                 conn.batch_execute(
                     "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                     PRAGMA foreign_keys = ON; PRAGMA secure_delete = FAST; PRAGMA temp_store = MEMORY;",
+                     PRAGMA foreign_keys = ON; PRAGMA secure_delete = FAST; PRAGMA temp_store = MEMORY; \
+                     PRAGMA wal_autocheckpoint = 4000;",
                 )
                 .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+                if self.purpose == Purpose::Writing {
+                    conn.batch_execute(ROOM_TO_WRITE)
+                        .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+                }
                 Ok(Db::Sqlite(conn))
             }
             #[cfg(feature = "postgres")]
@@ -110,18 +138,49 @@ impl Manager {
     }
 }
 
+/// How long after its last use a connection is taken to live: asking it costs a journey to the database.
+#[cfg(feature = "postgres")]
+const FRESH: Duration = Duration::from_secs(1);
+
+/// A connection of a pool.
+pub(super) struct Pooled {
+    db: Db,
+    /// When it was made, or last given back.
+    used: Stopwatch,
+}
+
+impl Deref for Pooled {
+    type Target = Db;
+
+    fn deref(&self) -> &Db {
+        &self.db
+    }
+}
+
+impl DerefMut for Pooled {
+    fn deref_mut(&mut self) -> &mut Db {
+        &mut self.db
+    }
+}
+
 impl r2d2::ManageConnection for Manager {
-    type Connection = Db;
+    type Connection = Pooled;
     type Error = diesel::r2d2::Error;
 
-    fn connect(&self) -> Result<Db, Self::Error> {
-        self.open().map_err(diesel::r2d2::Error::ConnectionError)
+    fn connect(&self) -> Result<Pooled, Self::Error> {
+        let db = self.open().map_err(diesel::r2d2::Error::ConnectionError)?;
+        Ok(Pooled {
+            db,
+            used: Stopwatch::now(),
+        })
     }
 
-    fn is_valid(&self, db: &mut Db) -> Result<(), Self::Error> {
+    fn is_valid(&self, pooled: &mut Pooled) -> Result<(), Self::Error> {
         // An embedded database cannot hang up; asking it would cost each query a statement.
-        match db {
+        match &mut pooled.db {
             Db::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Db::Postgres(_) if pooled.used.elapsed() < FRESH => Ok(()),
             #[cfg(feature = "postgres")]
             Db::Postgres(conn) => conn
                 .batch_execute("SELECT 1")
@@ -129,10 +188,12 @@ impl r2d2::ManageConnection for Manager {
         }
     }
 
-    fn has_broken(&self, db: &mut Db) -> bool {
+    fn has_broken(&self, pooled: &mut Pooled) -> bool {
         use diesel::connection::TransactionManager;
+        // Asked when it is given back.
+        pooled.used = Stopwatch::now();
         std::thread::panicking()
-            || <Db as Connection>::TransactionManager::is_broken_transaction_manager(db)
+            || <Db as Connection>::TransactionManager::is_broken_transaction_manager(&mut pooled.db)
     }
 }
 

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 use super::db::{Db, on_engine};
 use super::error::StoreError;
+use super::fixed::fixed;
 use super::schema::{event_counters, events};
 use crate::domain::event::{EventData, EventKind};
 use crate::domain::id::{EventId, PartnerId};
@@ -45,18 +47,8 @@ pub fn append(
     data: &serde_json::Value,
     now: Instant,
 ) -> Result<EventId, StoreError> {
-    let first = (
-        event_counters::partner_id.eq(partner),
-        event_counters::realm.eq(realm),
-        event_counters::value.eq(1_i64),
-    );
-    let seq: i64 = on_engine!(db, conn => diesel::insert_into(event_counters::table)
-        .values(first)
-        .on_conflict((event_counters::partner_id, event_counters::realm))
-        .do_update()
-        .set(event_counters::value.eq(event_counters::value + 1))
-        .returning(event_counters::value)
-        .get_result(conn))?;
+    let next = Next { partner, realm };
+    let seq: i64 = on_engine!(db, conn => next.get_result(conn))?;
     let id = EventId::generate(now);
     let row = (
         events::partner_id.eq(partner),
@@ -69,6 +61,15 @@ pub fn append(
     );
     on_engine!(db, conn => diesel::insert_into(events::table).values(row).execute(conn))?;
     Ok(id)
+}
+
+fixed! {
+    /// Takes the partner's next number.
+    Next -> BigInt {
+        "INSERT INTO event_counters (partner_id, realm, value) VALUES (" [partner: Text = &'a PartnerId]
+        ", " [realm: Text = Realm]
+        ", 1) ON CONFLICT (partner_id, realm) DO UPDATE SET value = event_counters.value + 1 RETURNING value"
+    }
 }
 
 /// A tenant's events with a number above one, the lowest first, and from where to where events are kept.

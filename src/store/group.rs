@@ -176,7 +176,7 @@ impl Group {
         let Some(first) = self.next() else { return };
         // On its list before anything can fail: whoever waits is told why.
         let mut done = vec![first];
-        let kept = super::begin(db)
+        let kept = super::begin(db, None)
             .map_err(StoreError::from)
             .and_then(|()| self.work(db, &mut done));
         match kept {

@@ -28,10 +28,11 @@ pub struct StoredAnswer {
 }
 
 #[cfg(feature = "postgres")]
-#[derive(QueryableByName)]
-struct Taken {
-    #[diesel(sql_type = diesel::sql_types::Bool)]
-    taken: bool,
+super::fixed::fixed! {
+    Lock -> diesel::sql_types::Bool {
+        "SELECT pg_try_advisory_xact_lock(" [number: BigInt = &'a i64]
+        ")"
+    }
 }
 
 /// Takes a number for the rest of the transaction, among all nodes. `false`: another has it.
@@ -45,10 +46,8 @@ pub fn try_lock(db: &mut Db, number: i64) -> Result<bool, StoreError> {
         }
         #[cfg(feature = "postgres")]
         Db::Postgres(conn) => {
-            let row: Taken = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS taken")
-                .bind::<diesel::sql_types::BigInt, _>(number)
-                .get_result(conn)?;
-            Ok(row.taken)
+            let lock = Lock { number: &number };
+            Ok(lock.get_result(conn)?)
         }
     }
 }

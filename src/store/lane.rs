@@ -6,7 +6,7 @@ use std::time::{Duration, Instant as Stopwatch};
 use prometheus::{Histogram, IntCounter, IntGauge};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::db::{Db, Manager, Target};
+use super::db::{Db, Manager, Purpose, Target};
 use super::error::{OpenError, StoreError};
 use crate::telemetry::{observe, telemetry};
 
@@ -32,7 +32,12 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn open(target: &Target, name: &'static str, size: u32) -> Result<Self, OpenError> {
+    pub(super) fn open(
+        target: &Target,
+        purpose: Purpose,
+        name: &'static str,
+        size: u32,
+    ) -> Result<Self, OpenError> {
         let pool = r2d2::Pool::builder()
             .max_size(size)
             // No spare connections: they would be opened in the background, and a short command
@@ -41,7 +46,7 @@ impl Lane {
             .connection_timeout(PATIENCE)
             // Who asked for the connection is told, and tells.
             .error_handler(Box::new(r2d2::NopErrorHandler))
-            .build(Manager(target.clone()))
+            .build(Manager::new(target, purpose))
             .map_err(|error| OpenError::connect(&error))?;
         let told = &telemetry().pool;
         Ok(Self {
@@ -104,7 +109,7 @@ impl Lane {
         let task = tokio::task::spawn_blocking(move || {
             // The permit is given back with the connection, even if the caller has gone.
             let _permit = permit;
-            work(&mut *lane.connection()?)
+            work(&mut **lane.connection()?)
         });
         // A connection whose network is gone can block for ever; its thread keeps the permit, and
         // the caller is told in time. What was asked for may still happen.

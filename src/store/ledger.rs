@@ -83,7 +83,7 @@ pub struct Filter {
     pub to: Option<Instant>,
 }
 
-/// A page of a tenant's entries, the newest first.
+/// A page of a tenant's entries, the newest first. Moments become bounds of the id, as with orders.
 pub fn page(
     db: &mut Db,
     tenant: &Tenant,
@@ -107,10 +107,14 @@ pub fn page(
         query = query.filter(ledger_entries::invoice_id.eq(invoice));
     }
     if let Some(from) = filter.from {
-        query = query.filter(ledger_entries::created_at.ge(from));
+        query = query
+            .filter(ledger_entries::id.ge(LedgerEntryId::first_of(from)))
+            .filter(ledger_entries::created_at.ge(from));
     }
     if let Some(to) = filter.to {
-        query = query.filter(ledger_entries::created_at.lt(to));
+        query = query
+            .filter(ledger_entries::id.le(LedgerEntryId::last_of(to)))
+            .filter(ledger_entries::created_at.lt(to));
     }
     let rows = query
         .order(ledger_entries::id.desc())

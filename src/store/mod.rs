@@ -21,6 +21,7 @@ pub mod error;
 pub mod events;
 pub mod expiry_warnings;
 mod figures;
+mod fixed;
 pub mod grants;
 mod group;
 pub mod idempotency;
@@ -81,7 +82,7 @@ pub use error::{OpenError, StoreError};
 pub use walls::Wall;
 
 use changes::{Change, Touched};
-use db::Manager;
+use db::{Manager, Purpose};
 use group::Group;
 use lane::Lane;
 
@@ -114,20 +115,20 @@ impl Store {
         }
         // Tried once by hand: a pool would try for seconds, and keep the cause to itself.
         drop(
-            Manager(target.clone())
+            Manager::new(&target, Purpose::Reading)
                 .open()
                 .map_err(|error| OpenError::connect(&error))?,
         );
         let (readers, writers, group) = match &target {
             Target::Sqlite(_) => {
-                let writers = Lane::open(&target, "writers", 1)?;
+                let writers = Lane::open(&target, Purpose::Writing, "writers", 1)?;
                 let group = Group::new(writers.clone());
-                let readers = Lane::open(&target, "readers", READERS)?;
+                let readers = Lane::open(&target, Purpose::Reading, "readers", READERS)?;
                 (readers, writers, Some(group))
             }
             #[cfg(feature = "postgres")]
             Target::Postgres(_) => {
-                let lane = Lane::open(&target, "all", READERS)?;
+                let lane = Lane::open(&target, Purpose::Writing, "all", READERS)?;
                 (lane.clone(), lane, None)
             }
         };
@@ -144,7 +145,7 @@ impl Store {
     pub fn migrate(&self) -> Result<Vec<String>, OpenError> {
         let mut db = self.writers.connection()?;
         let ran = migrate::run(&mut db)?;
-        let wall = transaction(&mut db, |db| {
+        let wall = transaction(&mut db, None, |db| {
             migrate::lock(db)?;
             walls::raise(db)
         });
@@ -158,7 +159,7 @@ impl Store {
 
     /// Migrations that have not run yet, by name.
     pub fn pending(&self) -> Result<Vec<String>, OpenError> {
-        migrate::outstanding(&mut *self.writers.connection()?)
+        migrate::outstanding(&mut **self.writers.connection()?)
     }
 
     /// Asks whether the database itself keeps tenants apart, and changes nothing.
@@ -180,7 +181,7 @@ impl Store {
         work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut db = self.writers.connection()?;
-        transaction(&mut db, |db| {
+        transaction(&mut db, None, |db| {
             migrate::lock(db)?;
             Ok(change(db, now, work)?.0)
         })
@@ -205,7 +206,11 @@ impl Store {
     {
         match &self.group {
             Some(group) => group.run(work).await,
-            None => self.writers.run(move |db| transaction(db, work)).await,
+            None => {
+                self.writers
+                    .run(move |db| transaction(db, None, work))
+                    .await
+            }
         }
     }
 
@@ -219,11 +224,12 @@ impl Store {
         if !self.has_wall() {
             return self.readers.run(move |db| work(db, &tenant)).await;
         }
-        let behind = move |db: &mut Db| {
-            walls::stand_behind(db, &tenant)?;
-            work(db, &tenant)
-        };
-        self.readers.run(move |db| transaction(db, behind)).await
+        self.readers
+            .run(move |db| {
+                let wall = Some(&tenant);
+                transaction(db, wall, |db| work(db, &tenant))
+            })
+            .await
     }
 
     /// Runs a tenant's changes in one transaction, behind the same wall as its queries.
@@ -234,13 +240,17 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let has_wall = self.has_wall();
-        self.write(move |db| {
-            if has_wall {
-                walls::stand_behind(db, &tenant)?;
+        match &self.group {
+            // Only an engine without walls takes several tenants' work into one transaction.
+            Some(group) => group.run(move |db| work(db, &tenant)).await,
+            None => {
+                let within = move |db: &mut Db| {
+                    let wall = has_wall.then_some(&tenant);
+                    transaction(db, wall, |db| work(db, &tenant))
+                };
+                self.writers.run(within).await
             }
-            work(db, &tenant)
-        })
-        .await
+        }
     }
 
     fn has_wall(&self) -> bool {
@@ -266,7 +276,7 @@ impl Store {
     ) -> Result<T, StoreError> {
         let _permit = self.writers.permit().await?;
         let mut db = self.writers.connection()?;
-        transaction(&mut db, work)
+        transaction(&mut db, None, work)
     }
 
     /// Whether the database answers.
@@ -294,13 +304,15 @@ impl Store {
 }
 
 /// One transaction: IMMEDIATE on SQLite, so that it never fails half-way for want of the
-/// write lock; READ COMMITTED on PostgreSQL, where conditional UPDATEs decide who wins.
+/// write lock; READ COMMITTED on PostgreSQL, where conditional UPDATEs decide who wins. Of a tenant's, behind the
+/// wall.
 fn transaction<T, E: From<StoreError>>(
     db: &mut Db,
+    wall: Option<&Tenant>,
     work: impl FnOnce(&mut Db) -> Result<T, E>,
 ) -> Result<T, E> {
     type Manager = <Db as Connection>::TransactionManager;
-    begin(db).map_err(StoreError::from)?;
+    begin(db, wall).map_err(StoreError::from)?;
     match work(db) {
         Ok(value) => match Manager::commit_transaction(db) {
             Ok(()) => Ok(value),
@@ -326,15 +338,25 @@ fn change<T, E: From<StoreError>>(
     Ok((value, change.record(seq, now)?))
 }
 
-fn begin(db: &mut Db) -> QueryResult<()> {
+fn begin(db: &mut Db, wall: Option<&Tenant>) -> QueryResult<()> {
+    use diesel::connection::AnsiTransactionManager;
     match db {
-        Db::Sqlite(conn) => {
-            use diesel::connection::AnsiTransactionManager;
-            AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
-        }
+        Db::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE"),
         #[cfg(feature = "postgres")]
         Db::Postgres(conn) => {
-            <diesel::pg::PgConnection as Connection>::TransactionManager::begin_transaction(conn)
+            use diesel::connection::SimpleConnection;
+            let Some(tenant) = wall else {
+                return AnsiTransactionManager::begin_transaction(conn);
+            };
+            let beginning = walls::beginning(tenant);
+            let begun = AnsiTransactionManager::begin_transaction_sql(conn, &beginning);
+            if begun.is_err() {
+                // It may have begun and stand without its wall, and diesel knows of none.
+                if let Err(second) = conn.batch_execute("ROLLBACK") {
+                    log::warn!("a rollback failed: {second}");
+                }
+            }
+            begun
         }
     }
 }

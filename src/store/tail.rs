@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Store;
 use super::changes::{self, Subject};
-use super::db::{Db, Manager};
+use super::db::{Db, Manager, Purpose};
 use super::error::{OpenError, StoreError};
 use super::revocations::{self, Numbered};
 use super::signing_keys::{self, StoredKey};
@@ -46,7 +46,7 @@ pub struct Heard {
 impl Tail {
     /// Connects, and starts at the newest change, and before the oldest revocation.
     pub fn connect(store: &Store) -> Result<Self, OpenError> {
-        let open = Manager(store.target().clone()).open();
+        let open = Manager::new(store.target(), Purpose::Reading).open();
         let asked = Instant::now();
         let mut db = open.map_err(|error| OpenError::connect(&error))?;
         listen(&mut db)?;

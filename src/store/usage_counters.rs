@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable};
+use diesel::sql_types::{BigInt, Integer, Nullable};
 use serde_json::json;
 
 use super::db::{Db, on_engine};
 use super::error::StoreError;
+use super::fixed::fixed;
 use super::schema::{ledger_entries, orders, usage_counters};
 use super::{events, ledger};
 use crate::domain::event::EventKind;
@@ -254,13 +255,31 @@ fn raise(
     amount: i64,
     most: Option<i64>,
 ) -> Result<Option<Standing>, StoreError> {
-    let room = usage_counters::used.le(most.unwrap_or(i64::MAX).saturating_sub(amount));
-    let raised = on_engine!(db, conn => diesel::update(row!(counter).filter(room))
-        .set(usage_counters::used.eq(usage_counters::used + amount))
-        .returning((usage_counters::used, usage_counters::warned))
-        .get_result::<(i64, i32)>(conn)
-        .optional())?;
+    let raise = Raise {
+        amount,
+        partner: &counter.partner_id,
+        realm: counter.realm,
+        quota: counter.quota,
+        period: counter.period.to_string(),
+        currency: counter.currency(),
+        room: most.unwrap_or(i64::MAX).saturating_sub(amount),
+    };
+    let raised: Option<(i64, i32)> = on_engine!(db, conn => raise.get_result(conn).optional())?;
     Ok(raised.map(|(used, warned)| Standing { used, warned }))
+}
+
+fixed! {
+    /// Raises a counter, if it leaves so much room.
+    Raise -> (BigInt, Integer) {
+        "UPDATE usage_counters SET used = used + " [amount: BigInt = i64]
+        " WHERE partner_id = " [partner: Text = &'a PartnerId]
+        " AND realm = " [realm: Text = Realm]
+        " AND quota = " [quota: Text = Quota]
+        " AND period = " [period: Text = String]
+        " AND currency = " [currency: Text = &'static str]
+        " AND used <= " [room: BigInt = i64]
+        " RETURNING used, warned"
+    }
 }
 
 /// Begins a counter, unless another has.

@@ -114,19 +114,13 @@ fn missing(error: &diesel::result::Error) -> String {
     )
 }
 
-/// Begins a transaction's work as a tenant: to its end it sees no rows of others.
-pub(super) fn stand_behind(db: &mut Db, tenant: &Tenant) -> Result<(), StoreError> {
-    match db {
-        Db::Sqlite(_) => {
-            let _ = tenant;
-            Ok(())
-        }
-        // Both values are of types that hold no quotes: an id and a realm's word.
-        #[cfg(feature = "postgres")]
-        Db::Postgres(conn) => Ok(conn.batch_execute(&format!(
-            "SET LOCAL ROLE {ROLE}; SET LOCAL onyx.partner_id = '{}'; SET LOCAL onyx.realm = '{}'",
-            tenant.partner_id(),
-            tenant.realm()
-        ))?),
-    }
+/// What begins a transaction of a tenant's: to its end it sees no rows of others. One text, so that it is one
+/// journey to the database; both values are of types that hold no quotes, an id and a realm's word.
+#[cfg(feature = "postgres")]
+pub(super) fn beginning(tenant: &Tenant) -> String {
+    format!(
+        "BEGIN; SET LOCAL ROLE {ROLE}; SET LOCAL onyx.partner_id = '{}'; SET LOCAL onyx.realm = '{}'",
+        tenant.partner_id(),
+        tenant.realm()
+    )
 }

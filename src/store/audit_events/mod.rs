@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::columns::FoundInstant;
-use super::db::Db;
+use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::{audit_events, sequences};
 use crate::domain::id::{AuditEventId, PartnerId};
@@ -66,9 +66,9 @@ pub struct Filter {
 
 /// Writes an entry.
 pub fn insert(db: &mut Db, event: &AuditEvent) -> Result<(), StoreError> {
-    diesel::insert_into(audit_events::table)
+    on_engine!(db, conn => diesel::insert_into(audit_events::table)
         .values(event)
-        .execute(db)?;
+        .execute(conn))?;
     Ok(())
 }
 

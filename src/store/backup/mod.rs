@@ -16,7 +16,7 @@ use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
 use serde::{Deserialize, Serialize};
 
-use super::db::{Db, Manager, Target, on_engine};
+use super::db::{Db, Manager, Purpose, Target, on_engine};
 use super::error::{OpenError, StoreError};
 use super::migrate;
 use crate::domain::instant::Instant;
@@ -135,7 +135,7 @@ pub fn take(
     version: &str,
     now: Instant,
 ) -> Result<Label, BackupError> {
-    let mut db = Manager(target.clone()).open()?;
+    let mut db = Manager::new(&target, Purpose::Writing).open()?;
     let made = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -201,7 +201,7 @@ pub fn restore(
         #[cfg(feature = "postgres")]
         Target::Postgres(_) => {}
     }
-    let mut db = Manager(target.clone()).open()?;
+    let mut db = Manager::new(&target, Purpose::Writing).open()?;
     match &mut db {
         Db::Sqlite(conn) => sqlite::hold(conn)?,
         #[cfg(feature = "postgres")]
@@ -226,7 +226,7 @@ fn replace(
     now: Instant,
     record: impl FnOnce(&mut Db, &Restored) -> Result<(), BackupError>,
 ) -> Result<Restored, BackupError> {
-    super::transaction(db, |db| {
+    super::transaction(db, None, |db| {
         let before = fingerprint(db)?;
         if before.is_none() && since == Since::Kept {
             return Err(BackupError::NothingKnown);
