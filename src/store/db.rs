@@ -139,7 +139,6 @@ impl Manager {
 }
 
 /// How long after its last use a connection is taken to live: asking it costs a journey to the database.
-#[cfg(feature = "postgres")]
 const FRESH: Duration = Duration::from_secs(1);
 
 /// A connection of a pool.
@@ -176,11 +175,12 @@ impl r2d2::ManageConnection for Manager {
     }
 
     fn is_valid(&self, pooled: &mut Pooled) -> Result<(), Self::Error> {
+        if pooled.used.elapsed() < FRESH {
+            return Ok(());
+        }
         // An embedded database cannot hang up; asking it would cost each query a statement.
         match &mut pooled.db {
             Db::Sqlite(_) => Ok(()),
-            #[cfg(feature = "postgres")]
-            Db::Postgres(_) if pooled.used.elapsed() < FRESH => Ok(()),
             #[cfg(feature = "postgres")]
             Db::Postgres(conn) => conn
                 .batch_execute("SELECT 1")

@@ -341,7 +341,10 @@ fn change<T, E: From<StoreError>>(
 fn begin(db: &mut Db, wall: Option<&Tenant>) -> QueryResult<()> {
     use diesel::connection::AnsiTransactionManager;
     match db {
-        Db::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE"),
+        Db::Sqlite(conn) => {
+            let _ = wall;
+            AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
+        }
         #[cfg(feature = "postgres")]
         Db::Postgres(conn) => {
             use diesel::connection::SimpleConnection;
