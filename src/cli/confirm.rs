@@ -4,15 +4,14 @@ use std::io::{IsTerminal, Write};
 
 use super::Failure;
 
-/// Asks before what cannot be undone: on a terminal a question, elsewhere `--yes`.
+/// Asks before what cannot be undone, or is felt at once: on a terminal a question, elsewhere `--yes`.
 pub(super) fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::Usage(
-            "this cannot be undone: say --yes".to_owned(),
-        ));
+        let advice = "this is asked about first, and nobody can be asked here: say --yes";
+        return Err(Failure::Usage(advice.to_owned()));
     }
     ask(question)
 }

@@ -145,7 +145,7 @@ async fn an_operator_onboards_a_partner_and_cuts_it_off_again() {
         let unsure = world.run(&["credential", "revoke", &credential]);
         assert_snapshot!(refused(&unsure), @"
         exit 2
-        onyx-auth: this cannot be undone: say --yes
+        onyx-auth: this is asked about first, and nobody can be asked here: say --yes
         ");
         assert!(world.run(&request).status.success());
         let sure = [

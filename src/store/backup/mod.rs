@@ -135,7 +135,7 @@ pub fn take(
     version: &str,
     now: Instant,
 ) -> Result<Label, BackupError> {
-    let mut db = Manager::new(&target, Purpose::Writing).open()?;
+    let mut db = Manager::new(target, Purpose::Writing).open()?;
     let made = OpenOptions::new()
         .write(true)
         .create_new(true)

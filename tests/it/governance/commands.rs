@@ -203,7 +203,7 @@ async fn the_command_line_leads_a_partner_to_live_and_out_again() {
         // What cannot be undone wants a word more than what can.
         assert_snapshot!(refused(&world.run(&["agreement", "terminate", &agreement, "--reason", "over"])), @"
         exit 2
-        onyx-auth: this cannot be undone: say --yes
+        onyx-auth: this is asked about first, and nobody can be asked here: say --yes
         ");
         let terminate = [
             "agreement",
@@ -258,7 +258,7 @@ async fn the_command_line_leads_a_partner_to_live_and_out_again() {
         ];
         assert_snapshot!(refused(&world.run(&offboard)), @"
         exit 2
-        onyx-auth: this cannot be undone: say --yes
+        onyx-auth: this is asked about first, and nobody can be asked here: say --yes
         ");
         let sure: Vec<_> = offboard.iter().copied().chain(["--yes"]).collect();
         assert_eq!(world.cli(&sure), "offboarded");
