@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use diesel::dsl::case_when;
 use diesel::prelude::*;
-use diesel::sql_types::{Nullable, Text, Timestamp};
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
+use diesel::sqlite::{Sqlite, SqliteConnection};
 
+use super::columns::Stamp;
 use super::db::Db;
 use super::error::StoreError;
 use super::schema::{clients, credentials, partners};
@@ -27,52 +29,68 @@ pub struct Uses {
 ///
 /// Rows are taken in the order of their ids: others who write several do so too.
 pub fn mark_first(db: &mut Db, first: &BTreeMap<&CredentialId, Instant>) -> Result<(), StoreError> {
-    for (id, at) in first {
-        let unused = credentials::table
-            .find(id)
-            .filter(credentials::first_used_at.is_null());
-        diesel::update(unused)
-            .set(credentials::first_used_at.eq(at))
-            .execute(db)?;
+    match db {
+        Db::Sqlite(conn) => {
+            for (id, at) in first {
+                let at = Stamp::of(*at);
+                FirstUse { id, at }.execute(conn)?;
+            }
+        }
+        #[cfg(feature = "postgres")]
+        Db::Postgres(conn) if !first.is_empty() => {
+            use diesel::sql_types::Array;
+            let ids: Vec<&CredentialId> = first.keys().copied().collect();
+            diesel::sql_query(HOLD)
+                .bind::<Array<Text>, _>(&ids)
+                .execute(conn)?;
+            diesel::sql_query(POSTGRES_FIRST)
+                .bind::<Array<Text>, _>(&ids)
+                .bind::<Array<Timestamp>, _>(first.values().collect::<Vec<_>>())
+                .execute(conn)?;
+        }
+        #[cfg(feature = "postgres")]
+        Db::Postgres(_) => {}
     }
     Ok(())
 }
 
+/// A first use on SQLite. As text, since diesel prepares its own UPDATEs anew each time, and tokens wait meanwhile.
+struct FirstUse<'a> {
+    id: &'a CredentialId,
+    at: Stamp,
+}
+
+impl QueryId for FirstUse<'_> {
+    type QueryId = FirstUse<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl QueryFragment<Sqlite> for FirstUse<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("UPDATE credentials SET first_used_at = ");
+        out.push_bind_param::<Timestamp, _>(&self.at)?;
+        out.push_sql(" WHERE first_used_at IS NULL AND id = ");
+        out.push_bind_param::<Text, _>(self.id)?;
+        Ok(())
+    }
+}
+
+impl RunQueryDsl<SqliteConnection> for FirstUse<'_> {}
+
 /// Adds uses to what is on record. What another process has written of later ones stays.
 pub fn add(db: &mut Db, uses: &BTreeMap<CredentialId, Uses>) -> Result<(), StoreError> {
     match db {
-        // One cached statement, run again and again, is the quickest that SQLite does.
+        // One statement, prepared once and run again and again, is the quickest that SQLite does.
         Db::Sqlite(conn) => {
             for (id, uses) in uses {
-                let at = uses.last_at.into_sql::<Nullable<Timestamp>>();
-                let ip = uses.last_ip.as_deref().into_sql::<Nullable<Text>>();
-                let is_later = credentials::last_used_at.gt(uses.last_at);
-                diesel::update(credentials::table.find(id))
-                    .set((
-                        credentials::use_count.eq(credentials::use_count + uses.count),
-                        credentials::last_used_at.eq(case_when(
-                            is_later,
-                            credentials::last_used_at,
-                        )
-                        .otherwise(at)),
-                        credentials::last_used_ip.eq(case_when(
-                            is_later,
-                            credentials::last_used_ip,
-                        )
-                        .otherwise(ip)),
-                        credentials::first_used_at.eq(case_when(
-                            credentials::first_used_at.is_null(),
-                            at,
-                        )
-                        .otherwise(credentials::first_used_at)),
-                    ))
-                    .execute(conn)?;
+                let last_at = Stamp::of(uses.last_at);
+                Addition { id, uses, last_at }.execute(conn)?;
             }
             Ok(())
         }
         #[cfg(feature = "postgres")]
         Db::Postgres(conn) => {
-            use diesel::sql_types::{Array, BigInt};
+            use diesel::sql_types::Array;
             let ids: Vec<&CredentialId> = uses.keys().collect();
             diesel::sql_query(HOLD)
                 .bind::<Array<Text>, _>(&ids)
@@ -91,6 +109,41 @@ pub fn add(db: &mut Db, uses: &BTreeMap<CredentialId, Uses>) -> Result<(), Store
         }
     }
 }
+
+/// The uses of one credential on SQLite, as text like [`FirstUse`].
+struct Addition<'a> {
+    id: &'a CredentialId,
+    uses: &'a Uses,
+    last_at: Stamp,
+}
+
+impl QueryId for Addition<'_> {
+    type QueryId = Addition<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl QueryFragment<Sqlite> for Addition<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        let Self { id, uses, last_at } = self;
+        out.push_sql("UPDATE credentials SET use_count = use_count + ");
+        out.push_bind_param::<BigInt, _>(&uses.count)?;
+        out.push_sql(", last_used_ip = CASE WHEN last_used_at > ");
+        out.push_bind_param::<Timestamp, _>(last_at)?;
+        out.push_sql(" THEN last_used_ip ELSE ");
+        out.push_bind_param::<Nullable<Text>, _>(&uses.last_ip)?;
+        out.push_sql(" END, last_used_at = MAX(COALESCE(last_used_at, ");
+        out.push_bind_param::<Timestamp, _>(last_at)?;
+        out.push_sql("), ");
+        out.push_bind_param::<Timestamp, _>(last_at)?;
+        out.push_sql("), first_used_at = COALESCE(first_used_at, ");
+        out.push_bind_param::<Timestamp, _>(last_at)?;
+        out.push_sql(") WHERE id = ");
+        out.push_bind_param::<Text, _>(*id)?;
+        Ok(())
+    }
+}
+
+impl RunQueryDsl<SqliteConnection> for Addition<'_> {}
 
 /// Takes the address out of credentials that were last used before a moment, at most so many;
 /// answers of how many.
@@ -138,6 +191,11 @@ pub fn forget_addresses_of_the_gone(db: &mut Db, most: i64) -> Result<usize, Sto
 /// One statement would take the rows in an order of its own.
 #[cfg(feature = "postgres")]
 const HOLD: &str = "SELECT 1 FROM credentials WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
+
+/// One statement for all: each would cost a round trip.
+#[cfg(feature = "postgres")]
+const POSTGRES_FIRST: &str = "UPDATE credentials c SET first_used_at = u.at \
+    FROM unnest($1, $2) AS u (id, at) WHERE c.id = u.id AND c.first_used_at IS NULL";
 
 /// One statement for all: each would cost a round trip. Of two that were written the later
 /// stays: nodes write when it suits them.

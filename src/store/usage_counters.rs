@@ -5,8 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use diesel::backend::Backend;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, Integer, Nullable, Text};
 use serde_json::json;
 
 use super::db::{Db, on_engine};
@@ -254,14 +257,61 @@ fn raise(
     amount: i64,
     most: Option<i64>,
 ) -> Result<Option<Standing>, StoreError> {
-    let room = usage_counters::used.le(most.unwrap_or(i64::MAX).saturating_sub(amount));
-    let raised = on_engine!(db, conn => diesel::update(row!(counter).filter(room))
-        .set(usage_counters::used.eq(usage_counters::used + amount))
-        .returning((usage_counters::used, usage_counters::warned))
-        .get_result::<(i64, i32)>(conn)
-        .optional())?;
+    let raise = Raise {
+        counter,
+        period: counter.period.to_string(),
+        amount,
+        before: most.unwrap_or(i64::MAX).saturating_sub(amount),
+    };
+    let raised = on_engine!(db, conn => raise.get_result::<(i64, i32)>(conn).optional())?;
     Ok(raised.map(|(used, warned)| Standing { used, warned }))
 }
+
+/// The statement that raises a counter on which no more than `before` is used. As text, which is prepared once:
+/// diesel prepares its own UPDATEs anew each time, and by the second this is run for every partner that is at work.
+struct Raise<'a> {
+    counter: &'a Counter,
+    period: String,
+    amount: i64,
+    before: i64,
+}
+
+impl QueryId for Raise<'_> {
+    type QueryId = Raise<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl Query for Raise<'_> {
+    type SqlType = (BigInt, Integer);
+}
+
+impl<DB: Backend> QueryFragment<DB> for Raise<'_>
+where
+    i64: ToSql<BigInt, DB>,
+    str: ToSql<Text, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        let counter = self.counter;
+        out.push_sql("UPDATE usage_counters SET used = used + ");
+        out.push_bind_param::<BigInt, _>(&self.amount)?;
+        for (column, value) in [
+            (" WHERE partner_id = ", counter.partner_id.as_str()),
+            (" AND realm = ", counter.realm.as_str()),
+            (" AND quota = ", counter.quota.as_str()),
+            (" AND period = ", &self.period),
+            (" AND currency = ", counter.currency()),
+        ] {
+            out.push_sql(column);
+            out.push_bind_param::<Text, _>(value)?;
+        }
+        out.push_sql(" AND used <= ");
+        out.push_bind_param::<BigInt, _>(&self.before)?;
+        out.push_sql(" RETURNING used, warned");
+        Ok(())
+    }
+}
+
+impl<Conn> RunQueryDsl<Conn> for Raise<'_> {}
 
 /// Begins a counter, unless another has.
 fn begin(db: &mut Db, counter: &Counter, used: i64) -> Result<(), StoreError> {
