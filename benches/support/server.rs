@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use diesel::{QueryResult, RunQueryDsl};
 use onyx_auth::admin::grants::NewGrant;
 use onyx_auth::admin::partners::NewPartner;
 use onyx_auth::admin::{AdminError, grants, limits, partners};
@@ -23,6 +24,7 @@ use onyx_auth::domain::scope::ScopeSet;
 use onyx_auth::domain::secret::PlainSecret;
 use onyx_auth::store::clients::{self, Client};
 use onyx_auth::store::credentials::{self, Credential};
+use onyx_auth::store::{Db, StoreError};
 
 const SCOPES: [&str; 4] = [
     "catalogue:read",
@@ -98,52 +100,50 @@ pub fn populate_by(env: &[(String, String)], size: usize, each: usize) -> Popula
             for realm in [Realm::Sandbox, Realm::Live] {
                 limits::set(db, &act, &partner, unheld(realm))?;
             }
-            let mut made = Vec::with_capacity(count);
-            for _ in 0..count {
-                let client = Client {
-                    id: ClientId::generate(Realm::Sandbox, now),
-                    realm: Realm::Sandbox,
-                    kind: ClientKind::Partner,
-                    partner_id: Some(partner.clone()),
-                    resource_server_id: None,
-                    name: text(),
-                    state: ClientState::Active,
-                    scopes: ScopeSet::of(&SCOPES),
-                    default_scopes: None,
-                    token_ttl: None,
-                    expires_at: None,
-                    created_by: text(),
-                    created_at: now,
-                    updated_at: now,
-                    ip_allowlist: None,
-                    self_rotation: None,
-                };
-                clients::insert(db, &client)?;
-                let credential = Credential {
-                    id: CredentialId::generate(now),
-                    client_id: client.id.clone(),
-                    kind: CredentialKind::Secret,
-                    secret_hash: hash.clone(),
-                    pepper_version: 1,
-                    hint: secret.hint(),
-                    state: CredentialState::Active,
-                    expires_at: None,
-                    accepts_until: None,
-                    created_by: text(),
-                    created_at: now,
-                    revoked_at: None,
-                    revoked_by: None,
-                    revoked_reason: None,
-                    revoked_note: None,
-                    replaced_by: None,
-                    first_used_at: None,
-                    last_used_at: None,
-                    use_count: 0,
-                    last_used_ip: None,
-                };
-                credentials::insert(db, &credential)?;
-                made.push(client.id.to_string());
-            }
+            let client = Client {
+                id: ClientId::generate(Realm::Sandbox, now),
+                realm: Realm::Sandbox,
+                kind: ClientKind::Partner,
+                partner_id: Some(partner.clone()),
+                resource_server_id: None,
+                name: text(),
+                state: ClientState::Active,
+                scopes: ScopeSet::of(&SCOPES),
+                default_scopes: None,
+                token_ttl: None,
+                expires_at: None,
+                created_by: text(),
+                created_at: now,
+                updated_at: now,
+                ip_allowlist: None,
+                self_rotation: None,
+            };
+            clients::insert(db, &client)?;
+            let credential = Credential {
+                id: CredentialId::generate(now),
+                client_id: client.id.clone(),
+                kind: CredentialKind::Secret,
+                secret_hash: hash.clone(),
+                pepper_version: 1,
+                hint: secret.hint(),
+                state: CredentialState::Active,
+                expires_at: None,
+                accepts_until: None,
+                created_by: text(),
+                created_at: now,
+                revoked_at: None,
+                revoked_by: None,
+                revoked_reason: None,
+                revoked_note: None,
+                replaced_by: None,
+                first_used_at: None,
+                last_used_at: None,
+                use_count: 0,
+                last_used_ip: None,
+            };
+            credentials::insert(db, &credential)?;
+            let made = copies(db, client.id.as_str(), credential.id.as_str(), count);
+            let made = made.map_err(StoreError::from)?;
             Ok::<_, AdminError>(made)
         });
         ids.extend(made.unwrap());
@@ -153,6 +153,40 @@ pub fn populate_by(env: &[(String, String)], size: usize, each: usize) -> Popula
         ids,
         secret: secret.expose().to_owned(),
     }
+}
+
+/// Copies a client and its credential until there are so many, under ids that end in their number; answers
+/// all clients' ids. By the database itself: a million clients with statements of their own take too long to wait for.
+fn copies(db: &mut Db, client: &str, credential: &str, count: usize) -> QueryResult<Vec<String>> {
+    /// Of the number at an id's end; it is taken from a million and itself, which both engines print alike.
+    const DIGITS: usize = 6;
+    let head = |id: &str| id[..id.len() - DIGITS].to_owned();
+    let numbered = |id: &str| format!("'{}' || SUBSTR(CAST(1000000 + n.i AS TEXT), 2)", head(id));
+    let (client_id, credential_id) = (numbered(client), numbered(credential));
+    let statements = [
+        format!(
+            "INSERT INTO clients (id, realm, kind, partner_id, name, state, scopes, created_by, created_at, \
+             updated_at) \
+             SELECT {client_id}, realm, kind, partner_id, name, state, scopes, created_by, created_at, updated_at \
+             FROM n CROSS JOIN clients WHERE clients.id = '{client}'"
+        ),
+        format!(
+            "INSERT INTO credentials (id, client_id, kind, secret_hash, pepper_version, hint, state, created_by, \
+             created_at) \
+             SELECT {credential_id}, {client_id}, kind, secret_hash, pepper_version, hint, state, created_by, \
+             created_at FROM n CROSS JOIN credentials WHERE credentials.id = '{credential}'"
+        ),
+    ];
+    if count > 1 {
+        for statement in statements {
+            diesel::sql_query(format!(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count}) {statement}"
+            ))
+            .execute(db)?;
+        }
+    }
+    let copied = (1..count).map(|nth| format!("{}{nth:0DIGITS$}", head(client)));
+    Ok(std::iter::once(client.to_owned()).chain(copied).collect())
 }
 
 /// Limits that no benchmark meets; they are charged like any others.

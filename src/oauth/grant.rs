@@ -352,11 +352,12 @@ fn malformed_scope() -> Refusal {
 
 /// The machine binds every client to a redirect URI, which this grant has no use for.
 fn bind(client_id: &str) -> Result<BoundClient<'static>, Refusal> {
-    static NOWHERE: LazyLock<Option<Url>> = LazyLock::new(|| Url::parse("about:blank").ok());
-    let nowhere = NOWHERE.clone().ok_or(Refusal::InvalidClient)?;
+    static NOWHERE: LazyLock<Option<RegisteredUrl>> =
+        LazyLock::new(|| Url::parse("about:blank").ok().map(RegisteredUrl::Semantic));
+    let nowhere = NOWHERE.as_ref().ok_or(Refusal::InvalidClient)?;
     Ok(BoundClient {
         client_id: Cow::Owned(client_id.to_owned()),
-        redirect_uri: Cow::Owned(RegisteredUrl::Semantic(nowhere)),
+        redirect_uri: Cow::Borrowed(nowhere),
     })
 }
 

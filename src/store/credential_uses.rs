@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use diesel::dsl::case_when;
 use diesel::prelude::*;
-use diesel::sql_types::{Nullable, Text, Timestamp};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 
+use super::columns::Stamp;
 use super::db::Db;
 use super::error::StoreError;
+use super::fixed::fixed;
 use super::schema::{clients, credentials, partners};
 use crate::domain::id::CredentialId;
 use crate::domain::instant::Instant;
@@ -27,52 +28,62 @@ pub struct Uses {
 ///
 /// Rows are taken in the order of their ids: others who write several do so too.
 pub fn mark_first(db: &mut Db, first: &BTreeMap<&CredentialId, Instant>) -> Result<(), StoreError> {
-    for (id, at) in first {
-        let unused = credentials::table
-            .find(id)
-            .filter(credentials::first_used_at.is_null());
-        diesel::update(unused)
-            .set(credentials::first_used_at.eq(at))
-            .execute(db)?;
+    match db {
+        Db::Sqlite(conn) => {
+            for (id, at) in first {
+                let at = Stamp::of(*at);
+                FirstUse { id, at }.execute(conn)?;
+            }
+        }
+        #[cfg(feature = "postgres")]
+        Db::Postgres(conn) if !first.is_empty() => {
+            use diesel::sql_types::Array;
+            let ids: Vec<&CredentialId> = first.keys().copied().collect();
+            diesel::sql_query(HOLD)
+                .bind::<Array<Text>, _>(&ids)
+                .execute(conn)?;
+            diesel::sql_query(POSTGRES_FIRST)
+                .bind::<Array<Text>, _>(&ids)
+                .bind::<Array<Timestamp>, _>(first.values().collect::<Vec<_>>())
+                .execute(conn)?;
+        }
+        #[cfg(feature = "postgres")]
+        Db::Postgres(_) => {}
     }
     Ok(())
+}
+
+fixed! {
+    /// A first use, on SQLite.
+    FirstUse {
+        "UPDATE credentials SET first_used_at = " [at: Timestamp = Stamp]
+        " WHERE first_used_at IS NULL AND id = " [id: Text = &'a CredentialId]
+    }
 }
 
 /// Adds uses to what is on record. What another process has written of later ones stays.
 pub fn add(db: &mut Db, uses: &BTreeMap<CredentialId, Uses>) -> Result<(), StoreError> {
     match db {
-        // One cached statement, run again and again, is the quickest that SQLite does.
+        // One statement, prepared once and run again and again, is the quickest that SQLite does.
         Db::Sqlite(conn) => {
             for (id, uses) in uses {
-                let at = uses.last_at.into_sql::<Nullable<Timestamp>>();
-                let ip = uses.last_ip.as_deref().into_sql::<Nullable<Text>>();
-                let is_later = credentials::last_used_at.gt(uses.last_at);
-                diesel::update(credentials::table.find(id))
-                    .set((
-                        credentials::use_count.eq(credentials::use_count + uses.count),
-                        credentials::last_used_at.eq(case_when(
-                            is_later,
-                            credentials::last_used_at,
-                        )
-                        .otherwise(at)),
-                        credentials::last_used_ip.eq(case_when(
-                            is_later,
-                            credentials::last_used_ip,
-                        )
-                        .otherwise(ip)),
-                        credentials::first_used_at.eq(case_when(
-                            credentials::first_used_at.is_null(),
-                            at,
-                        )
-                        .otherwise(credentials::first_used_at)),
-                    ))
-                    .execute(conn)?;
+                let at = &Stamp::of(uses.last_at);
+                let addition = Addition {
+                    count: uses.count,
+                    before: at,
+                    ip: uses.last_ip.as_deref(),
+                    last: at,
+                    at,
+                    first: at,
+                    id,
+                };
+                addition.execute(conn)?;
             }
             Ok(())
         }
         #[cfg(feature = "postgres")]
         Db::Postgres(conn) => {
-            use diesel::sql_types::{Array, BigInt};
+            use diesel::sql_types::Array;
             let ids: Vec<&CredentialId> = uses.keys().collect();
             diesel::sql_query(HOLD)
                 .bind::<Array<Text>, _>(&ids)
@@ -89,6 +100,19 @@ pub fn add(db: &mut Db, uses: &BTreeMap<CredentialId, Uses>) -> Result<(), Store
                 .execute(conn)?;
             Ok(())
         }
+    }
+}
+
+fixed! {
+    /// The uses of one credential, on SQLite.
+    Addition {
+        "UPDATE credentials SET use_count = use_count + " [count: BigInt = i64]
+        ", last_used_ip = CASE WHEN last_used_at > " [before: Timestamp = &'a Stamp]
+        " THEN last_used_ip ELSE " [ip: Nullable<Text> = Option<&'a str>]
+        " END, last_used_at = MAX(COALESCE(last_used_at, " [last: Timestamp = &'a Stamp]
+        "), " [at: Timestamp = &'a Stamp]
+        "), first_used_at = COALESCE(first_used_at, " [first: Timestamp = &'a Stamp]
+        ") WHERE id = " [id: Text = &'a CredentialId]
     }
 }
 
@@ -138,6 +162,11 @@ pub fn forget_addresses_of_the_gone(db: &mut Db, most: i64) -> Result<usize, Sto
 /// One statement would take the rows in an order of its own.
 #[cfg(feature = "postgres")]
 const HOLD: &str = "SELECT 1 FROM credentials WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
+
+/// One statement for all: each would cost a round trip.
+#[cfg(feature = "postgres")]
+const POSTGRES_FIRST: &str = "UPDATE credentials c SET first_used_at = u.at \
+    FROM unnest($1, $2) AS u (id, at) WHERE c.id = u.id AND c.first_used_at IS NULL";
 
 /// One statement for all: each would cost a round trip. Of two that were written the later
 /// stays: nodes write when it suits them.

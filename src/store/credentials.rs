@@ -93,7 +93,7 @@ pub fn usable(
     client_id: &ClientId,
     now: Instant,
 ) -> Result<Vec<Credential>, StoreError> {
-    let rows = credentials::table
+    let usable = credentials::table
         .filter(
             credentials::client_id
                 .eq(client_id)
@@ -109,9 +109,8 @@ pub fn usable(
                 .is_null()
                 .or(credentials::accepts_until.gt(now)),
         )
-        .order(credentials::id.asc())
-        .load(db)?;
-    Ok(rows)
+        .order(credentials::id.asc());
+    Ok(on_engine!(db, conn => usable.load(conn))?)
 }
 
 /// A client's credentials that are not revoked, those that time has ended among them.

@@ -30,7 +30,7 @@ pub struct StoredAnswer {
 #[cfg(feature = "postgres")]
 super::fixed::fixed! {
     Lock -> diesel::sql_types::Bool {
-        "SELECT pg_try_advisory_xact_lock(" [number: BigInt = &'a i64]
+        "SELECT pg_try_advisory_xact_lock(" [number: diesel::sql_types::BigInt = &'a i64]
         ")"
     }
 }

@@ -82,10 +82,11 @@ impl QuotaCounts {
     ) -> Charged<N> {
         let mut counts = self.lock();
         counts.latest = counts.latest.max(Some(now));
+        let counters = quotas.map(|(quota, limit)| (Counter::at(tenant, quota, now), limit));
         let mut full = None;
-        let mut stand = quotas.map(|(quota, limit)| {
-            let counter = Counter::at(tenant, quota, now);
-            let count = counts.by_counter.entry(counter).or_default();
+        let mut stand = counters.each_ref().map(|(counter, limit)| {
+            let (quota, limit) = (counter.quota, *limit);
+            let count = counts.by_counter.entry(counter.clone()).or_default();
             count.limit = limit;
             let used = count.used();
             if full.is_none() && limit.is_some_and(|limit| used >= limit) {
@@ -95,10 +96,9 @@ impl QuotaCounts {
         });
         let counted = full.is_none() || !enforced;
         if counted {
-            for one in &mut stand {
+            for (one, (counter, _)) in stand.iter_mut().zip(&counters) {
                 one.used += 1;
-                let counter = Counter::at(tenant, one.quota, now);
-                if let Some(count) = counts.by_counter.get_mut(&counter) {
+                if let Some(count) = counts.by_counter.get_mut(counter) {
                     count.waiting += 1;
                 }
             }

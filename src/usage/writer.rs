@@ -10,10 +10,11 @@ use crate::store::{Store, StoreError, scope_usage, usage_counters};
 
 /// How often counts are written down.
 const ROUND: Duration = Duration::from_secs(1);
-/// The most rows of one round and one transaction, about: others wait for their turn at the
-/// database meanwhile. Where more clients are at work, each has its turn, and its counts are added
-/// up meanwhile.
-const BATCH: usize = 1000;
+/// The most rows of one transaction, about: tokens wait for it.
+const BATCH: usize = 250;
+/// The most transactions of one round that write what clients asked for. Where more are at work, each has its
+/// turn, and its counts are added up meanwhile.
+const BATCHES: usize = 4;
 
 /// A thread that writes counts down until it is told to end.
 pub(super) struct Writer(Mutex<Option<Running>>);
@@ -89,10 +90,18 @@ fn run(store: &Store, counts: &Counts, stopped: &Receiver<()>) {
     }
 }
 
-/// Writes a batch of counts, and answers how many rows it was; what could not be written is taken back.
+/// Writes a round's counts, and answers how many rows it was; what could not be written is taken back.
 async fn write_some(store: &Store, counts: &Counts) -> Result<usize, StoreError> {
     // Quotas first: other nodes go by them.
-    Ok(write_quotas(store, counts).await? + write_scopes(store, counts).await?)
+    let mut rows = write_quotas(store, counts).await?;
+    for _ in 0..BATCHES {
+        let written = write_scopes(store, counts).await?;
+        rows += written;
+        if written < BATCH {
+            break;
+        }
+    }
+    Ok(rows)
 }
 
 /// All that waits, since nodes go by each other's counts: in transactions of so many rows at most.

@@ -8,17 +8,28 @@ use crate::store::{StoreError, credential_uses};
 
 const ROUND: Duration = Duration::from_secs(1);
 
-/// The most credentials of one round and one transaction: tokens wait for it. Where more are in
-/// use, each has its turn, and its uses are added up meanwhile.
-const BATCH: usize = 1000;
+/// The most credentials of one transaction: tokens wait for it.
+const BATCH: usize = 250;
+/// The most transactions of one round. Where more credentials are in use, each has its turn, and its uses
+/// are added up meanwhile.
+const BATCHES: usize = 4;
 
 pub(super) async fn follow(app: Arc<App>) {
     loop {
         tokio::time::sleep(ROUND).await;
-        if let Err(error) = record_some(&app).await {
+        if let Err(error) = record_round(&app).await {
             log::warn!("uses of credentials could not be written, and will be: {error}");
         }
     }
+}
+
+async fn record_round(app: &App) -> Result<(), StoreError> {
+    for _ in 0..BATCHES {
+        if record_some(app).await? < BATCH {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Writes down all that was used until now. What fails is kept.

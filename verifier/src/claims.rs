@@ -1,6 +1,14 @@
 //! What an access token says: the one definition, which the issuer serialises and the verifier reads.
 
-use serde::{Deserialize, Serialize};
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{
+        Error, IntoDeserializer, SeqAccess, Visitor,
+        value::{BorrowedStrDeserializer, SeqAccessDeserializer},
+    },
+};
 
 /// The claims of an access token (RFC 9068 §2.2, with Onyx Auth's own members).
 ///
@@ -75,13 +83,44 @@ pub struct Claims<S = String> {
 /// assert_eq!(many.iter().count(), 2);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Audience<S = String> {
     /// A single audience, written as a string.
     One(S),
     /// Several audiences, written as an array.
     Many(Vec<S>),
+}
+
+/// By hand: what is derived for it copies the whole claim before it looks at it.
+impl<'de, S: Deserialize<'de>> Deserialize<'de> for Audience<S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany<S>(PhantomData<S>);
+        impl<'de, S: Deserialize<'de>> Visitor<'de> for OneOrMany<S> {
+            type Value = Audience<S>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or an array of strings")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, one: &'de str) -> Result<Audience<S>, E> {
+                S::deserialize(BorrowedStrDeserializer::new(one)).map(Audience::One)
+            }
+
+            fn visit_str<E: Error>(self, one: &str) -> Result<Audience<S>, E> {
+                S::deserialize(one.into_deserializer()).map(Audience::One)
+            }
+
+            fn visit_string<E: Error>(self, one: String) -> Result<Audience<S>, E> {
+                S::deserialize(one.into_deserializer()).map(Audience::One)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, many: A) -> Result<Audience<S>, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(many)).map(Audience::Many)
+            }
+        }
+        deserializer.deserialize_any(OneOrMany(PhantomData))
+    }
 }
 
 impl<S: AsRef<str>> Audience<S> {
