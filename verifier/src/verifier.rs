@@ -423,8 +423,9 @@ fn now() -> i64 {
 
 /// Reads the claims of an authentic payload (RFC 9068 §2.2).
 fn claims(payload: &[u8]) -> Result<Claims, TokenFault> {
-    let is_bound = json::names(payload)?.iter().any(|name| name == "cnf");
-    match serde_json::from_slice(payload) {
+    let text = json::text(payload)?;
+    let is_bound = json::names(text)?.iter().any(|name| name == "cnf");
+    match serde_json::from_str(text) {
         Ok(claims) if !is_bound => Ok(claims),
         _ => named_fault(payload),
     }
