@@ -82,9 +82,10 @@ const POSTGRES_SESSION: &str = "SET TIME ZONE 'UTC'; SET application_name = 'ony
     SET statement_timeout = '8s'; SET lock_timeout = '4s'; SET idle_in_transaction_session_timeout = '60s'; \
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';";
 
-/// The pages that one transaction of many orders changes, on SQLite: with room for fewer it writes some of them to
-/// the log before its end, reads them again, and goes over the log's checksums once more.
-const ROOM_TO_WRITE: &str = "PRAGMA cache_size = -16000";
+/// Room for the pages that a transaction of many orders changes, on SQLite: one that has none left writes some of
+/// them to the log before its end, reads them again, and goes over the log's checksums once more. What is kept
+/// between transactions is less than that: tokens only add pages, and go round in what is kept.
+const ROOM_TO_WRITE: &str = "PRAGMA cache_size = -4000; PRAGMA cache_spill = 8000";
 
 /// What connections are opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ CREATE TABLE allowances (
     included BIGINT NOT NULL CHECK (included > 0),
     -- What usage records in this unit add up to.
     used BIGINT NOT NULL CHECK (used >= 0),
-    PRIMARY KEY (partner_id, realm, order_id),
+    PRIMARY KEY (order_id, partner_id, realm),
     FOREIGN KEY (partner_id, realm, order_id) REFERENCES orders (partner_id, realm, id)
 );
 

@@ -57,7 +57,7 @@ CREATE TABLE orders (
     -- For ever: a reference names one order.
     UNIQUE (partner_id, realm, partner_order_ref)
 );
-CREATE INDEX orders_to_simulate ON orders (simulate_at);
+CREATE INDEX orders_to_simulate ON orders (simulate_at) WHERE simulate_at IS NOT NULL;
 -- So that a filtered list pages as fast as a whole one.
 CREATE INDEX orders_by_state ON orders (partner_id, realm, state, id);
 CREATE INDEX orders_by_package ON orders (partner_id, realm, package_id, id);
@@ -72,9 +72,11 @@ CREATE TABLE order_events (
     at TIMESTAMP NOT NULL,
     actor TEXT NOT NULL,
     reason TEXT,
-    PRIMARY KEY (partner_id, realm, order_id, state),
+    -- Led by what begins with a moment: what is written at one time, whoever's it is, lies together, and a commit
+    -- of many orders writes few pages of it.
+    PRIMARY KEY (order_id, partner_id, realm, state),
     FOREIGN KEY (partner_id, realm, order_id) REFERENCES orders (partner_id, realm, id)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE usage_records (
     partner_id TEXT NOT NULL,
@@ -111,12 +113,12 @@ CREATE TABLE ledger_entries (
     actor TEXT NOT NULL,
     created_at TIMESTAMP NOT NULL,
     PRIMARY KEY (partner_id, realm, id),
-    UNIQUE (partner_id, realm, reference),
+    -- Led as `order_events` is, and so is the index below.
+    UNIQUE (reference, partner_id, realm),
     CHECK (debit_account <> credit_account),
     CHECK (debit_account = 'partner' OR credit_account = 'partner')
 );
-CREATE INDEX ledger_entries_by_time ON ledger_entries (partner_id, realm, created_at, id);
-CREATE INDEX ledger_entries_of_order ON ledger_entries (partner_id, realm, order_id);
+CREATE INDEX ledger_entries_of_order ON ledger_entries (order_id, partner_id, realm);
 
 CREATE TABLE invoices (
     partner_id TEXT NOT NULL REFERENCES partners (id),
