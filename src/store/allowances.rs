@@ -43,7 +43,7 @@ pub fn spend(
     (quantity, unit): (i64, &str),
 ) -> Result<Option<Allowance>, StoreError> {
     let known = allowances::table
-        .find((tenant.partner_id(), tenant.realm(), order))
+        .find((order, tenant.partner_id(), tenant.realm()))
         .filter(allowances::unit.eq(unit));
     let spent = on_engine!(db, conn => diesel::update(known)
         .set(allowances::used.eq(allowances::used + quantity))

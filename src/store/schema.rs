@@ -441,7 +441,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    allowances (partner_id, realm, order_id) {
+    allowances (order_id, partner_id, realm) {
         partner_id -> Text,
         realm -> Text,
         order_id -> Text,
@@ -494,7 +494,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    order_events (partner_id, realm, order_id, state) {
+    order_events (order_id, partner_id, realm, state) {
         partner_id -> Text,
         realm -> Text,
         order_id -> Text,
