@@ -11,6 +11,7 @@ use diesel::prelude::*;
 
 use super::db::Db;
 use super::error::StoreError;
+#[cfg(feature = "postgres")]
 use crate::domain::tenant::Tenant;
 
 /// What the database lets us do about the wall.

@@ -201,7 +201,7 @@ pub fn restore(
         #[cfg(feature = "postgres")]
         Target::Postgres(_) => {}
     }
-    let mut db = Manager::new(&target, Purpose::Writing).open()?;
+    let mut db = Manager::new(target, Purpose::Writing).open()?;
     match &mut db {
         Db::Sqlite(conn) => sqlite::hold(conn)?,
         #[cfg(feature = "postgres")]
