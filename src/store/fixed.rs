@@ -45,3 +45,45 @@ macro_rules! fixed {
     };
 }
 pub(super) use fixed;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use diesel::connection::{InstrumentationEvent, SimpleConnection};
+    use diesel::prelude::*;
+    use diesel::sql_types::BigInt;
+
+    fixed! {
+        Raise -> BigInt {
+            "UPDATE numbers SET n = n + " [by: BigInt = &'a i64]
+            " WHERE n < " [below: BigInt = i64]
+            " RETURNING n"
+        }
+    }
+
+    #[test]
+    fn an_update_is_prepared_once_and_takes_other_values_each_time() {
+        let mut conn = SqliteConnection::establish(":memory:").unwrap();
+        conn.batch_execute(
+            "CREATE TABLE numbers (n BIGINT NOT NULL); INSERT INTO numbers VALUES (1)",
+        )
+        .unwrap();
+        let kept = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&kept);
+        conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            if let InstrumentationEvent::CacheQuery { .. } = event {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        for (by, below, n) in [(2, 9, Some(3)), (5, 9, Some(8)), (5, 8, None)] {
+            let raised: Option<i64> = Raise { by: &by, below }
+                .get_result(&mut conn)
+                .optional()
+                .unwrap();
+            assert_eq!(raised, n);
+        }
+        assert_eq!(kept.load(Ordering::Relaxed), 1);
+    }
+}
