@@ -1,9 +1,10 @@
 //! How fast partners may ask: what is left to each, and whether one request more fits.
 //!
 //! A partner and realm have buckets, charged by all their clients; lower ones hold a client, reads and
-//! writes down to a part of them. Messages that requests have sent to webhook endpoints have two more. One request is charged to all that concern it or to none: what is refused
-//! drains nothing. Limits come with each request, so a change of them counts at once. This room refuses to
-//! know HTTP, where limits are kept, and the time of day: a clock that is set back must not lock anybody out.
+//! writes down to a part of them. Messages that requests have sent to webhook endpoints have two more. One
+//! request is charged to all that concern it or to none: what is refused drains nothing. Limits come with each
+//! request, so a change of them counts at once. This room refuses to know HTTP, where limits are kept, and the
+//! time of day: a clock that is set back must not lock anybody out.
 
 mod bucket;
 pub mod failures;
