@@ -125,7 +125,7 @@ impl App {
     ///
     /// Blocks; for the start of a process.
     pub fn build(settings: Settings, clock: Clock) -> Result<Arc<Self>, StartError> {
-        let store = Store::open(&settings.database_url)?;
+        let store = Store::open_with(&settings.database_url, settings.database_connections)?;
         let ran = store.migrate()?;
         if !ran.is_empty() {
             log::info!("migrated the database: {}", ran.join(", "));

@@ -24,6 +24,7 @@ use crate::domain::realm::Realm;
 use crate::keys::AuditKeys;
 use crate::store::audit_events::{self, AuditEvent};
 use crate::store::instance::{self, Fact};
+use crate::store::together::Together;
 use crate::store::{Db, StoreError, audit_tree};
 
 /// Who makes a change, and how it came in.
@@ -166,6 +167,21 @@ pub fn record(
     deed: Deed,
     now: Instant,
 ) -> Result<(), StoreError> {
+    audit_events::insert(db, &event(keys, actor, deed, now))
+}
+
+/// The same at the transaction's end.
+pub fn record_with(
+    rows: &mut Together,
+    keys: &AuditKeys,
+    actor: &Actor,
+    deed: Deed,
+    now: Instant,
+) {
+    audit_events::insert_with(rows, event(keys, actor, deed, now));
+}
+
+fn event(keys: &AuditKeys, actor: &Actor, deed: Deed, now: Instant) -> AuditEvent {
     let mut event = AuditEvent {
         id: AuditEventId::generate(now).to_string(),
         at: now.into(),
@@ -187,7 +203,7 @@ pub fn record(
         set_aside: None,
     };
     seal(keys, &mut event);
-    audit_events::insert(db, &event)
+    event
 }
 
 /// Commits to the personal field, and gives the event its MAC.

@@ -36,6 +36,7 @@ impl Display for Settings {
         if !self.trusted_proxies.is_empty() {
             line("trusted_proxies", joined(&self.trusted_proxies))?;
         }
+        writeln!(f, "database_connections = {}", self.database_connections)?;
         writeln!(f, "token_ttl = {}", self.token_ttl)?;
         writeln!(f, "max_staleness = {}", self.max_staleness)?;
         writeln!(f, "client_cache = {}", self.client_cache)?;

@@ -36,6 +36,8 @@ pub struct Settings {
     pub base_url: String,
     /// `sqlite://…` or `postgres://…`; may hold a password.
     pub database_url: String,
+    /// How many connections to it are kept: on PostgreSQL for everything, on SQLite for reading.
+    pub database_connections: u32,
     /// Where imported PEM keys, and by default the master key, stand.
     pub keys_dir: PathBuf,
     /// 32 random bytes, base64.
@@ -122,6 +124,7 @@ impl Settings {
             admin_listen: read.optional("admin_listen", "an address like 127.0.0.1:8082"),
             ops_listen: read.value("ops_listen", "an address like 127.0.0.1:8081"),
             database_url: read.database_url(),
+            database_connections: read.number("database_connections", 1..=1000),
             keys_dir,
             master_key_file,
             redis_url: read.redis_url(),

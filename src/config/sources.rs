@@ -43,6 +43,11 @@ pub const SETTINGS: &[Setting] = &[
         "sqlite://FILE or postgres://...",
     ),
     setting(
+        "database_connections",
+        Some("8"),
+        "connections to the database: on PostgreSQL of all, on SQLite of those that read",
+    ),
+    setting(
         "keys_dir",
         Some("keys"),
         "folder of the master key and of PEM keys to import",

@@ -189,7 +189,7 @@ where
     };
     let place = app.running.enter(&once)?;
     let written = app.store.write(move |db| {
-        let outcome = idempotency::once(db, &once, now, work)?;
+        let outcome = idempotency::once(db, &once, now, |db, _| work(db))?;
         // Given back after the commit, also where the caller has gone.
         Ok::<_, PartnerError>((outcome, place))
     });
@@ -239,7 +239,7 @@ where
     let now = app.clock.now();
     let owner = tenant.clone();
     execute(request, app, owner, once, move |db, once| {
-        idempotency::once(db, once, now, |db| work(db, &tenant))
+        idempotency::once(db, once, now, |db, _| work(db, &tenant))
     })
     .await
 }

@@ -17,8 +17,9 @@ use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
 use crate::domain::tenant::Tenant;
 use crate::keys::hex;
-use crate::store::idempotency::{self as rows, StoredAnswer};
+use crate::store::idempotency::{self as stored, StoredAnswer};
 use crate::store::operator_keys::{self, OperatorAnswer};
+use crate::store::together::Together;
 use crate::store::{Db, StoreError};
 
 /// How long an answer is kept.
@@ -100,7 +101,7 @@ impl Once {
     fn find(&self, db: &mut Db) -> Result<Option<Kept>, StoreError> {
         let (operation, key) = (self.operation, self.key_hash.as_str());
         Ok(match &self.owner {
-            Owner::Tenant(tenant) => rows::find(db, tenant, operation, key)?.map(Kept::from),
+            Owner::Tenant(tenant) => stored::find(db, tenant, operation, key)?.map(Kept::from),
             Owner::Operator(id) => operator_keys::find(db, id, operation, key)?.map(Kept::from),
         })
     }
@@ -108,12 +109,12 @@ impl Once {
     fn forget(&self, db: &mut Db) -> Result<(), StoreError> {
         let (operation, key) = (self.operation, self.key_hash.as_str());
         match &self.owner {
-            Owner::Tenant(tenant) => rows::forget(db, tenant, operation, key),
+            Owner::Tenant(tenant) => stored::forget(db, tenant, operation, key),
             Owner::Operator(id) => operator_keys::forget(db, id, operation, key),
         }
     }
 
-    fn keep(&self, db: &mut Db, answer: &Answer, now: Instant) -> Result<(), StoreError> {
+    fn keep(&self, rows: &mut Together, answer: &Answer, now: Instant) {
         let headers = serde_json::json!(answer.headers).to_string();
         match &self.owner {
             Owner::Tenant(tenant) => {
@@ -129,7 +130,7 @@ impl Once {
                     resource: answer.resource.clone(),
                     created_at: now,
                 };
-                rows::keep(db, tenant, &kept)
+                stored::keep_with(rows, tenant, kept);
             }
             Owner::Operator(client) => {
                 let kept = OperatorAnswer {
@@ -143,7 +144,7 @@ impl Once {
                     resource: answer.resource.clone(),
                     created_at: now,
                 };
-                operator_keys::keep(db, &kept)
+                operator_keys::keep_with(rows, kept);
             }
         }
     }
@@ -206,14 +207,15 @@ impl Drop for Place {
     }
 }
 
-/// Executes a request, or answers what it was answered before. In the transaction of `work`.
+/// Executes a request, or answers what it was answered before. In the transaction of `work`, which may leave rows to
+/// be written together with the answer.
 pub fn once(
     db: &mut Db,
     once: &Once,
     now: Instant,
-    work: impl FnOnce(&mut Db) -> Result<Answer, PartnerError>,
+    work: impl FnOnce(&mut Db, &mut Together) -> Result<Answer, PartnerError>,
 ) -> Result<Outcome, PartnerError> {
-    if !rows::try_lock(db, once.number())? {
+    if !stored::try_lock(db, once.number())? {
         return Err(PartnerError::InProgress);
     }
     if let Some(kept) = once.find(db)? {
@@ -223,8 +225,10 @@ pub fn once(
         // Its time is over, and nobody has swept it away yet.
         once.forget(db)?;
     }
-    let answer = work(db)?;
-    once.keep(db, &answer, now)?;
+    let mut rows = Together::new();
+    let answer = work(db, &mut rows)?;
+    once.keep(&mut rows, &answer, now);
+    rows.write(db)?;
     Ok(Outcome::Executed(answer))
 }
 

@@ -24,7 +24,8 @@ use crate::domain::event::EventKind;
 use crate::domain::instant::Instant;
 use crate::domain::tenant::Tenant;
 use crate::keys::AuditKeys;
-use crate::store::events::append;
+use crate::store::events::{append, append_with};
+use crate::store::together::Together;
 use crate::store::{Db, StoreError};
 
 /// Who acts, and when.
@@ -44,6 +45,13 @@ impl Act {
         audit::record(db, &self.trail, &self.actor, deed, self.now)
     }
 
+    /// The same at the transaction's end.
+    pub fn record_with(&self, rows: &mut Together, tenant: &Tenant, deed: Deed) {
+        log::info!("{deed}, by {}", self.actor);
+        let deed = deed.partner(tenant.partner_id()).realm(tenant.realm());
+        audit::record_with(rows, &self.trail, &self.actor, deed, self.now);
+    }
+
     /// Tells the partner. The number that it takes is held to the commit: so late in a transaction
     /// as can be.
     pub fn tell(
@@ -56,5 +64,17 @@ impl Act {
         let whom = (tenant.partner_id(), tenant.realm());
         append(db, whom, kind, data, self.now)?;
         Ok(())
+    }
+
+    /// The same at the transaction's end.
+    pub fn tell_with(
+        &self,
+        rows: &mut Together,
+        tenant: &Tenant,
+        kind: EventKind,
+        data: &serde_json::Value,
+    ) {
+        let whom = (tenant.partner_id(), tenant.realm());
+        append_with(rows, whom, kind, data, self.now);
     }
 }

@@ -21,6 +21,7 @@ use crate::events::data::OrderReached;
 use crate::store::allowances::{self, Allowance};
 use crate::store::ledger::{self, LedgerEntry};
 use crate::store::orders::{self, Order, OrderEvent};
+use crate::store::together::Together;
 use crate::store::{Db, StoreError, packages};
 
 /// The most of a package that one order has.
@@ -57,8 +58,8 @@ pub fn place(
     new: NewOrder,
     show: impl FnOnce(&Order) -> Result<Answer, PartnerError>,
 ) -> Result<Outcome, PartnerError> {
-    let outcome = idempotency::once(db, once, act.now, |db| {
-        let order = accept(db, buyer, act, new)?;
+    let outcome = idempotency::once(db, once, act.now, |db, rows| {
+        let order = accept(db, rows, buyer, act, new)?;
         show(&order)
     })?;
     if let Outcome::Replayed(answer) = &outcome
@@ -70,7 +71,13 @@ pub fn place(
 }
 
 /// Accepts an order: the order itself, its charge, what is told and what is recorded.
-fn accept(db: &mut Db, buyer: &Buyer, act: &Act, new: NewOrder) -> Result<Order, PartnerError> {
+fn accept(
+    db: &mut Db,
+    rows: &mut Together,
+    buyer: &Buyer,
+    act: &Act,
+    new: NewOrder,
+) -> Result<Order, PartnerError> {
     let (tenant, now) = (&buyer.tenant, act.now);
     let package = packages::visible(db, tenant, &new.package_id)?.ok_or_else(|| {
         let detail = "is not a package that you can order: see /catalogue/packages";
@@ -116,7 +123,7 @@ fn accept(db: &mut Db, buyer: &Buyer, act: &Act, new: NewOrder) -> Result<Order,
             unit: included.unit,
             used: 0,
         };
-        allowances::insert(db, tenant, &allowance)?;
+        allowances::insert_with(rows, tenant, allowance);
     }
     if order.total_amount > 0 {
         let movement = Movement::charge(Account::Sales);
@@ -127,16 +134,16 @@ fn accept(db: &mut Db, buyer: &Buyer, act: &Act, new: NewOrder) -> Result<Order,
             movement,
             charge_of(&order.id),
         );
-        ledger::insert(db, tenant, &charge)?;
+        ledger::insert_with(rows, tenant, charge);
     }
-    // After what other orders wait for, and before the partner's event counter: see `store/usage_counters`.
+    // Before the partner's event counter: see `store/usage_counters`.
     quotas::reserve(db, &buyer.quotas, &order, now)?;
     let deed = Deed::new(Action::OrderAccepted, &order.id)
         .detail("package_id", order.package_id.as_str())
         .detail("quantity", order.quantity)
         .detail("total_amount", order.total_amount)
         .detail("currency", order.currency.as_str());
-    reached(db, tenant, act, &order, (deed, EventKind::OrderAccepted))?;
+    reached(rows, tenant, act, &order, (deed, EventKind::OrderAccepted));
     Ok(order)
 }
 
@@ -167,7 +174,9 @@ pub fn step(
         credit(db, tenant, act, &order)?;
     }
     let deed = Deed::new(told.0, id).detail("reason", reason);
-    reached(db, tenant, act, &order, (deed, told.1))?;
+    let mut rows = Together::new();
+    reached(&mut rows, tenant, act, &order, (deed, told.1));
+    rows.write(db)?;
     Ok(order)
 }
 
@@ -220,12 +229,12 @@ fn simulated(
 
 /// Writes down that an order reached its state, records it, and tells the partner.
 fn reached(
-    db: &mut Db,
+    rows: &mut Together,
     tenant: &Tenant,
     act: &Act,
     order: &Order,
     (deed, event): (Deed, EventKind),
-) -> Result<(), StoreError> {
+) {
     let step = OrderEvent {
         partner_id: order.partner_id.clone(),
         realm: order.realm,
@@ -235,14 +244,14 @@ fn reached(
         actor: act.actor.to_string(),
         reason: order.reason.clone(),
     };
-    orders::note(db, tenant, &step)?;
-    act.record(db, tenant, deed)?;
+    orders::note_with(rows, tenant, step);
+    act.record_with(rows, tenant, deed);
     let data = json!(OrderReached {
         order_id: order.id.clone(),
         package_id: order.package_id.clone(),
         partner_order_ref: order.partner_order_ref.clone(),
     });
-    act.tell(db, tenant, event, &data)
+    act.tell_with(rows, tenant, event, &data);
 }
 
 /// What the entry that charges an order is called in the ledger.

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::allowances;
+use super::together::Together;
 use crate::domain::id::{OrderId, PackageId, PartnerId};
 use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
@@ -22,13 +23,10 @@ pub struct Allowance {
     pub used: i64,
 }
 
-/// Writes down what an order includes.
-pub fn insert(db: &mut Db, tenant: &Tenant, allowance: &Allowance) -> Result<(), StoreError> {
+/// Writes down what an order includes, at the transaction's end.
+pub fn insert_with(rows: &mut Together, tenant: &Tenant, allowance: Allowance) {
     debug_assert_eq!(&allowance.partner_id, tenant.partner_id());
-    diesel::insert_into(allowances::table)
-        .values(allowance)
-        .execute(db)?;
-    Ok(())
+    rows.add(diesel::insert_into(allowances::table).values(allowance));
 }
 
 /// Adds to what was used of a tenant's order; answers what there is of it then. `None`: the order includes nothing

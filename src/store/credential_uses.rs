@@ -55,7 +55,7 @@ pub fn mark_first(db: &mut Db, first: &BTreeMap<&CredentialId, Instant>) -> Resu
 
 fixed! {
     /// A first use, on SQLite.
-    FirstUse {
+    FirstUse<'a> {
         "UPDATE credentials SET first_used_at = " [at: Timestamp = Stamp]
         " WHERE first_used_at IS NULL AND id = " [id: Text = &'a CredentialId]
     }
@@ -105,7 +105,7 @@ pub fn add(db: &mut Db, uses: &BTreeMap<CredentialId, Uses>) -> Result<(), Store
 
 fixed! {
     /// The uses of one credential, on SQLite.
-    Addition {
+    Addition<'a> {
         "UPDATE credentials SET use_count = use_count + " [count: BigInt = i64]
         ", last_used_ip = CASE WHEN last_used_at > " [before: Timestamp = &'a Stamp]
         " THEN last_used_ip ELSE " [ip: Nullable<Text> = Option<&'a str>]

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+#[cfg(feature = "postgres")]
+use diesel::query_builder::{AstPass, QueryFragment};
+use diesel::sql_types::{BigInt, Text, Timestamp};
+use diesel::sqlite::SqliteConnection;
 
 use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::fixed::fixed;
 use super::schema::{event_counters, events};
+use super::together::{Together, Written};
 use crate::domain::event::{EventData, EventKind};
 use crate::domain::id::{EventId, PartnerId};
 use crate::domain::instant::Instant;
@@ -42,31 +46,98 @@ pub struct Span {
 /// The counter's row is held to the commit, so no two writers take one number.
 pub fn append(
     db: &mut Db,
-    (partner, realm): (&PartnerId, Realm),
+    whom: (&PartnerId, Realm),
     kind: EventKind,
     data: &serde_json::Value,
     now: Instant,
 ) -> Result<EventId, StoreError> {
-    let next = Next { partner, realm };
-    let seq: i64 = on_engine!(db, conn => next.get_result(conn))?;
-    let id = EventId::generate(now);
-    let row = (
-        events::partner_id.eq(partner),
-        events::realm.eq(realm),
-        events::seq.eq(seq),
-        events::id.eq(&id),
-        events::kind.eq(kind),
-        events::created_at.eq(now),
-        events::data.eq(data.to_string()),
-    );
-    on_engine!(db, conn => diesel::insert_into(events::table).values(row).execute(conn))?;
+    let mut rows = Together::new();
+    let id = append_with(&mut rows, whom, kind, data, now);
+    rows.write(db)?;
     Ok(id)
+}
+
+/// The same at the transaction's end: the partner's others wait for its commit, and for nothing before.
+pub fn append_with(
+    rows: &mut Together,
+    (partner, realm): (&PartnerId, Realm),
+    kind: EventKind,
+    data: &serde_json::Value,
+    now: Instant,
+) -> EventId {
+    let id = EventId::generate(now);
+    rows.add(Unnumbered {
+        next: Next {
+            partner: partner.clone(),
+            realm,
+        },
+        id: id.clone(),
+        kind,
+        created_at: now,
+        data: data.to_string(),
+    });
+    id
+}
+
+/// An event that takes its number when it is written.
+struct Unnumbered {
+    /// Whose it is.
+    next: Next,
+    id: EventId,
+    kind: EventKind,
+    created_at: Instant,
+    data: String,
+}
+
+impl Written for Unnumbered {
+    fn on_sqlite(self: Box<Self>, conn: &mut SqliteConnection) -> QueryResult<()> {
+        let (partner, realm) = (self.next.partner.clone(), self.next.realm);
+        let seq: i64 = self.next.get_result(conn)?;
+        let row = (
+            events::partner_id.eq(partner),
+            events::realm.eq(realm),
+            events::seq.eq(seq),
+            events::id.eq(&self.id),
+            events::kind.eq(self.kind),
+            events::created_at.eq(self.created_at),
+            events::data.eq(&self.data),
+        );
+        let insert = diesel::insert_into(events::table).values(row);
+        insert.execute(conn).map(|_| ())
+    }
+
+    #[cfg(feature = "postgres")]
+    fn on_postgres<'b>(
+        &'b self,
+        number: usize,
+        mut out: AstPass<'_, 'b, diesel::pg::Pg>,
+    ) -> QueryResult<()> {
+        out.push_sql(&format!("n{number} AS ("));
+        self.next.walk_ast(out.reborrow())?;
+        out.push_sql(&format!(
+            "), r{number} AS (INSERT INTO events (seq, partner_id, realm, id, kind, created_at, data) SELECT value"
+        ));
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(&self.next.partner)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(&self.next.realm)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(&self.id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(&self.kind)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Timestamp, _>(&self.created_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(&self.data)?;
+        out.push_sql(&format!(" FROM n{number})"));
+        Ok(())
+    }
 }
 
 fixed! {
     /// Takes the partner's next number.
     Next -> BigInt {
-        "INSERT INTO event_counters (partner_id, realm, value) VALUES (" [partner: Text = &'a PartnerId]
+        "INSERT INTO event_counters (partner_id, realm, value) VALUES (" [partner: Text = PartnerId]
         ", " [realm: Text = Realm]
         ", 1) ON CONFLICT (partner_id, realm) DO UPDATE SET value = event_counters.value + 1 RETURNING value"
     }

@@ -4,26 +4,30 @@
 //! they set can differ from one time to the next. What runs with every order, or by the second while tokens wait, is
 //! written out as one text, which a connection prepares once; each value is still bound, under its type.
 
-/// Declares a statement: its text in pieces, with the values that are bound between them.
+/// Declares a statement: its text in pieces, with the values that are bound between them; with a lifetime, if some of
+/// them are borrowed.
 macro_rules! fixed {
-    ($(#[$doc:meta])* $name:ident $(-> $row:ty)? {
+    ($(#[$doc:meta])* $name:ident $(<$life:lifetime>)? $(-> $row:ty)? {
         $($text:literal $([$field:ident: $sql:ty = $rust:ty])?)+
     }) => {
         $(#[$doc])*
-        struct $name<'a> {
+        struct $name$(<$life>)? {
             $($($field: $rust,)?)+
         }
 
-        impl ::diesel::query_builder::QueryId for $name<'_> {
-            type QueryId = $name<'static>;
-            const HAS_STATIC_QUERY_ID: bool = true;
-        }
+        const _: () = {
+            /// What the prepared statement is found by.
+            struct Id;
 
-        $(impl ::diesel::query_builder::Query for $name<'_> {
-            type SqlType = $row;
-        })?
+            impl$(<$life>)? ::diesel::query_builder::QueryId for $name$(<$life>)? {
+                type QueryId = Id;
+                const HAS_STATIC_QUERY_ID: bool = true;
+            }
+        };
 
-        impl<'a, DB> ::diesel::query_builder::QueryFragment<DB> for $name<'a>
+        $crate::store::fixed::fixed!(@query $name$(<$life>)? $(-> $row)?);
+
+        impl<$($life,)? DB> ::diesel::query_builder::QueryFragment<DB> for $name$(<$life>)?
         where
             DB: ::diesel::backend::Backend
                 $($(+ ::diesel::sql_types::HasSqlType<$sql>)?)+,
@@ -41,7 +45,13 @@ macro_rules! fixed {
             }
         }
 
-        impl<Conn> ::diesel::RunQueryDsl<Conn> for $name<'_> {}
+        impl<$($life,)? Conn> ::diesel::RunQueryDsl<Conn> for $name$(<$life>)? {}
+    };
+    (@query $name:ident$(<$life:lifetime>)?) => {};
+    (@query $name:ident$(<$life:lifetime>)? -> $row:ty) => {
+        impl$(<$life>)? ::diesel::query_builder::Query for $name$(<$life>)? {
+            type SqlType = $row;
+        }
     };
 }
 pub(super) use fixed;
@@ -56,7 +66,7 @@ mod tests {
     use diesel::sql_types::BigInt;
 
     fixed! {
-        Raise -> BigInt {
+        Raise<'a> -> BigInt {
             "UPDATE numbers SET n = n + " [by: BigInt = &'a i64]
             " WHERE n < " [below: BigInt = i64]
             " RETURNING n"

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::db::Db;
 use super::error::StoreError;
-use super::lane::{LONGEST, Lane};
+use super::lane::{LONGEST, Lane, silent};
 
 /// The most that one transaction takes along.
 const MOST: usize = 64;
@@ -48,9 +48,33 @@ trait Job: Send {
 struct Task<F, T, E> {
     work: Option<F>,
     result: Option<Result<T, E>>,
-    done: oneshot::Sender<Result<T, E>>,
+    answer: oneshot::Sender<Result<T, E>>,
+    told: Told,
+}
+
+/// A task's side of who waits for it.
+struct Told {
     queued: Stopwatch,
     begun: Arc<AtomicBool>,
+    /// Told, or dropped, when all is said.
+    done: oneshot::Sender<()>,
+}
+
+/// Who waits for a task.
+struct Waiter {
+    begun: Arc<AtomicBool>,
+    done: oneshot::Receiver<()>,
+}
+
+fn waiter() -> (Told, Waiter) {
+    let (done, waits) = oneshot::channel();
+    let begun = Arc::new(AtomicBool::new(false));
+    let told = Told {
+        queued: Stopwatch::now(),
+        begun: Arc::clone(&begun),
+        done,
+    };
+    (told, Waiter { begun, done: waits })
 }
 
 impl<F, T, E> Job for Task<F, T, E>
@@ -60,15 +84,15 @@ where
     E: From<StoreError> + Send,
 {
     fn is_awaited(&self) -> bool {
-        !self.done.is_closed()
+        !self.told.done.is_closed()
     }
 
     fn queued(&self) -> Stopwatch {
-        self.queued
+        self.told.queued
     }
 
     fn work(&mut self, db: &mut Db) -> bool {
-        self.begun.store(true, Ordering::Release);
+        self.told.begun.store(true, Ordering::Release);
         let result = self.work.take().map(|work| work(db));
         let is_good = matches!(result, Some(Ok(_)));
         self.result = result;
@@ -84,7 +108,8 @@ where
             (Err(error), _) => Err(error.into()),
         };
         // Who no longer waits has had its answer.
-        let _ = self.done.send(result);
+        let _ = self.answer.send(result);
+        let _ = self.told.done.send(());
     }
 }
 
@@ -103,36 +128,41 @@ impl Group {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (done, answer) = oneshot::channel();
-        let begun = Arc::new(AtomicBool::new(false));
+        let (sender, mut answer) = oneshot::channel();
+        let (told, waiter) = waiter();
         let task = Task {
             work: Some(work),
             result: None,
-            done,
-            queued: Stopwatch::now(),
-            begun: Arc::clone(&begun),
+            answer: sender,
+            told,
         };
         self.queue().push_back(Box::new(task));
-        let mut answer = pin!(answer);
-        let told = match select(answer.as_mut(), pin!(self.lane.turn())).await {
-            Either::Left((told, _)) => told,
-            Either::Right((turn, _)) => {
-                match turn {
-                    Ok(permit) => self.lead(permit),
-                    // Who has the turn is at it: that takes as long as the database may.
-                    Err(_) if begun.load(Ordering::Acquire) => {}
-                    Err(error) => return Err(error.into()),
-                }
-                match tokio::time::timeout(LONGEST, answer).await {
-                    Ok(told) => told,
-                    Err(_) => {
-                        let silent = "the database does not answer".to_owned();
-                        return Err(StoreError::Unreachable(silent).into());
-                    }
-                }
-            }
+        self.wait(waiter).await?;
+        answer
+            .try_recv()
+            .unwrap_or_else(|_| Err(StoreError::Interrupted.into()))
+    }
+
+    /// Waits until a task in the queue has its answer, and leads if its turn comes first. Of tasks of any kind: one
+    /// future for all kinds, where each would make the program larger by its own.
+    async fn wait(&self, waiter: Waiter) -> Result<(), StoreError> {
+        let Waiter { begun, done } = waiter;
+        let mut done = pin!(done);
+        let turn = match select(done.as_mut(), pin!(self.lane.turn())).await {
+            // Answered, or ended early: there is no answer then.
+            Either::Left(_) => return Ok(()),
+            Either::Right((turn, _)) => turn,
         };
-        told.unwrap_or_else(|_| Err(StoreError::Interrupted.into()))
+        match turn {
+            Ok(permit) => self.lead(permit),
+            // Who has the turn is at it: that takes as long as the database may.
+            Err(_) if begun.load(Ordering::Acquire) => {}
+            Err(error) => return Err(error),
+        }
+        match tokio::time::timeout(LONGEST, done).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(silent()),
+        }
     }
 
     fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Box<dyn Job>>> {

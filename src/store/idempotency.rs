@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::idempotency_keys;
+use super::together::Together;
 use crate::domain::id::PartnerId;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
@@ -29,7 +30,7 @@ pub struct StoredAnswer {
 
 #[cfg(feature = "postgres")]
 super::fixed::fixed! {
-    Lock -> diesel::sql_types::Bool {
+    Lock<'a> -> diesel::sql_types::Bool {
         "SELECT pg_try_advisory_xact_lock(" [number: diesel::sql_types::BigInt = &'a i64]
         ")"
     }
@@ -65,13 +66,10 @@ pub fn find(
     Ok(row.optional()?)
 }
 
-/// Keeps an answer, in the transaction that did what it says.
-pub fn keep(db: &mut Db, tenant: &Tenant, answer: &StoredAnswer) -> Result<(), StoreError> {
+/// Keeps an answer, at the end of the transaction that did what it says.
+pub fn keep_with(rows: &mut Together, tenant: &Tenant, answer: StoredAnswer) {
     debug_assert_eq!(&answer.partner_id, tenant.partner_id());
-    on_engine!(db, conn => diesel::insert_into(idempotency_keys::table)
-        .values(answer)
-        .execute(conn))?;
-    Ok(())
+    rows.add(diesel::insert_into(idempotency_keys::table).values(answer));
 }
 
 /// Forgets what a tenant was answered under a key.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
 
 use prometheus::{Histogram, IntCounter, IntGauge};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::db::{Db, Manager, Purpose, Target};
 use super::error::{OpenError, StoreError};
@@ -18,6 +18,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) const LONGEST: Duration = Duration::from_secs(10);
 
 type Pool = r2d2::Pool<Manager>;
+
+/// Work for a connection, or for why there is none.
+type Job = Box<dyn FnOnce(Result<&mut Db, StoreError>) + Send>;
+
+/// The database took longer than [`LONGEST`].
+pub(super) fn silent() -> StoreError {
+    StoreError::Unreachable("the database does not answer".to_owned())
+}
 
 /// A pool, and as many permits as it has connections: who waits, waits without a thread.
 #[derive(Clone)]
@@ -98,26 +106,41 @@ impl Lane {
             .map_err(|error| StoreError::Unreachable(error.to_string()))
     }
 
+    /// Runs work on a thread that may block.
     pub(super) async fn run<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut Db) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        let (done, mut answer) = oneshot::channel();
+        let job = move |db: Result<&mut Db, StoreError>| {
+            // Who no longer waits has had its answer.
+            let _ = done.send(db.map_err(E::from).and_then(work));
+        };
+        self.carry(Box::new(job)).await?;
+        answer
+            .try_recv()
+            .unwrap_or_else(|_| Err(StoreError::Interrupted.into()))
+    }
+
+    /// The same of work of any kind: one task for all kinds, where each would make the program larger by its own.
+    async fn carry(&self, job: Job) -> Result<(), StoreError> {
         let permit = self.permit().await?;
         let lane = self.clone();
         let task = tokio::task::spawn_blocking(move || {
             // The permit is given back with the connection, even if the caller has gone.
             let _permit = permit;
-            work(&mut **lane.connection()?)
+            match lane.connection() {
+                Ok(mut db) => job(Ok(&mut **db)),
+                Err(error) => job(Err(error)),
+            }
         });
         // A connection whose network is gone can block for ever; its thread keeps the permit, and
         // the caller is told in time. What was asked for may still happen.
         match tokio::time::timeout(LONGEST, task).await {
-            Ok(done) => done.unwrap_or_else(|_| Err(StoreError::Interrupted.into())),
-            Err(_) => {
-                Err(StoreError::Unreachable("the database does not answer".to_owned()).into())
-            }
+            Ok(done) => done.map_err(|_| StoreError::Interrupted),
+            Err(_) => Err(silent()),
         }
     }
 

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::{invoice_lines, ledger_entries};
+use super::together::Together;
 use crate::domain::id::{InvoiceId, LedgerEntryId, OrderId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::ledger::{Account, EntryKind, Movement};
@@ -55,6 +56,15 @@ pub fn insert(db: &mut Db, tenant: &Tenant, entry: &LedgerEntry) -> Result<(), S
         .values(entry)
         .execute(conn))?;
     Ok(())
+}
+
+/// The same at the transaction's end.
+pub fn insert_with(rows: &mut Together, tenant: &Tenant, entry: LedgerEntry) {
+    debug_assert_eq!(
+        (&entry.partner_id, entry.realm),
+        (tenant.partner_id(), tenant.realm())
+    );
+    rows.add(diesel::insert_into(ledger_entries::table).values(entry));
 }
 
 /// A tenant's entry by what it is about. `None`: there is none.

@@ -58,6 +58,7 @@ pub mod secret_deliveries;
 pub mod signing_keys;
 pub mod status_lists;
 pub mod tail;
+pub mod together;
 pub mod trespasses;
 pub mod usage_counters;
 pub mod usage_records;
@@ -86,8 +87,9 @@ use db::{Manager, Purpose};
 use group::Group;
 use lane::Lane;
 
-/// Connections kept for reading, and for everything on PostgreSQL.
-const READERS: u32 = 8;
+/// Connections that are kept unless more are asked for: for reading, and on PostgreSQL for everything.
+const CONNECTIONS: u32 = 8;
+
 /// The database, opened and migrated.
 #[derive(Clone)]
 pub struct Store {
@@ -107,6 +109,11 @@ impl Store {
     ///
     /// Does not migrate: see [`Store::migrate`].
     pub fn open(url: &str) -> Result<Self, OpenError> {
+        Self::open_with(url, CONNECTIONS)
+    }
+
+    /// The same with so many connections: on PostgreSQL for everything, on SQLite for reading.
+    pub fn open_with(url: &str, connections: u32) -> Result<Self, OpenError> {
         let target = Target::parse(url)?;
         match &target {
             Target::Sqlite(path) => prepare_file(path)?,
@@ -123,12 +130,12 @@ impl Store {
             Target::Sqlite(_) => {
                 let writers = Lane::open(&target, Purpose::Writing, "writers", 1)?;
                 let group = Group::new(writers.clone());
-                let readers = Lane::open(&target, Purpose::Reading, "readers", READERS)?;
+                let readers = Lane::open(&target, Purpose::Reading, "readers", connections)?;
                 (readers, writers, Some(group))
             }
             #[cfg(feature = "postgres")]
             Target::Postgres(_) => {
-                let lane = Lane::open(&target, Purpose::Writing, "all", READERS)?;
+                let lane = Lane::open(&target, Purpose::Writing, "all", connections)?;
                 (lane.clone(), lane, None)
             }
         };

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::operator_keys;
+use super::together::Together;
 use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
 
@@ -36,12 +37,9 @@ pub fn find(
     Ok(row.optional()?)
 }
 
-/// Keeps an answer, in the transaction that did what it says.
-pub fn keep(db: &mut Db, answer: &OperatorAnswer) -> Result<(), StoreError> {
-    on_engine!(db, conn => diesel::insert_into(operator_keys::table)
-        .values(answer)
-        .execute(conn))?;
-    Ok(())
+/// Keeps an answer, at the end of the transaction that did what it says.
+pub fn keep_with(rows: &mut Together, answer: OperatorAnswer) {
+    rows.add(diesel::insert_into(operator_keys::table).values(answer));
 }
 
 /// Forgets what an operator was answered under a key.

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::{order_events, orders};
+use super::together::Together;
 use crate::domain::id::{ClientId, CredentialId, OrderId, PackageId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::lifecycle::Step;
@@ -103,13 +104,10 @@ pub fn insert(db: &mut Db, tenant: &Tenant, order: &Order) -> Result<bool, Store
     Ok(written == 1)
 }
 
-/// Writes down that an order reached a state.
-pub fn note(db: &mut Db, tenant: &Tenant, event: &OrderEvent) -> Result<(), StoreError> {
+/// Writes down that an order reached a state, at the transaction's end.
+pub fn note_with(rows: &mut Together, tenant: &Tenant, event: OrderEvent) {
     debug_assert_eq!(&event.partner_id, tenant.partner_id());
-    on_engine!(db, conn => diesel::insert_into(order_events::table)
-        .values(event)
-        .execute(conn))?;
-    Ok(())
+    rows.add(diesel::insert_into(order_events::table).values(event));
 }
 
 /// A tenant's order by id. `None`: it has none of that id.

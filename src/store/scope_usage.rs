@@ -73,7 +73,7 @@ pub fn add(db: &mut Db, counted: &[Counted]) -> Result<(), StoreError> {
 
 fixed! {
     /// One count, of a client that is on record.
-    Addition {
+    Addition<'a> {
         "INSERT INTO scope_usage (client_id, day, scope, asked, used) SELECT " [client_id: Text = &'a ClientId]
         ", " [day: Text = String]
         ", " [scope: Text = &'a Scope]

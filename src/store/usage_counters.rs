@@ -270,7 +270,7 @@ fn raise(
 
 fixed! {
     /// Raises a counter, if it leaves so much room.
-    Raise -> (BigInt, Integer) {
+    Raise<'a> -> (BigInt, Integer) {
         "UPDATE usage_counters SET used = used + " [amount: BigInt = i64]
         " WHERE partner_id = " [partner: Text = &'a PartnerId]
         " AND realm = " [realm: Text = Realm]

@@ -173,6 +173,7 @@ fn the_effective_settings_are_printed_with_the_password_masked() {
     roles = "auth,admin,api,worker"
     log = "info"
     log_format = "text"
+    database_connections = 8
     token_ttl = 60
     max_staleness = 5
     client_cache = 100000

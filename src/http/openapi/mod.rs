@@ -15,6 +15,7 @@ pub mod refusals;
 pub mod security;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag};
 use actix_web::http::{Method, StatusCode};
@@ -36,9 +37,18 @@ type Schemas = BTreeMap<String, RefOr<Schema>>;
 /// Seconds that caches may keep a document.
 const MAX_AGE: u32 = 300;
 
-/// Both documents, written once.
+/// Both documents, written when somebody asks for one of them.
+///
+/// Not at the start: writing them takes more memory than all else that starts does, for what most
+/// processes are never asked for.
 #[derive(Debug)]
 pub struct Documents {
+    addresses: Addresses,
+    written: OnceLock<Written>,
+}
+
+#[derive(Debug)]
+struct Written {
     partner: Document,
     admin: Document,
 }
@@ -52,12 +62,35 @@ struct Document {
 impl Documents {
     /// The documents of the server at these addresses.
     pub fn of(addresses: &Addresses) -> Self {
-        let (partner, admin) = describe(addresses);
         Self {
-            partner: Document::of(&partner),
-            admin: Document::of(&admin),
+            addresses: addresses.clone(),
+            written: OnceLock::new(),
         }
     }
+
+    fn written(&self) -> &Written {
+        self.written.get_or_init(|| {
+            let (partner, admin) = describe(&self.addresses);
+            Written {
+                partner: Document::of(&partner),
+                admin: Document::of(&admin),
+            }
+        })
+    }
+}
+
+/// Answers with one of the documents; who is the first to ask waits for its writing, and holds up nobody else.
+async fn answer(
+    documents: web::Data<Documents>,
+    request: &HttpRequest,
+    which: fn(&Written) -> &Document,
+) -> HttpResponse {
+    if documents.written.get().is_none() {
+        let documents = documents.clone();
+        // What cannot be written here cannot be written below either, and fails there.
+        let _ = web::block(move || _ = documents.written()).await;
+    }
+    which(documents.written()).answer(request)
 }
 
 impl Document {
@@ -101,7 +134,7 @@ impl Document {
     responses((status = 200, description = "The document", content_type = "application/json", body = Object))
 )]
 pub async fn partner(request: HttpRequest, documents: web::Data<Documents>) -> HttpResponse {
-    documents.partner.answer(&request)
+    answer(documents, &request, |written| &written.partner).await
 }
 
 /// Describes the admin API.
@@ -112,7 +145,7 @@ pub async fn partner(request: HttpRequest, documents: web::Data<Documents>) -> H
     responses((status = 200, description = "The document", content_type = "application/json", body = Object))
 )]
 pub async fn admin(request: HttpRequest, documents: web::Data<Documents>) -> HttpResponse {
-    documents.admin.answer(&request)
+    answer(documents, &request, |written| &written.admin).await
 }
 
 /// The partner document and the admin document.

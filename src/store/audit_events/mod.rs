@@ -6,6 +6,7 @@ use super::columns::FoundInstant;
 use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::{audit_events, sequences};
+use super::together::Together;
 use crate::domain::id::{AuditEventId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::page::{Page, PageRequest};
@@ -70,6 +71,11 @@ pub fn insert(db: &mut Db, event: &AuditEvent) -> Result<(), StoreError> {
         .values(event)
         .execute(conn))?;
     Ok(())
+}
+
+/// The same at the transaction's end.
+pub fn insert_with(rows: &mut Together, event: AuditEvent) {
+    rows.add(diesel::insert_into(audit_events::table).values(event));
 }
 
 /// What was done to each of these since a moment, under one name: to what, and the details.
