@@ -12,6 +12,7 @@
 //!     --only foreign            this part alone: place, read or foreign
 //!     --database postgres://…   the URL of a server's fresh database instead of SQLite files; it
 //!                               serves for placing, and --orders wants one size with it
+//!     --connections 8           how many connections to it the server has
 
 #![expect(
     clippy::unwrap_used,
@@ -54,7 +55,10 @@ fn main() {
     };
     let rounds = option("--rounds").map_or(5, |n| n.parse().unwrap());
     let lasts = Duration::from_secs(option("--seconds").map_or(3, |n| n.parse().unwrap()));
-    let database = option("--database");
+    let database = Database {
+        url: option("--database"),
+        connections: option("--connections").unwrap_or("8"),
+    };
     let is_wanted = |part: &str| option("--only").is_none_or(|only| only == part);
     if is_wanted("place") {
         place(database, rounds, lasts);
@@ -65,7 +69,7 @@ fn main() {
     if !is_wanted("read") {
         return;
     }
-    let sizes = option("--orders").unwrap_or(if database.is_some() {
+    let sizes = option("--orders").unwrap_or(if database.url.is_some() {
         "0"
     } else {
         "10000,1000000"
@@ -77,10 +81,20 @@ fn main() {
     }
 }
 
-fn settings(folder: &std::path::Path, database: Option<&str>) -> Vec<(String, String)> {
-    let mut env = environment(folder, database);
+/// Where orders are kept.
+#[derive(Clone, Copy)]
+struct Database<'a> {
+    /// `None`: in a fresh SQLite file.
+    url: Option<&'a str>,
+    connections: &'a str,
+}
+
+fn settings(folder: &std::path::Path, database: Database<'_>) -> Vec<(String, String)> {
+    let mut env = environment(folder, database.url);
     // The simulator would move orders on beside what is measured.
     env.push(("ONYX_ROLES".to_owned(), "auth,admin,api".to_owned()));
+    let connections = database.connections.to_owned();
+    env.push(("ONYX_DATABASE_CONNECTIONS".to_owned(), connections));
     env
 }
 
@@ -127,7 +141,7 @@ fn tokens(server: &Server, population: &Population) -> Vec<String> {
 }
 
 /// Orders placed a second, beside bare commits a second.
-fn place(database: Option<&str>, rounds: usize, lasts: Duration) {
+fn place(database: Database<'_>, rounds: usize, lasts: Duration) {
     let folder = tempfile::tempdir().unwrap();
     let env = settings(folder.path(), database);
     let population = populate_by(&env, CONNECTIONS, 1);
@@ -190,7 +204,7 @@ fn order(package: &str, token: &str, key: &str) -> Vec<u8> {
 }
 
 /// Latencies of pages of 20 among so many orders.
-fn read(database: Option<&str>, size: usize, lasts: Duration) {
+fn read(database: Database<'_>, size: usize, lasts: Duration) {
     let folder = tempfile::tempdir().unwrap();
     let env = settings(folder.path(), database);
     let population = populate_by(&env, PARTNERS, 1);
@@ -235,7 +249,7 @@ type Paths<'a> = &'a dyn Fn(usize) -> String;
 
 /// How long it takes to be told that there is no such record: for what is another partner's, and for what
 /// nobody has.
-fn foreign(database: Option<&str>, lasts: Duration) {
+fn foreign(database: Database<'_>, lasts: Duration) {
     const ORDERS: usize = 10_000;
     let folder = tempfile::tempdir().unwrap();
     let env = settings(folder.path(), database);

@@ -171,13 +171,7 @@ pub fn record(
 }
 
 /// The same at the transaction's end.
-pub fn record_with(
-    rows: &mut Together,
-    keys: &AuditKeys,
-    actor: &Actor,
-    deed: Deed,
-    now: Instant,
-) {
+pub fn record_with(rows: &mut Together, keys: &AuditKeys, actor: &Actor, deed: Deed, now: Instant) {
     audit_events::insert_with(rows, event(keys, actor, deed, now));
 }
 

@@ -14,7 +14,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-use super::body::Members;
+use super::members::Members;
 use super::problem::{Problem, ProblemView};
 use super::source;
 use crate::admin::delivery::{self, Held, Opening};

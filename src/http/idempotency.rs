@@ -8,7 +8,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use super::body::Members;
+use super::members::Members;
 use super::problem::Problem;
 use super::remarks::remark;
 use crate::app::App;

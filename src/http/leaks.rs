@@ -11,7 +11,8 @@ use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::ToSchema;
 
-use super::body::{self, BodyError, Members};
+use super::body::{self, BodyError};
+use super::members::Members;
 use super::problem::{Problem, ProblemView};
 use super::source;
 use crate::admin::leaks::{self, Refused};

@@ -17,6 +17,7 @@ pub mod leaks;
 mod limits;
 pub mod list;
 pub mod measure;
+pub mod members;
 pub mod metrics;
 pub mod oauth;
 pub mod openapi;

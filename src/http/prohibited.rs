@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::body::Members;
 use super::json;
+use super::members::Members;
 use super::problem::Problem;
 use crate::app::App;
 use crate::audit::Actor;

@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::domain::delivery::{Channel, DEFAULT_LINK_TTL, DeliveryState, LINK_TTL};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
-use crate::http::body::Members;
+use crate::http::members::Members;
 use crate::keys::recipient::Recipient;
 use crate::store::secret_deliveries::SecretDelivery;
 

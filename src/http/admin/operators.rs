@@ -10,9 +10,9 @@ use crate::app::App;
 use crate::domain::client::ClientKind;
 use crate::domain::id::ClientId;
 use crate::domain::scope::Scope;
-use crate::http::body::Members;
 use crate::http::extract::{Operator, OperatorsWrite};
 use crate::http::list::{ListQuery, ListView};
+use crate::http::members::Members;
 use crate::http::problem::Problem;
 use crate::store::clients::{Filter, page};
 

@@ -8,8 +8,8 @@ use crate::admin::tokens::{self, Named};
 use crate::app::App;
 use crate::domain::id::{ClientId, PartnerId};
 use crate::domain::realm::Realm;
-use crate::http::body::Members;
 use crate::http::extract::{CredentialsRevoke, Operator};
+use crate::http::members::Members;
 use crate::http::problem::{FieldFault, Problem};
 use crate::oauth::recognise::recognise;
 

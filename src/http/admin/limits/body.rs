@@ -8,7 +8,7 @@ use crate::domain::limits::{Figures, Mode, Percent, Quotas, Rate};
 use crate::domain::money::{LARGEST, Money};
 use crate::domain::realm::Realm;
 use crate::http::admin::packages::body::price;
-use crate::http::body::Members;
+use crate::http::members::Members;
 use crate::http::openapi::domain::Environment;
 
 /// A shape of answers that has figures beside members of its own.

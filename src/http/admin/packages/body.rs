@@ -8,7 +8,7 @@ use crate::domain::id::{BadId, PartnerId};
 use crate::domain::money::{Currency, LARGEST, Money};
 use crate::domain::package::{Feature, Included, Viewer};
 use crate::domain::realm::Realm;
-use crate::http::body::Members;
+use crate::http::members::Members;
 
 /// The most partners that a package is shown to by name.
 const MOST_VIEWERS: usize = 1000;

@@ -11,10 +11,11 @@ use super::body::{NewPackageBody, made, new_package};
 use crate::admin::packages::{self, NewPackage};
 use crate::app::App;
 use crate::domain::package::Viewer;
-use crate::http::body::{self, BodyError, Members};
+use crate::http::body::{self, BodyError};
 use crate::http::extract::{CatalogueWrite, Operator};
 use crate::http::json;
 use crate::http::list::Parameters;
+use crate::http::members::Members;
 use crate::http::problem::{FieldFault, Problem};
 use crate::store::{Db, StoreError};
 

@@ -9,7 +9,7 @@ use crate::domain::realm::Realm;
 use crate::domain::webhook::{
     BadEventTypes, DisabledReason, EndpointState, EventTypes, FailureClass, SignatureKind,
 };
-use crate::http::body::Members;
+use crate::http::members::Members;
 use crate::http::openapi::domain::Environment;
 use crate::http::problem::{FieldFault, Problem};
 use crate::keys::webhook::WebhookSecret;
