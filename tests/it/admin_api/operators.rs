@@ -1,0 +1,192 @@
+//! Operators make operators, with no more rights than their own.
+
+use serde_json::json;
+
+use crate::support::assert_snapshot;
+use crate::support::world::{Operator, claims, worlds};
+
+#[actix_web::test]
+async fn an_operator_makes_another_with_fewer_rights() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let made = operator
+            .post(
+                "/operators",
+                json!({ "name": "reader", "scopes": ["partners:read", "clients:read", "partners:read"] }),
+            )
+            .await
+            .expect(201);
+        assert!(made["id"].as_str().unwrap().starts_with("cl_adm_"));
+        assert_eq!(
+            (&made["kind"], &made["state"], &made["scopes"]),
+            (
+                &json!("operator"),
+                &json!("active"),
+                &json!(["clients:read", "partners:read"])
+            )
+        );
+        let first = world.operator_credential().client_id;
+        assert_eq!(made["created_by"], first);
+        let path = format!("/operators/{}", made["id"].as_str().unwrap());
+        assert_eq!(operator.get(&path).await.expect(200), made);
+
+        let reader = operator.issue(made["id"].as_str().unwrap()).await;
+        let reader = Operator {
+            world: &world,
+            token: world.token("admin", &reader, &[]).await,
+        };
+        assert_eq!(claims(&reader.token)["scope"], "clients:read partners:read");
+        assert!(claims(&reader.token).get("partner_id").is_none());
+        reader.get("/partners").await.expect(200);
+        let refused = reader
+            .post(
+                "/operators",
+                json!({ "name": "x", "scopes": ["clients:read"] }),
+            )
+            .await;
+        assert_snapshot!(refused.problem(), @"403 insufficient_scope: the token lacks the scope operators:write");
+
+        // A partner's client is no operator, whatever path asks for it.
+        let who = world.sandbox_client(&["orders:read"]).await;
+        let answer = operator.get(&format!("/operators/{}", who.client_id)).await;
+        assert_snapshot!(answer.problem(), @"404 not_found: there is nothing at this path");
+    }
+}
+
+#[actix_web::test]
+async fn an_operator_has_only_admin_scopes() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        for scopes in [
+            json!([]),
+            json!(["orders:read"]),
+            json!(["partners:read", "root"]),
+        ] {
+            let answer = operator
+                .post("/operators", json!({ "name": "x", "scopes": scopes }))
+                .await;
+            assert_eq!(answer.status, 422);
+            let fault = &answer.json()["errors"][0];
+            assert_eq!(fault["pointer"], "/scopes");
+            assert!(
+                fault["detail"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("must be one or more of audit:read, billing:write, ")
+            );
+        }
+    }
+}
+
+#[actix_web::test]
+async fn an_operator_whose_credential_is_revoked_gets_no_token() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let second = world.second_operator().await;
+        let id = claims(&second.token)["credential_id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let client = claims(&second.token)["client_id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let fresh = operator.issue(&client).await;
+        operator.revoke(&id).await.expect(200);
+        world.token("admin", &fresh, &[]).await;
+        operator.revoke(&fresh.credential_id).await.expect(200);
+        let answer = world.token_answer("admin", &fresh, &[]).await;
+        assert_eq!(
+            (answer.status, &answer.json()["error"]),
+            (401, &json!("invalid_client"))
+        );
+    }
+}
+
+#[actix_web::test]
+async fn the_actor_of_a_change_is_the_tokens_client_and_no_member_says_otherwise() {
+    for world in worlds().await {
+        let second = world.second_operator().await;
+        let body = json!({ "name": "Acme", "legal_name": "Acme Ltd", "security_contact": "sec@acme.example",
+                           "created_by": "cl_adm_x" });
+        assert_eq!(second.post("/partners", body).await.status, 422);
+        let partner = second.partner().await;
+        let partner = second
+            .get(&format!("/partners/{partner}"))
+            .await
+            .expect(200);
+        assert_eq!(partner["created_by"], claims(&second.token)["client_id"]);
+    }
+}
+
+#[actix_web::test]
+async fn only_who_may_make_operators_gets_an_operators_secret() {
+    for world in worlds().await {
+        let boss = world.operator().await;
+        let boss_id = world.operator_credential().client_id;
+        let path = format!("/clients/{boss_id}/credentials");
+
+        let body = json!({ "name": "desk", "scopes": ["credentials:issue", "clients:read"] });
+        let desk = boss.post("/operators", body).await.expect(201);
+        let desk = boss.issue(desk["id"].as_str().unwrap()).await;
+        let desk = Operator {
+            world: &world,
+            token: world.token("admin", &desk, &[]).await,
+        };
+        let refused = desk.post(&path, json!({ "kind": "secret" })).await;
+        assert_snapshot!(refused.problem(), @"403 insufficient_scope: the token lacks the scope operators:write");
+
+        // The other way round, making operators is enough to give them their secrets.
+        let body = json!({ "name": "hr", "scopes": ["operators:write"] });
+        let hr = boss.post("/operators", body).await.expect(201);
+        let hr = boss.issue(hr["id"].as_str().unwrap()).await;
+        let hr = Operator {
+            world: &world,
+            token: world.token("admin", &hr, &[]).await,
+        };
+        let made = hr
+            .post(
+                "/operators",
+                json!({ "name": "new", "scopes": ["partners:read"] }),
+            )
+            .await
+            .expect(201);
+        hr.issue(made["id"].as_str().unwrap()).await;
+        let partner = world.sandbox_client(&["orders:read"]).await;
+        let path = format!("/clients/{}/credentials", partner.client_id);
+        let refused = hr.post(&path, json!({ "kind": "secret" })).await;
+        assert_snapshot!(refused.problem(), @"403 insufficient_scope: the token lacks the scope credentials:issue");
+    }
+}
+
+#[actix_web::test]
+async fn in_live_an_operator_of_ones_own_making_is_no_second_pair_of_eyes() {
+    for world in worlds().await {
+        let (boss, second) = (world.operator().await, world.second_operator().await);
+        let partner = boss.partner().await;
+        let body = json!({ "name": "puppet", "scopes": ["grants:decide", "governance:write"] });
+        let puppet = boss.post("/operators", body).await.expect(201);
+        let puppet = second.issue(puppet["id"].as_str().unwrap()).await;
+        let puppet = Operator {
+            world: &world,
+            token: world.token("admin", &puppet, &[]).await,
+        };
+
+        // Asked by the maker, decided by the made, and the other way round; so for who issued.
+        for (asker, decider) in [(&boss, &puppet), (&puppet, &boss), (&second, &puppet)] {
+            let asked = asker
+                .request_grant(&partner, "live", "orders:read", None)
+                .await
+                .expect(201);
+            let path = format!("/scope-grants/{}/approve", asked["id"].as_str().unwrap());
+            let refused = decider.post(&path, json!({})).await;
+            assert_snapshot!(refused.problem(), @"403 four_eyes: one of the two operators made the other or gave it a credential: in live, a third must decide");
+        }
+        let asked = boss
+            .request_grant(&partner, "live", "orders:read", None)
+            .await
+            .expect(201);
+        let path = format!("/scope-grants/{}/approve", asked["id"].as_str().unwrap());
+        second.post(&path, json!({})).await.expect(200);
+    }
+}
