@@ -1,5 +1,9 @@
 //! A server of its own for each story: the real binary, a fresh database, free ports.
 
+mod answer;
+mod database;
+mod operator;
+
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -7,8 +11,12 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+
+pub use answer::{Answer, at_once, claims, header};
+pub use database::{postgres, sql};
+pub use operator::Operator;
 
 /// Scopes of the partner API, as the contract lists them.
 pub const PARTNER_SCOPES: [&str; 8] = [
@@ -42,73 +50,6 @@ pub struct World {
     env: Vec<(String, String)>,
     server: Option<Child>,
     schema: Option<String>,
-}
-
-/// An answer, taken apart.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
-    pub text: String,
-}
-
-impl Answer {
-    pub async fn of(response: Response) -> Self {
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self {
-            status,
-            headers,
-            text: response.text().await.unwrap(),
-        }
-    }
-
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
-    }
-
-    pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// `401 {"error":…}`: for snapshots.
-    pub fn line(&self) -> String {
-        format!("{} {}", self.status, self.text)
-    }
-
-    /// A problem as people read it: status, code and sentence, then each bad member, then what else it says.
-    pub fn problem(&self) -> String {
-        assert_eq!(
-            self.header("content-type"),
-            "application/problem+json",
-            "{self:?}"
-        );
-        let body = self.json();
-        let text = |value: &Value, name: &str| value[name].as_str().unwrap().to_owned();
-        assert_eq!(body["status"], self.status);
-        assert_eq!(text(&body, "request_id"), self.header("onyx-request-id"));
-        let mut lines = vec![format!(
-            "{} {}: {}",
-            self.status,
-            text(&body, "code"),
-            text(&body, "detail")
-        )];
-        for fault in body["errors"].as_array().into_iter().flatten() {
-            let (pointer, code) = (text(fault, "pointer"), text(fault, "code"));
-            lines.push(format!("  {pointer} {code}: {}", text(fault, "detail")));
-        }
-        if let (Some(state), Some(allowed)) = (body.get("state"), body.get("allowed")) {
-            lines.push(format!("  state {state}, allowed {allowed}"));
-        }
-        lines.join("\n")
-    }
-
-    /// The JSON of an answer that must have this status.
-    pub fn expect(&self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{}", self.text);
-        self.json()
-    }
 }
 
 /// A client with its secret.
@@ -244,82 +185,6 @@ impl World {
     pub fn setting(&self, name: &str) -> &str {
         let known = self.env.iter().rev().find(|(known, _)| known == name);
         known.map_or("", |(_, value)| value.as_str())
-    }
-
-    /// Runs SQL on this world's database; answers the column `line` of each row.
-    pub fn lines(&self, query: &str) -> Vec<String> {
-        match self.engine {
-            Engine::Sqlite => {
-                use diesel::prelude::*;
-                let path = self.path().join("data/onyx.db");
-                let mut db = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-                let rows = diesel::sql_query(query).load::<Line>(&mut db).unwrap();
-                rows.into_iter().map(|row| row.line).collect()
-            }
-            Engine::Postgres => {
-                let rows = psql(&self.database_url(), query);
-                rows.lines().map(str::to_owned).collect()
-            }
-        }
-    }
-
-    /// The same on PostgreSQL, after statements in the same session.
-    pub fn lines_behind(&self, statements: &str, query: &str) -> Vec<String> {
-        let rows = psql(&self.database_url(), &format!("{statements}; {query}"));
-        rows.lines().map(str::to_owned).collect()
-    }
-
-    /// Changes this world's database behind the server's back.
-    pub fn execute(&self, statement: &str) {
-        match self.engine {
-            Engine::Sqlite => {
-                use diesel::prelude::*;
-                let path = self.path().join("data/onyx.db");
-                let mut db = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-                // The server writes too.
-                let patience = diesel::sql_query("PRAGMA busy_timeout = 10000");
-                patience.execute(&mut db).unwrap();
-                diesel::sql_query(statement).execute(&mut db).unwrap();
-            }
-            Engine::Postgres => {
-                psql(&self.database_url(), statement);
-            }
-        }
-    }
-
-    /// Changes this world's database behind the server's back; the error is the database's own.
-    pub fn try_execute(&self, statement: &str) -> Result<(), String> {
-        match self.engine {
-            Engine::Sqlite => {
-                use diesel::prelude::*;
-                let path = self.path().join("data/onyx.db");
-                let mut db = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-                // The server writes too.
-                let patience = diesel::sql_query("PRAGMA busy_timeout = 10000");
-                patience.execute(&mut db).unwrap();
-                let done = diesel::sql_query(statement).execute(&mut db);
-                done.map(|_| ()).map_err(|error| error.to_string())
-            }
-            Engine::Postgres => try_psql(&self.database_url(), statement).map(|_| ()),
-        }
-    }
-
-    /// Takes down the triggers that guard the audit trail's tables, as somebody may who owns the database.
-    pub fn take_down_the_audit_fence(&self) {
-        let triggers = match self.engine {
-            Engine::Sqlite => {
-                "SELECT name AS line FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'audit%'"
-            }
-            Engine::Postgres => {
-                "SELECT t.tgname || ' ON ' || c.relname AS line FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
-                 WHERE c.relnamespace = current_schema()::regnamespace AND t.tgname LIKE 'audit%' AND NOT t.tgisinternal"
-            }
-        };
-        let triggers = self.lines(triggers);
-        assert!(triggers.len() >= 6);
-        for trigger in triggers {
-            self.execute(&format!("DROP TRIGGER {trigger}"));
-        }
     }
 
     /// The database's URL.
@@ -602,237 +467,6 @@ impl Drop for World {
     }
 }
 
-/// An operator at the admin API.
-pub struct Operator<'a> {
-    pub world: &'a World,
-    pub token: String,
-}
-
-impl Operator<'_> {
-    pub async fn get(&self, path: &str) -> Answer {
-        self.world
-            .get(&format!("/admin/v1{path}"), Some(&self.token))
-            .await
-    }
-
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
-        let request = self
-            .world
-            .request(Method::POST, &format!("/admin/v1{path}"));
-        Answer::of(
-            request
-                .bearer_auth(&self.token)
-                .json(&body)
-                .send()
-                .await
-                .unwrap(),
-        )
-        .await
-    }
-
-    /// An approved partner's id.
-    pub async fn partner(&self) -> String {
-        let body = json!({ "name": "Acme", "legal_name": "Acme Ltd", "security_contact": "sec@acme.example" });
-        let partner = self.post("/partners", body).await.expect(201);
-        let id = partner["id"].as_str().unwrap().to_owned();
-        self.post(&format!("/partners/{id}/approve"), json!({}))
-            .await
-            .expect(200);
-        id
-    }
-
-    /// Gives a partner limits that no test meets, for stories that ask as often as they can.
-    pub async fn widen_limits(&self, partner: &str) {
-        for realm in ["sandbox", "live"] {
-            let body = json!({
-                "realm": realm, "mode": "enforce",
-                "requests_per_minute": 10_000_000, "burst": 1_000_000, "tokens_per_minute": 10_000_000,
-            });
-            self.send(Method::PUT, &format!("/partners/{partner}/limits"), body)
-                .await
-                .expect(200);
-        }
-    }
-
-    /// Asks for a grant that ends in 30 days.
-    pub async fn request_grant(
-        &self,
-        partner: &str,
-        realm: &str,
-        scope: &str,
-        resource: Option<&str>,
-    ) -> Answer {
-        self.request_grant_until(
-            partner,
-            realm,
-            scope,
-            resource,
-            Duration::from_secs(30 * 24 * 3600),
-        )
-        .await
-    }
-
-    /// Asks for a grant that ends after a while.
-    pub async fn request_grant_until(
-        &self,
-        partner: &str,
-        realm: &str,
-        scope: &str,
-        resource: Option<&str>,
-        lasts: Duration,
-    ) -> Answer {
-        let body = json!({
-            "realm": realm,
-            "scope": scope,
-            "resource": resource,
-            "purpose": "showing orders to the customer who made them",
-            "lawful_basis": "contract",
-            "data_classes": ["orders"],
-            "retention_days": 30,
-            "expires_at": in_future(lasts),
-        });
-        self.post(&format!("/partners/{partner}/scope-grants"), body)
-            .await
-    }
-
-    /// A sandbox grant, approved at once by policy.
-    pub async fn sandbox_grant(&self, partner: &str, scope: &str, resource: Option<&str>) {
-        let grant = self
-            .request_grant(partner, "sandbox", scope, resource)
-            .await
-            .expect(201);
-        assert_eq!(
-            (grant["state"].as_str(), grant["decided_by"].as_str()),
-            (Some("approved"), Some("policy"))
-        );
-    }
-
-    /// Registers an audience; its `client_id` is that of its own client.
-    pub async fn resource_server(
-        &self,
-        realm: &str,
-        identifier: &str,
-        scopes: &[&str],
-        alg: &str,
-    ) -> Value {
-        let body = json!({ "realm": realm, "identifier": identifier, "name": "a service", "scopes": scopes, "signing_alg": alg });
-        self.post("/resource-servers", body).await.expect(201)
-    }
-
-    /// A client of a partner with a secret.
-    pub async fn client(&self, partner: &str, realm: &str, scopes: &[&str]) -> Credential {
-        let body = json!({ "realm": realm, "name": "backend", "scopes": scopes });
-        self.client_with(partner, body).await
-    }
-
-    /// The same with a body of one's own.
-    pub async fn client_with(&self, partner: &str, body: Value) -> Credential {
-        let client = self
-            .post(&format!("/partners/{partner}/clients"), body)
-            .await
-            .expect(201);
-        Credential {
-            partner_id: partner.to_owned(),
-            ..self.issue(client["id"].as_str().unwrap()).await
-        }
-    }
-
-    /// Issues a secret.
-    pub async fn issue(&self, client: &str) -> Credential {
-        let issued = self
-            .post(
-                &format!("/clients/{client}/credentials"),
-                json!({ "kind": "secret" }),
-            )
-            .await;
-        let issued = issued.expect(201);
-        Credential {
-            partner_id: String::new(),
-            client_id: client.to_owned(),
-            credential_id: issued["id"].as_str().unwrap().to_owned(),
-            secret: issued["secret"].as_str().unwrap().to_owned(),
-        }
-    }
-
-    /// `PATCH`.
-    pub async fn patch(&self, path: &str, body: Value) -> Answer {
-        let path = format!("/admin/v1{path}");
-        let request = self.world.request(Method::PATCH, &path);
-        let request = request.bearer_auth(&self.token).json(&body);
-        Answer::of(request.send().await.unwrap()).await
-    }
-
-    /// `POST`, not sent yet.
-    pub fn posting(&self, path: &str, body: &Value) -> RequestBuilder {
-        let path = format!("/admin/v1{path}");
-        let request = self.world.request(Method::POST, &path);
-        request.bearer_auth(&self.token).json(body)
-    }
-
-    /// An operator of this one's making, with a token.
-    pub async fn puppet(&self, scopes: &[&str]) -> Self {
-        let made = self
-            .post("/operators", json!({ "name": "made", "scopes": scopes }))
-            .await
-            .expect(201);
-        let credential = self.issue(made["id"].as_str().unwrap()).await;
-        let world = self.world;
-        Self {
-            world,
-            token: world.token("admin", &credential, &[]).await,
-        }
-    }
-
-    /// The operator's client id.
-    pub fn id(&self) -> String {
-        claims(&self.token)["client_id"]
-            .as_str()
-            .unwrap()
-            .to_owned()
-    }
-
-    /// Revokes a credential.
-    pub async fn revoke(&self, credential: &str) -> Answer {
-        self.post(
-            &format!("/credentials/{credential}/revoke"),
-            json!({ "reason": "compromised" }),
-        )
-        .await
-    }
-}
-
-/// Sends requests all at once; answers in the order of asking.
-pub async fn at_once(requests: impl IntoIterator<Item = RequestBuilder>) -> Vec<Answer> {
-    let sent: Vec<_> = requests
-        .into_iter()
-        .map(|request| {
-            actix_web::rt::spawn(async { Answer::of(request.send().await.unwrap()).await })
-        })
-        .collect();
-    let mut answers = Vec::new();
-    for answer in sent {
-        answers.push(answer.await.unwrap());
-    }
-    answers
-}
-
-/// The claims of a token, unverified.
-pub fn claims(token: &str) -> Value {
-    part(token, 1)
-}
-
-/// The header of a token, unverified.
-pub fn header(token: &str) -> Value {
-    part(token, 0)
-}
-
-fn part(token: &str, nth: usize) -> Value {
-    use base64::Engine as _;
-    let bytes =
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token.split('.').nth(nth).unwrap());
-    serde_json::from_slice(&bytes.unwrap()).unwrap()
-}
-
 /// An RFC 3339 time this far ahead.
 pub fn in_future(ahead: Duration) -> String {
     let ahead = chrono::TimeDelta::from_std(ahead).unwrap();
@@ -843,48 +477,6 @@ pub fn in_future(ahead: Duration) -> String {
 pub fn days_away(days: i64) -> String {
     let moment = chrono::Utc::now() + chrono::TimeDelta::days(days);
     moment.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
-}
-
-/// The PostgreSQL server that `./test` starts.
-pub fn postgres() -> String {
-    std::env::var("ONYX_TEST_POSTGRES").unwrap_or_else(|_| {
-        panic!("ONYX_TEST_POSTGRES is not set: run the tests with ./test, which starts a PostgreSQL server for them")
-    })
-}
-
-/// Runs SQL on the PostgreSQL server.
-pub fn sql(statements: &str) {
-    psql(&postgres(), statements);
-}
-
-/// One row of a query whose only column is `line`.
-#[derive(diesel::QueryableByName)]
-struct Line {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    line: String,
-}
-
-fn psql(database: &str, statements: &str) -> String {
-    try_psql(database, statements).unwrap_or_else(|error| panic!("{statements}: {error}"))
-}
-
-fn try_psql(database: &str, statements: &str) -> Result<String, String> {
-    let output = Command::new("psql")
-        .args([
-            "-qAt",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-d",
-            database,
-            "-c",
-            statements,
-        ])
-        .output()
-        .expect("psql: install postgresql-client");
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    Ok(String::from_utf8(output.stdout).unwrap())
 }
 
 /// An address of this machine that nobody listens on.
