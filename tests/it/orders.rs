@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::assert_snapshot;
 use crate::support::shop::{Shopper, bare, column, fresh_key, order, package, package_with};
-use crate::support::world::{Answer, World, at_once, worlds, worlds_with};
+use crate::support::world::{Answer, Engine, World, at_once, worlds, worlds_with};
 
 const NOBODY: &str = "ord_01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
@@ -85,6 +85,66 @@ async fn an_order_is_charged_told_and_recorded_at_once() {
             shopper.get("/orders").await.expect(200)["data"],
             json!([placed])
         );
+    }
+}
+
+/// How many rows there are of each of these.
+fn counted(world: &World, rows: &[&str]) -> Vec<String> {
+    let count = |rows: &&str| {
+        world.lines(&format!(
+            "SELECT CAST(COUNT(*) AS TEXT) AS line FROM {rows}"
+        ))
+    };
+    rows.iter().flat_map(count).collect()
+}
+
+#[actix_web::test]
+async fn an_order_of_which_one_row_cannot_be_written_is_not_made() {
+    for world in worlds_with(&STILL).await {
+        let operator = world.operator().await;
+        let shopper = world.shopper().await;
+        let package = operator.published(package()).await;
+        let tables = [
+            "order_events",
+            "ledger_entries",
+            "events",
+            "idempotency_keys",
+        ];
+        let whole = [
+            "orders",
+            "event_counters",
+            "usage_counters WHERE quota LIKE 'orders%'",
+        ];
+        let all = [&tables[..], &whole[..]].concat();
+        let before = counted(&world, &all);
+        let (key, body) = (fresh_key(), order(&package, 1, "PO-1"));
+        for table in tables {
+            let (refuse, allow) = match world.engine {
+                Engine::Sqlite => (
+                    format!(
+                        "CREATE TRIGGER full_up BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'full'); END"
+                    ),
+                    "DROP TRIGGER full_up".to_owned(),
+                ),
+                Engine::Postgres => (
+                    format!("ALTER TABLE {table} ADD CONSTRAINT full_up CHECK (false) NOT VALID"),
+                    format!("ALTER TABLE {table} DROP CONSTRAINT full_up"),
+                ),
+            };
+            world.execute(&refuse);
+            let answer = shopper.order_under(&key, &body).await;
+            world.execute(&allow);
+            assert!(answer.status >= 500, "{table}: {answer:?}");
+            assert_eq!(counted(&world, &all), before, "{table}");
+        }
+        let placed = shopper.order_under(&key, &body).await.expect(201);
+        let again = shopper.order_under(&key, &body).await;
+        assert_eq!(again.header("idempotent-replayed"), "true");
+        assert_eq!(again.expect(201), placed);
+        assert_eq!(told(&world, &id_of(&placed)), ["order.accepted"]);
+        // Numbers were taken back with what was not told.
+        let last = "SELECT CAST(MAX(seq) AS TEXT) AS line FROM events";
+        assert_eq!(world.lines(last), counted(&world, &["events"]));
     }
 }
 
