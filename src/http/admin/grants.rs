@@ -94,6 +94,7 @@ pub struct NewScopeGrant {
     /// Days that the partner keeps the data.
     #[schema(minimum = 0, maximum = 36500)]
     pub retention_days: i32,
+    /// In the future, at most 366 days ahead.
     pub expires_at: Instant,
 }
 

@@ -112,10 +112,15 @@ impl Browser {
         url.as_str().unwrap().to_owned()
     }
 
-    async fn element(&self, css: &str) -> String {
+    async fn try_element(&self, css: &str) -> Result<String, String> {
         let wanted = json!({ "using": "css selector", "value": css });
-        let found = self.call(Method::POST, "/element", &wanted).await;
-        found[ELEMENT].as_str().unwrap().to_owned()
+        let found = self.try_call(Method::POST, "/element", &wanted).await?;
+        Ok(found[ELEMENT].as_str().unwrap().to_owned())
+    }
+
+    async fn element(&self, css: &str) -> String {
+        let found = self.try_element(css).await;
+        found.unwrap_or_else(|error| panic!("{css}: {error}"))
     }
 
     /// Presses what the selector names, as a person would: it must be in sight.
@@ -140,9 +145,12 @@ impl Browser {
 
     /// Whether what the selector names is shown.
     pub async fn shows(&self, css: &str) -> bool {
-        let element = self.element(css).await;
+        // What a page has yet to make is not shown, and what it makes anew may go in between.
+        let Ok(element) = self.try_element(css).await else {
+            return false;
+        };
         let path = format!("/element/{element}/displayed");
-        self.call(Method::GET, &path, &Value::Null).await == json!(true)
+        self.try_call(Method::GET, &path, &Value::Null).await == Ok(json!(true))
     }
 
     /// The text as a person sees it.
