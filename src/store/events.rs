@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 #[cfg(feature = "postgres")]
 use diesel::query_builder::{AstPass, QueryFragment};
-use diesel::sql_types::{BigInt, Text, Timestamp};
+use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::SqliteConnection;
 
 use super::db::{Db, on_engine};
@@ -126,7 +126,7 @@ impl Written for Unnumbered {
         out.push_sql(", ");
         out.push_bind_param::<Text, _>(&self.kind)?;
         out.push_sql(", ");
-        out.push_bind_param::<Timestamp, _>(&self.created_at)?;
+        out.push_bind_param::<diesel::sql_types::Timestamp, _>(&self.created_at)?;
         out.push_sql(", ");
         out.push_bind_param::<Text, _>(&self.data)?;
         out.push_sql(&format!(" FROM n{number})"));
