@@ -24,7 +24,7 @@ use crate::domain::event::EventKind;
 use crate::domain::instant::Instant;
 use crate::domain::tenant::Tenant;
 use crate::keys::AuditKeys;
-use crate::store::events::{append, append_with};
+use crate::store::events::append_with;
 use crate::store::together::Together;
 use crate::store::{Db, StoreError};
 
@@ -40,9 +40,9 @@ pub struct Act {
 impl Act {
     /// Puts a deed on a tenant's data into the audit trail, in the transaction that does it.
     pub fn record(&self, db: &mut Db, tenant: &Tenant, deed: Deed) -> Result<(), StoreError> {
-        log::info!("{deed}, by {}", self.actor);
-        let deed = deed.partner(tenant.partner_id()).realm(tenant.realm());
-        audit::record(db, &self.trail, &self.actor, deed, self.now)
+        let mut rows = Together::new();
+        self.record_with(&mut rows, tenant, deed);
+        rows.write(db)
     }
 
     /// The same at the transaction's end.
@@ -61,9 +61,9 @@ impl Act {
         kind: EventKind,
         data: &serde_json::Value,
     ) -> Result<(), StoreError> {
-        let whom = (tenant.partner_id(), tenant.realm());
-        append(db, whom, kind, data, self.now)?;
-        Ok(())
+        let mut rows = Together::new();
+        self.tell_with(&mut rows, tenant, kind, data);
+        rows.write(db)
     }
 
     /// The same at the transaction's end.
