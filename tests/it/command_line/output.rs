@@ -1,0 +1,239 @@
+//! What is printed, and in which form.
+
+use serde_json::{Value, json};
+
+use super::{ended, refused};
+use crate::support::assert_snapshot;
+use crate::support::world::{Engine, World, worlds};
+
+#[actix_web::test]
+async fn data_is_a_table_or_json_or_one_value() {
+    for world in worlds().await {
+        let partner = world.operator().await.partner().await;
+        let table = world.cli(&["partner", "list"]);
+        let mut lines = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(lines.next().unwrap(), ["ID", "STATE", "NAME", "CREATED_AT"]);
+        assert_eq!(
+            lines.next().unwrap()[..3],
+            [partner.as_str(), "approved", "Acme"]
+        );
+        assert!(lines.next().is_none());
+
+        let list: Value = serde_json::from_str(&world.cli(&["partner", "list", "--json"])).unwrap();
+        assert_eq!(list["data"][0]["id"], partner);
+        let shown: Value =
+            serde_json::from_str(&world.cli(&["--json", "partner", "show", &partner])).unwrap();
+        assert_eq!(shown, list["data"][0]);
+        assert_eq!(
+            world.cli(&["partner", "list", "--field", "legal_name"]),
+            "Acme Ltd"
+        );
+        let row = world.cli(&["partner", "show", &partner]);
+        assert!(
+            row.lines()
+                .any(|line| line.split_whitespace().eq(["legal_name", "Acme", "Ltd"])),
+            "{row}"
+        );
+
+        let unknown = world.run(&["partner", "show", &partner, "--field", "colour"]);
+        assert_snapshot!(refused(&unknown), @"
+        exit 2
+        onyx-auth: --field colour: no such field; there are created_at, created_by, id, leaked_secret_grace, legal_name, name, security_contact, state, updated_at
+        ");
+        let both = world.run(&["partner", "list", "--json", "--field", "id"]);
+        assert_eq!(both.status.code(), Some(2));
+        assert!(both.stdout.is_empty());
+    }
+}
+
+#[actix_web::test]
+async fn a_long_list_says_how_to_go_on() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let mut made = [operator.partner().await, operator.partner().await];
+        made.sort();
+        let first = world.run(&["partner", "list", "--limit", "1", "--field", "id"]);
+        assert_eq!(String::from_utf8_lossy(&first.stdout).trim(), made[0]);
+        let table = world.run(&["partner", "list", "--limit", "1"]);
+        let (code, prose) = ended(&table);
+        let cursor = prose
+            .trim()
+            .strip_prefix("There are more: --cursor ")
+            .unwrap();
+        assert_eq!(code, 0);
+        let second = world.run(&["partner", "list", "--limit", "1", "--cursor", cursor]);
+        assert!(String::from_utf8_lossy(&second.stdout).contains(&made[1]));
+        assert!(second.stderr.is_empty());
+    }
+}
+
+#[actix_web::test]
+async fn every_noun_lists_and_shows() {
+    for world in worlds().await {
+        let second = world.cli(&[
+            "operator",
+            "create",
+            "--name",
+            "second",
+            "--scope",
+            "partners:read",
+            "--field",
+            "id",
+        ]);
+        assert_eq!(
+            world.cli(&["operator", "show", &second, "--field", "scopes"]),
+            "partners:read"
+        );
+        assert_eq!(
+            world
+                .cli(&["operator", "list", "--field", "id"])
+                .lines()
+                .count(),
+            2
+        );
+
+        let server = world.cli(&[
+            "resource-server",
+            "create",
+            "--realm",
+            "live",
+            "--identifier",
+            "https://orders.example",
+            "--name",
+            "Orders",
+            "--scope",
+            "read",
+            "--signing-alg",
+            "EdDSA",
+            "--field",
+            "id",
+        ]);
+        assert_eq!(
+            world.cli(&["resource-server", "show", &server, "--field", "signing_alg"]),
+            "EdDSA"
+        );
+        assert_eq!(
+            world.cli(&["resource-server", "list", "--field", "identifier"]),
+            "https://orders.example"
+        );
+        let own = world.cli(&["resource-server", "show", &server, "--field", "client_id"]);
+        assert_eq!(
+            world.cli(&["client", "show", &own, "--field", "kind"]),
+            "resource_server"
+        );
+        assert_eq!(
+            world.cli(&["client", "list", "--realm", "live", "--field", "id"]),
+            own
+        );
+
+        assert_eq!(
+            world
+                .cli(&["key", "list", "--field", "kid"])
+                .lines()
+                .count(),
+            4
+        );
+        let rotated = world.cli(&[
+            "key", "rotate", "--realm", "live", "--alg", "EdDSA", "--field", "kid",
+        ]);
+        assert!(
+            world
+                .cli(&["key", "list", "--field", "kid"])
+                .contains(&rotated)
+        );
+
+        let partner = world.cli(&[
+            "partner",
+            "create",
+            "--name",
+            "Acme",
+            "--security-contact",
+            "sec@acme.example",
+            "--field",
+            "id",
+        ]);
+        assert_eq!(
+            world.cli(&["partner", "show", &partner, "--field", "legal_name"]),
+            "Acme"
+        );
+        assert_eq!(
+            world.cli(&["partner", "reject", &partner, "--field", "state"]),
+            "rejected"
+        );
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    let world = World::prepare(Engine::Sqlite, &[]);
+    for arguments in [
+        &[][..],
+        &["partners"],
+        &["partner"],
+        &["partner", "create"],
+        &["partner", "show"],
+        &["partner", "list", "--limit", "many"],
+        &["credential", "issue", "--client", "x", "--secret", "y"],
+        &["serve", "--colour", "red"],
+    ] {
+        let output = world.run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(
+            output.stdout.is_empty() && !output.stderr.is_empty(),
+            "{arguments:?}"
+        );
+    }
+    for arguments in [&["--help"][..], &["partner", "--help"], &["--version"]] {
+        let output = world.run(arguments);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty());
+    }
+}
+
+#[actix_web::test]
+async fn a_token_that_is_not_valid_is_decoded_and_refused() {
+    for world in worlds().await {
+        let who = world.sandbox_client(&["orders:read"]).await;
+        let token = world.token("sandbox", &who, &[]).await;
+        std::fs::write(world.path().join("token"), &token).unwrap();
+        assert_eq!(
+            world.cli(&["token", "inspect", "token", "--field", "valid"]),
+            "true"
+        );
+
+        let (body, signature) = token.rsplit_once('.').unwrap();
+        let other = if signature.starts_with('A') { 'B' } else { 'A' };
+        let spoilt = format!("{body}.{other}{}", &signature[1..]);
+        let output = world.run_with_input(&["token", "inspect", "-", "--json"], &spoilt);
+        let (code, prose) = ended(&output);
+        assert!(
+            code == 1 && prose.starts_with("onyx-auth: the token is not valid: "),
+            "{prose}"
+        );
+        let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(
+            (&shown["valid"], &shown["claims"]["client_id"]),
+            (&json!(false), &json!(who.client_id))
+        );
+        assert_snapshot!(refused(&world.run(&["token", "inspect", "nowhere"])), @"
+        exit 1
+        onyx-auth: nowhere: No such file or directory (os error 2)
+        ");
+        let none = world.run_with_input(&["token", "inspect", "-"], "not a token");
+        assert_snapshot!(refused(&none), @"
+        exit 1
+        onyx-auth: this is not a JWT
+        ");
+
+        // A token of an issuer elsewhere is not verified with that issuer's word.
+        let mut elsewhere = world.command(&["token", "inspect", "token"]);
+        let elsewhere = elsewhere
+            .env("ONYX_SERVER", "https://auth.example")
+            .output()
+            .unwrap();
+        assert_eq!(elsewhere.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&elsewhere.stderr).contains("is not at ONYX_SERVER"));
+    }
+}
