@@ -78,7 +78,8 @@ pub(super) fn restore(options: &Restore, output: &Output) -> Done {
         let deed = Deed::new(Action::DatabaseRestored, "database")
             .detail("made_at", restored.backup.made_at.as_str())
             .detail("forgot_revocations", since == Since::Forgotten)
-            .detail("feed_starts_after", restored.feed_starts_after);
+            .detail("feed_starts_after", restored.feed_starts_after)
+            .detail("voided_invoices", restored.voided_invoices);
         let master = master_key(&settings.master_key_file).map_err(BackupError::NoKey)?;
         Ok(audit::record(
             db,
@@ -93,6 +94,7 @@ pub(super) fn restore(options: &Restore, output: &Output) -> Done {
         "feed_starts_after": restored.feed_starts_after,
         "kept_ended": restored.kept_ended,
         "kept_revocations": restored.kept_revocations,
+        "voided_invoices": restored.voided_invoices,
     }))
 }
 

@@ -1,5 +1,7 @@
 //! A backup goes back, and brings nothing revoked back to life.
 
+mod invoices;
+
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use std::time::Duration;

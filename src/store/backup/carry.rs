@@ -83,6 +83,7 @@ pub(super) struct Kept {
     pub(super) feed_starts_after: i64,
     pub(super) ended: i64,
     pub(super) revocations: i64,
+    pub(super) voided_invoices: i64,
 }
 
 /// Sets aside what must outlive the rows; answers the highest number that was given out.
@@ -97,7 +98,9 @@ pub(super) fn remember(db: &mut Db) -> Result<i64, StoreError> {
         db,
         "CREATE TEMPORARY TABLE old_revocations AS SELECT * FROM revocations; \
          CREATE TEMPORARY TABLE old_event_counters AS SELECT * FROM event_counters; \
-         CREATE TEMPORARY TABLE old_webhook_secrets AS SELECT * FROM webhook_secrets",
+         CREATE TEMPORARY TABLE old_webhook_secrets AS SELECT * FROM webhook_secrets; \
+         CREATE TEMPORARY TABLE old_invoices AS SELECT * FROM invoices WHERE state <> 'draft'; \
+         CREATE TEMPORARY TABLE old_invoice_counters AS SELECT * FROM invoice_counters",
     )?;
     head(db)
 }
@@ -131,6 +134,7 @@ pub(super) fn carry(
         keep_webhook_secrets(db)?;
     }
     pass_event_numbers(db)?;
+    let voided_invoices = void_lost_invoices(db)?;
     let floor = above(before.max(head(db)?), now);
     let revocations = renumber(db, since, floor)?;
     run(
@@ -147,6 +151,7 @@ pub(super) fn carry(
         feed_starts_after: floor,
         ended,
         revocations,
+        voided_invoices,
     })
 }
 
@@ -178,6 +183,35 @@ fn pass_event_numbers(db: &mut Db) -> Result<(), StoreError> {
              UPDATE event_counters SET value = value + {EVENTS_PASSED}, purged = value + {EVENTS_PASSED}"
         ),
     )
+}
+
+/// Voids the invoices that partners got since the backup, and lets numbers go on above theirs: no number names two
+/// invoices, none is left out, and what they billed is billed by the next as far as the backup knows of it.
+fn void_lost_invoices(db: &mut Db) -> Result<i64, StoreError> {
+    let lost = "UPDATE old_invoices SET state = 'void', reason = 'a backup from before it was restored', \
+         ended_at = CURRENT_TIMESTAMP, ended_by = 'host' WHERE state <> 'void'";
+    let same = "o.partner_id = invoice_counters.partner_id AND o.realm = invoice_counters.realm";
+    run(
+        db,
+        &format!(
+            "DELETE FROM old_invoices WHERE partner_id NOT IN (SELECT id FROM partners) \
+                 OR id IN (SELECT id FROM invoices WHERE state <> 'draft'); \
+             {lost}; \
+             UPDATE invoice_lines SET voided = TRUE WHERE invoice_id IN (SELECT id FROM old_invoices); \
+             INSERT INTO invoices SELECT * FROM old_invoices WHERE id NOT IN (SELECT id FROM invoices); \
+             UPDATE invoices SET (number, state, reason, opened_at, due_at, ended_at, ended_by) = ( \
+                     SELECT number, state, reason, opened_at, due_at, ended_at, ended_by FROM old_invoices o \
+                     WHERE o.id = invoices.id) \
+                 WHERE state = 'draft' AND id IN (SELECT id FROM old_invoices); \
+             INSERT INTO invoice_counters SELECT * FROM old_invoice_counters o \
+                 WHERE partner_id IN (SELECT id FROM partners) AND NOT EXISTS ( \
+                     SELECT 1 FROM invoice_counters WHERE {same}); \
+             UPDATE invoice_counters SET value = (SELECT o.value FROM old_invoice_counters o WHERE {same}) \
+                 WHERE EXISTS ( \
+                     SELECT 1 FROM old_invoice_counters o WHERE {same} AND o.value > invoice_counters.value)"
+        ),
+    )?;
+    number(db, "SELECT COUNT(*) AS line FROM old_invoices")
 }
 
 fn put_back(db: &mut Db, ending: &Ending) -> Result<i64, StoreError> {

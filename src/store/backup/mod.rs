@@ -126,6 +126,8 @@ pub struct Restored {
     pub kept_ended: i64,
     /// How many revocations are told again under new numbers.
     pub kept_revocations: i64,
+    /// How many invoices were numbered after the backup was taken, and are void now.
+    pub voided_invoices: i64,
 }
 
 /// Writes the database into a new file that its owner alone can read.
@@ -242,6 +244,7 @@ fn replace(
             feed_starts_after: kept.feed_starts_after,
             kept_ended: kept.ended,
             kept_revocations: kept.revocations,
+            voided_invoices: kept.voided_invoices,
         };
         record(db, &restored)?;
         check(db, loaded)?;
