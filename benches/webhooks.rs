@@ -33,7 +33,7 @@ use onyx_auth::clock::Clock;
 use onyx_auth::config::{Given, Settings};
 use onyx_auth::domain::id::{EventId, PartnerId, WebhookEndpointId};
 use onyx_auth::domain::realm::Realm;
-use onyx_auth::domain::webhook::{EndpointState, EventTypes, SignatureKind};
+use onyx_auth::domain::webhook::{EndpointState, EventType, EventTypes, SignatureKind};
 use onyx_auth::keys::webhook::WebhookSecret;
 use onyx_auth::store::webhook_endpoints::{self, Endpoint};
 use onyx_auth::store::webhook_secrets::{self, Sealed};
@@ -152,7 +152,7 @@ impl Bench {
                     realm: Realm::Sandbox,
                     id: WebhookEndpointId::generate(now),
                     url: format!("http://127.0.0.1:{port}/"),
-                    event_types: EventTypes::read(&["*"]).unwrap(),
+                    event_types: EventTypes::read(&[EventType::All]).unwrap(),
                     signature: SignatureKind::V1,
                     state: EndpointState::Active,
                     disabled_reason: None,

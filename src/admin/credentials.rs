@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Act, AdminError, clients, delivery};
+use super::{Act, AdminError, clients, delivery, operators};
 use crate::audit::{Action, Deed};
 use crate::domain::credential::{
     CredentialKind, CredentialState, CredentialStep, MAX_USABLE_SECRETS, RevocationReason,
@@ -140,7 +140,7 @@ pub fn realm_of(db: &mut Db, id: &CredentialId) -> Result<Option<Realm>, StoreEr
 /// Revokes a credential: from the answer on, it gets no more tokens.
 ///
 /// What is compromised takes with it what was rotated out of it by the client itself:
-/// whoever held the old secret could have done that.
+/// whoever held the old secret could have done that. So it does where it was revoked already, for another reason.
 pub fn revoke(
     db: &mut Change<'_>,
     act: &Act,
@@ -148,22 +148,51 @@ pub fn revoke(
     reason: RevocationReason,
     note: Option<String>,
 ) -> Result<Credential, AdminError> {
-    let revocation = act.revocation(reason, note);
-    let revoked = credentials::revoke(db, id, &revocation)?;
+    let (revocation, before) = (act.revocation(reason, note), get(db, id)?);
+    let client = clients::get(db, &before.client_id)?;
+    let is_compromised = reason == RevocationReason::Compromised;
+    let is_news = end_one(db, act, &client, id, &revocation)?;
+    let heirs = if is_compromised {
+        revoke_offspring(db, act, &client, &before, &revocation)?
+    } else {
+        0
+    };
     let credential = get(db, id)?;
-    if !revoked {
+    if !is_news && heirs == 0 {
         return Err(AdminError::illegal::<CredentialStep>(
             "the credential",
             credential.state,
         ));
     }
-    let client = clients::get(db, &credential.client_id)?;
-    let done = deed(Action::CredentialRevoked, id, &client).detail("reason", reason.as_str());
-    announce(db, act, &client, id, reason, done)?;
-    if reason == RevocationReason::Compromised {
-        revoke_offspring(db, act, &client, &credential, &revocation)?;
-    }
     Ok(credential)
+}
+
+/// Revokes a credential because somebody asks for it. The last one of the last operator who can make others stays, unless it
+/// is compromised.
+pub fn revoke_on_request(
+    db: &mut Change<'_>,
+    act: &Act,
+    id: &CredentialId,
+    reason: RevocationReason,
+    note: Option<String>,
+) -> Result<Credential, AdminError> {
+    if reason != RevocationReason::Compromised {
+        leave_one_to_operators(db, act, id)?;
+    }
+    revoke(db, act, id, reason, note)
+}
+
+/// Revokes a credential that was of no use any more, and leaves what came after it: that may be its owner's own. `false`:
+/// it was revoked already.
+pub(super) fn revoke_alone(
+    db: &mut Change<'_>,
+    act: &Act,
+    client: &Client,
+    id: &CredentialId,
+    note: String,
+) -> Result<bool, AdminError> {
+    let revocation = act.revocation(RevocationReason::Compromised, Some(note));
+    end_one(db, act, client, id, &revocation)
 }
 
 /// Revokes what a client put in the place of a compromised credential that is revoked already.
@@ -173,23 +202,54 @@ pub(super) fn revoke_heirs(
     compromised: &Credential,
 ) -> Result<(), AdminError> {
     let client = clients::get(db, &compromised.client_id)?;
-    let revocation = Revocation {
-        at: act.now,
-        by: act.actor.to_string(),
-        reason: RevocationReason::Compromised,
-        note: None,
-    };
-    revoke_offspring(db, act, &client, compromised, &revocation)
+    let revocation = act.revocation(RevocationReason::Compromised, None);
+    revoke_offspring(db, act, &client, compromised, &revocation)?;
+    Ok(())
 }
 
-/// Revokes what a client put in a credential's place by itself, and in the place of that.
+/// Revokes this one alone. `false`: it was revoked already.
+fn end_one(
+    db: &mut Change<'_>,
+    act: &Act,
+    client: &Client,
+    id: &CredentialId,
+    revocation: &Revocation,
+) -> Result<bool, AdminError> {
+    if !credentials::revoke(db, id, revocation)? {
+        return Ok(false);
+    }
+    let reason = revocation.reason;
+    let done = deed(Action::CredentialRevoked, id, client).detail("reason", reason.as_str());
+    announce(db, act, client, id, reason, done)?;
+    Ok(true)
+}
+
+fn leave_one_to_operators(
+    db: &mut Change<'_>,
+    act: &Act,
+    id: &CredentialId,
+) -> Result<(), AdminError> {
+    let credential = get(db, id)?;
+    let client = clients::get(db, &credential.client_id)?;
+    if !operators::makes_operators(&client) {
+        return Ok(());
+    }
+    let usable = credentials::usable(db, &client.id, act.now)?;
+    if usable.iter().all(|credential| credential.id == *id) {
+        operators::leave_one(db, &client, act.now)?;
+    }
+    Ok(())
+}
+
+/// Revokes what a client put in a credential's place by itself, and in the place of that; answers how many.
 fn revoke_offspring(
     db: &mut Change<'_>,
     act: &Act,
     client: &Client,
     compromised: &Credential,
     revocation: &Revocation,
-) -> Result<(), AdminError> {
+) -> Result<usize, AdminError> {
+    let mut revoked = 0;
     // A successor is always made after the credential that it replaces, so this comes to an end.
     let mut next = compromised.replaced_by.clone();
     while let Some(id) = next {
@@ -202,10 +262,11 @@ fn revoke_offspring(
                 .detail("reason", revocation.reason.as_str())
                 .detail("because_of", compromised.id.as_str());
             announce(db, act, client, &id, revocation.reason, done)?;
+            revoked += 1;
         }
         next = heir.replaced_by;
     }
-    Ok(())
+    Ok(revoked)
 }
 
 /// What follows where a credential was revoked: its tokens die, nodes hear of it, the deed is

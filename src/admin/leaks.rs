@@ -4,6 +4,8 @@
 //! match is found out later, in the worker.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
@@ -16,11 +18,13 @@ use crate::domain::event::EventKind;
 use crate::domain::id::{CredentialId, LeakReportId};
 use crate::domain::instant::Instant;
 use crate::domain::leak::{GRACE, LeakAction, LeakReportState};
+use crate::domain::limits::Rate;
 use crate::domain::realm::Realm;
 use crate::domain::review::ReviewKind;
 use crate::domain::secret::{PlainSecret, SecretHash};
 use crate::events::data::{CredentialExpiring, CredentialRevoked};
 use crate::keys::MasterKey;
+use crate::limits::addresses::Addresses;
 use crate::store::changes::{Change, Subject};
 use crate::store::clients::Client;
 use crate::store::credentials::{self as credential_rows, Credential};
@@ -32,10 +36,14 @@ pub const MAX_WAITING: i64 = 50_000;
 /// At most so many reports wait in a process for their turn to be written.
 const MAX_QUEUE: usize = 32;
 
+/// How many reports an address may send a minute, and at once.
+const FROM_ONE_ADDRESS: (u32, u32) = (60, 300);
+
 /// Where reports come in: one at a time is written, so that a flood of them cannot
 /// crowd everybody else out of the database.
 #[derive(Debug)]
 pub struct Intake {
+    addresses: Addresses,
     places: Semaphore,
     turns: Semaphore,
     arrived: Notify,
@@ -50,7 +58,9 @@ pub struct Turn<'a> {
 
 impl Default for Intake {
     fn default() -> Self {
+        let (per_minute, burst) = FROM_ONE_ADDRESS;
         Self {
+            addresses: Addresses::new(Rate::new(per_minute, burst)),
             places: Semaphore::new(MAX_QUEUE),
             turns: Semaphore::new(1),
             arrived: Notify::new(),
@@ -59,6 +69,11 @@ impl Default for Intake {
 }
 
 impl Intake {
+    /// Charges a report to where it comes from. The error says how long to wait.
+    pub fn charge(&self, from: Option<IpAddr>) -> Result<(), Duration> {
+        self.addresses.charge(from)
+    }
+
     /// Waits for a turn. `None`: too many wait already.
     pub async fn turn(&self) -> Option<Turn<'_>> {
         let _place = self.places.try_acquire().ok()?;
@@ -105,21 +120,19 @@ pub fn receive(
     source_ip: Option<String>,
     now: Instant,
 ) -> Result<(), Refused> {
+    if hashes.is_empty() {
+        // Nothing in it has the form of a secret: whoever sends such fills no disk.
+        return Ok(());
+    }
     let more = i64::try_from(hashes.len()).unwrap_or(i64::MAX);
     if leaks::waiting(db)?.saturating_add(more) > MAX_WAITING {
         return Err(Refused::Full);
     }
-    let is_empty = hashes.is_empty();
     let report = LeakReport {
         id: LeakReportId::generate(now),
-        // Nothing in it has to be looked for.
-        state: if is_empty {
-            LeakReportState::Done
-        } else {
-            LeakReportState::Received
-        },
+        state: LeakReportState::Received,
         received_at: now,
-        done_at: is_empty.then_some(now),
+        done_at: None,
         candidates: i32::try_from(hashes.len()).unwrap_or(i32::MAX),
         matches: 0,
         source_ip,
@@ -202,9 +215,15 @@ fn carry_out(
             deed = deed.detail("expires_at", end.to_string());
         }
         LeakAction::Revoked | LeakAction::RevokedAfterGrace => {
-            let note = Some(format!("reported as leaked in {report}"));
-            let reason = RevocationReason::Compromised;
-            credentials::revoke(db, act, &credential.id, reason, note)?;
+            let note = format!("reported as leaked in {report}");
+            if credential.validity().is_usable(act.now) {
+                let reason = RevocationReason::Compromised;
+                credentials::revoke(db, act, &credential.id, reason, Some(note))?;
+            } else {
+                // Old secrets lie about, and anybody may report one: that must not end the one in use. Operators see
+                // the case, and decide.
+                credentials::revoke_alone(db, act, client, &credential.id, note)?;
+            }
         }
         // Told once for each case: anybody can report the same secret again and again.
         LeakAction::AlreadyRevoked if review.is_new => {

@@ -14,6 +14,7 @@ mod credential;
 mod credential_file;
 mod delivery;
 mod doctor;
+mod fresh_file;
 mod grant;
 mod invoice;
 mod key;

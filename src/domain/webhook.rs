@@ -82,6 +82,20 @@ pub struct EventTypes {
     text: String,
 }
 
+/// One name on such a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventType {
+    /// `*`: all of them, also those that come later.
+    All,
+    /// One.
+    One(EventKind),
+}
+
+/// The name is of no events.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be *, or one of the types in the catalogue of events")]
+pub struct UnknownEventType;
+
 /// The list names no events.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadEventTypes {
@@ -91,9 +105,17 @@ pub enum BadEventTypes {
     /// `*` is not the only one.
     #[error("must be [\"*\"] alone, or a list of types")]
     NotAlone,
-    /// The type at this place is none.
-    #[error("must be *, or one of the types in the catalogue of events")]
-    Unknown(usize),
+}
+
+impl FromStr for EventType {
+    type Err = UnknownEventType;
+
+    fn from_str(text: &str) -> Result<Self, UnknownEventType> {
+        if text == EventTypes::ALL {
+            return Ok(Self::All);
+        }
+        text.parse().map(Self::One).map_err(|_| UnknownEventType)
+    }
 }
 
 impl EventTypes {
@@ -101,20 +123,17 @@ impl EventTypes {
     pub const ALL: &'static str = "*";
 
     /// Reads a list as it was sent. Doubles are harmless.
-    pub fn read(names: &[impl AsRef<str>]) -> Result<Self, BadEventTypes> {
-        if names.is_empty() {
+    pub fn read(types: &[EventType]) -> Result<Self, BadEventTypes> {
+        let mut kinds = Vec::with_capacity(types.len());
+        for kind in types {
+            match kind {
+                EventType::One(kind) => kinds.push(*kind),
+                EventType::All if types.len() == 1 => return Ok(Self::of(None)),
+                EventType::All => return Err(BadEventTypes::NotAlone),
+            }
+        }
+        if kinds.is_empty() {
             return Err(BadEventTypes::Empty);
-        }
-        if names.iter().any(|name| name.as_ref() == Self::ALL) {
-            return match names {
-                [_] => Ok(Self::of(None)),
-                _ => Err(BadEventTypes::NotAlone),
-            };
-        }
-        let mut kinds = Vec::new();
-        for (at, name) in names.iter().enumerate() {
-            let kind = name.as_ref().parse();
-            kinds.push(kind.map_err(|_| BadEventTypes::Unknown(at))?);
         }
         kinds.sort_unstable();
         kinds.dedup();
@@ -153,6 +172,8 @@ pub enum UnreadableEventTypes {
     Json(#[from] serde_json::Error),
     #[error(transparent)]
     Types(#[from] BadEventTypes),
+    #[error(transparent)]
+    Type(#[from] UnknownEventType),
 }
 
 impl FromStr for EventTypes {
@@ -160,7 +181,8 @@ impl FromStr for EventTypes {
 
     fn from_str(text: &str) -> Result<Self, UnreadableEventTypes> {
         let names: Vec<String> = serde_json::from_str(text)?;
-        Ok(Self::read(&names)?)
+        let types: Result<Vec<EventType>, _> = names.iter().map(|name| name.parse()).collect();
+        Ok(Self::read(&types?)?)
     }
 }
 
@@ -197,24 +219,21 @@ mod tests {
 
     #[test]
     fn types_are_all_or_a_list_of_known_ones() {
-        let all = EventTypes::read(&["*"]).unwrap();
+        let read = |names: &[&str]| {
+            let types: Vec<_> = names.iter().map(|name| name.parse().unwrap()).collect();
+            EventTypes::read(&types)
+        };
+        let all = read(&["*"]).unwrap();
         assert!(EventKind::ALL.iter().all(|kind| all.take(*kind)));
         assert_eq!(all.as_str(), r#"["*"]"#);
 
-        let some = EventTypes::read(&["order.failed", "order.accepted", "order.failed"]).unwrap();
+        let some = read(&["order.failed", "order.accepted", "order.failed"]).unwrap();
         assert_eq!(some.as_str(), r#"["order.accepted","order.failed"]"#);
         assert!(some.take(EventKind::OrderFailed) && !some.take(EventKind::InvoicePaid));
         assert_eq!(some.as_str().parse::<EventTypes>().unwrap(), some);
 
-        let none: [&str; 0] = [];
-        assert_eq!(EventTypes::read(&none), Err(BadEventTypes::Empty));
-        assert_eq!(
-            EventTypes::read(&["*", "order.failed"]),
-            Err(BadEventTypes::NotAlone)
-        );
-        assert_eq!(
-            EventTypes::read(&["order.failed", "order.lost"]),
-            Err(BadEventTypes::Unknown(1))
-        );
+        assert_eq!(read(&[]), Err(BadEventTypes::Empty));
+        assert_eq!(read(&["*", "order.failed"]), Err(BadEventTypes::NotAlone));
+        assert_eq!("order.lost".parse::<EventType>(), Err(UnknownEventType));
     }
 }

@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue,
+};
 use actix_web::{HttpRequest, web};
 
 use super::problem::Problem;
 
 /// No request body is larger than this many bytes.
 pub const MAX_BODY: usize = 64 * 1024;
+
+/// What to do about a body that has a content coding.
+pub const CODED: &str = "send the body as it is, without Content-Encoding";
 
 /// How long a body may take to arrive: who sends a byte a second holds a connection for ever.
 pub const BODY_PATIENCE: Duration = Duration::from_secs(10);
@@ -23,6 +28,8 @@ pub enum BodyError {
     Slow,
     /// The connection broke, or the transfer coding is wrong.
     Broken,
+    /// It is compressed, or coded otherwise.
+    Coded,
 }
 
 /// Reads a whole body of at most [`MAX_BODY`] bytes.
@@ -36,6 +43,9 @@ pub async fn bytes_within(
     payload: web::Payload,
     max: usize,
 ) -> Result<web::Bytes, BodyError> {
+    if is_coded(request) {
+        return Err(BodyError::Coded);
+    }
     if announced(request).is_some_and(|length| length > max) {
         return Err(BodyError::TooLarge);
     }
@@ -45,6 +55,12 @@ pub async fn bytes_within(
         Ok(Err(_)) => Err(BodyError::TooLarge),
         Err(_) => Err(BodyError::Slow),
     }
+}
+
+/// Whether a body has a content coding, of which none is taken (RFC 9110 §8.4).
+fn is_coded(request: &HttpRequest) -> bool {
+    let mut codings = request.headers().get_all(CONTENT_ENCODING);
+    codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// How long a body says that it is.
@@ -79,6 +95,13 @@ impl From<BodyError> for Problem {
                 "broken_body",
                 "the body did not arrive whole",
             ),
+            BodyError::Coded => Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_content_encoding",
+                CODED,
+            )
+            // Of requests it says what is taken (RFC 9110 §12.5.3).
+            .with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity")),
         }
     }
 }

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
 use super::problem::Problem;
+use super::versions;
 
 /// A tag that changes with these bytes.
 pub(super) fn of(bytes: &[u8]) -> EntityTag {
@@ -72,7 +73,9 @@ pub(super) fn answer(
     tag: &EntityTag,
     view: &impl Serialize,
 ) -> HttpResponse {
-    let known = is_known(request, tag);
+    // Another version has other words, so another tag (RFC 9110 §8.8.3).
+    let tag = versions::tag(request, tag);
+    let known = is_known(request, &tag);
     let status = if known {
         StatusCode::NOT_MODIFIED
     } else {

@@ -133,6 +133,8 @@ impl<R> Operator<R> {
 pub struct Follower {
     /// The realm.
     pub realm: Realm,
+    /// The client that follows.
+    pub client_id: String,
     /// The token, which must stay good for as long as its holder listens.
     pub token: Zeroizing<String>,
     verifier: Verifier,
@@ -171,12 +173,14 @@ impl FromRequest for Follower {
                 .app
                 .verifier_for(gate.realm, issuer)
                 .ok_or_else(Problem::not_found)?;
-            gate.admit(&request, &verifier, RevocationsRead::SCOPE)
+            let caller = gate
+                .admit(&request, &verifier, RevocationsRead::SCOPE)
                 .await?;
             let bearer = request.headers().get(AUTHORIZATION);
             let token = bearer.and_then(|value| value.to_str().ok()?.split_once(' '));
             Ok(Self {
                 realm: gate.realm,
+                client_id: caller.client_id().to_owned(),
                 token: token
                     .map_or_else(String::new, |(_, token)| token.trim().to_owned())
                     .into(),

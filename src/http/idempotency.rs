@@ -1,177 +1,25 @@
 //! The header `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header), and answers given again.
 
-use std::future::{Ready, ready};
+mod key;
 
-use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use super::members::Members;
 use super::problem::Problem;
 use super::remarks::remark;
 use crate::app::App;
 use crate::domain::call::Idempotency;
-use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
 use crate::domain::tenant::Tenant;
 use crate::partner::PartnerError;
-use crate::partner::idempotency::{self, Answer, Once, Outcome};
+use crate::partner::idempotency::{self, Answer, Once, Outcome, Place};
 use crate::store::Db;
 
-/// The request's header.
-const HEADER: &str = "idempotency-key";
+pub use key::{IdempotencyKey, OptionalKey};
+
 static REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-
-/// The most characters of a key.
-const LONGEST: usize = 255;
-
-/// The key of a request, not looked at yet: who calls is asked first.
-#[derive(Debug)]
-pub struct IdempotencyKey(Result<String, Fault>);
-
-/// What is wrong with a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    Missing,
-    Malformed,
-}
-
-impl IdempotencyKey {
-    /// A tenant's request under this key. All of `body` must still be in it.
-    pub fn once(
-        self,
-        tenant: &Tenant,
-        operation: &'static str,
-        route: &str,
-        body: &Members,
-    ) -> Result<Once, Problem> {
-        let said = ["POST", route, &body.canonical()];
-        Ok(Once::new(tenant.clone(), operation, &self.key()?, &said))
-    }
-
-    /// Whether there is a good one, or none.
-    fn check_if_sent(self) -> Result<Option<String>, Problem> {
-        match self.0 {
-            Err(Fault::Missing) => Ok(None),
-            _ => self.key().map(Some),
-        }
-    }
-
-    /// The key itself, where one must be.
-    fn key(self) -> Result<String, Problem> {
-        self.0.map_err(|fault| match fault {
-            Fault::Missing => Problem::new(
-                StatusCode::BAD_REQUEST,
-                "idempotency_key_missing",
-                "send an Idempotency-Key of your own making, such as a UUID, and the same one when you ask again",
-            ),
-            Fault::Malformed => Problem::new(
-                StatusCode::BAD_REQUEST,
-                "idempotency_key_invalid",
-                "Idempotency-Key must be one text of 1 to 255 characters in double quotes, or one such word without",
-            ),
-        })
-    }
-
-    /// Whether there is a good one; asked before the body is read.
-    pub fn check(self) -> Result<Self, Problem> {
-        self.key().map(|key| Self(Ok(key)))
-    }
-}
-
-impl FromRequest for IdempotencyKey {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(Self(of(request.headers()))))
-    }
-}
-
-/// The key of a request that may come without one.
-#[derive(Debug)]
-pub struct OptionalKey(IdempotencyKey);
-
-impl OptionalKey {
-    /// A tenant's request under this key, if there is one; `path` is the request's own, with the ids in it.
-    /// All of `body` must still be in it.
-    pub fn once(
-        self,
-        tenant: &Tenant,
-        operation: &'static str,
-        path: &str,
-        body: &Members,
-    ) -> Result<Option<Once>, Problem> {
-        let key = self.0.check_if_sent()?;
-        let said = ["POST", path, &body.canonical()];
-        Ok(key.map(|key| Once::new(tenant.clone(), operation, &key, &said)))
-    }
-
-    /// The same, of an operator's request.
-    pub fn once_of_operator(
-        self,
-        operator: &ClientId,
-        operation: &'static str,
-        path: &str,
-        body: &Members,
-    ) -> Result<Option<Once>, Problem> {
-        let key = self.0.check_if_sent()?;
-        let said = ["POST", path, &body.canonical()];
-        Ok(key.map(|key| Once::of_operator(operator.clone(), operation, &key, &said)))
-    }
-}
-
-impl FromRequest for OptionalKey {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(Self(IdempotencyKey(of(request.headers())))))
-    }
-}
-
-fn of(headers: &HeaderMap) -> Result<String, Fault> {
-    let mut values = headers.get_all(HEADER);
-    match (values.next(), values.next()) {
-        (None, _) => Err(Fault::Missing),
-        (Some(value), None) => {
-            let text = value.to_str().map_err(|_| Fault::Malformed)?;
-            parse(text).ok_or(Fault::Malformed)
-        }
-        (Some(_), Some(_)) => Err(Fault::Malformed),
-    }
-}
-
-/// A String (RFC 8941 §3.3.3) without parameters, or a word without its quotes, as most clients send.
-fn parse(text: &str) -> Option<String> {
-    let text = text.trim_matches([' ', '\t']);
-    let key = match text.strip_prefix('"') {
-        Some(rest) => unquoted(rest)?,
-        None => {
-            let is_word = |b: u8| matches!(b, 0x21..=0x7E) && !b"\",;\\".contains(&b);
-            text.bytes().all(is_word).then(|| text.to_owned())?
-        }
-    };
-    (1..=LONGEST).contains(&key.len()).then_some(key)
-}
-
-fn unquoted(text: &str) -> Option<String> {
-    let mut key = String::new();
-    let mut characters = text.chars();
-    loop {
-        match characters.next()? {
-            '"' => return characters.next().is_none().then_some(key),
-            '\\' => match characters.next()? {
-                c @ ('"' | '\\') => key.push(c),
-                _ => return None,
-            },
-            c @ ' '..='~' => key.push(c),
-            _ => return None,
-        }
-    }
-}
 
 /// Executes an operator's request in one transaction, or answers what it was answered before under its key.
 pub async fn execute_for_operator<F>(
@@ -208,16 +56,36 @@ pub async fn execute<F>(
 where
     F: FnOnce(&mut Db, &Once) -> Result<Outcome, PartnerError> + Send + 'static,
 {
-    let done = match app.running.enter(&once) {
-        Ok(place) => {
-            // The place goes along: it is given back after the commit, also where the caller has gone.
-            let write =
-                move |db: &mut Db, _: &Tenant| Ok::<_, PartnerError>((work(db, &once)?, place));
-            let written = app.store.write_as(tenant, write).await;
-            written.map(|(outcome, _)| outcome)
-        }
-        Err(error) => Err(error),
-    };
+    let place = enter(request, app, &once)?;
+    execute_at(request, app, tenant, (once, place), work).await
+}
+
+/// A request's place among those that run, or that it runs already.
+fn enter(request: &HttpRequest, app: &App, once: &Once) -> Result<Place, Problem> {
+    let entered = app.running.enter(once);
+    if let Err(PartnerError::InProgress) = &entered {
+        remark(request, |remarks| {
+            remarks.idempotency(Idempotency::InProgress);
+        });
+    }
+    Ok(entered?)
+}
+
+/// Executes a tenant's request that has its place.
+async fn execute_at<F>(
+    request: &HttpRequest,
+    app: &App,
+    tenant: Tenant,
+    (once, place): (Once, Place),
+    work: F,
+) -> Result<HttpResponse, Problem>
+where
+    F: FnOnce(&mut Db, &Once) -> Result<Outcome, PartnerError> + Send + 'static,
+{
+    // The place goes along: it is given back after the commit, also where the caller has gone.
+    let write = move |db: &mut Db, _: &Tenant| Ok::<_, PartnerError>((work(db, &once)?, place));
+    let written = app.store.write_as(tenant, write).await;
+    let done = written.map(|(outcome, _)| outcome);
     note(request, &done);
     sent(done?)
 }
@@ -233,37 +101,74 @@ pub async fn execute_if_keyed<F>(
 where
     F: FnOnce(&mut Db, &Tenant) -> Result<Answer, PartnerError> + Send + 'static,
 {
-    let Some(once) = once else {
-        return sent(Outcome::Executed(app.store.write_as(tenant, work).await?));
+    let at = match once {
+        Some(once) => {
+            let place = enter(request, app, &once)?;
+            Some((once, place))
+        }
+        None => None,
     };
-    let now = app.clock.now();
-    let owner = tenant.clone();
-    execute(request, app, owner, once, move |db, once| {
-        idempotency::once(db, once, now, |db, _| work(db, &tenant))
-    })
-    .await
+    Execution(at).finish(request, app, tenant, work).await
 }
 
-/// What a request was answered before, under its key. `None`: it has none, or was not executed yet.
-///
-/// For requests whose work begins outside the database, which asking again should not do again.
-pub async fn replayed(
+/// A request whose work begins outside the database, which asking again must not do again.
+pub enum Begun {
+    /// It was executed before, under its key: this was the answer.
+    Before(HttpResponse),
+    /// It runs now, and no other under its key does.
+    Now(Execution),
+}
+
+/// A request that runs, with its key and its place where it has one.
+pub struct Execution(Option<(Once, Place)>);
+
+/// Begins such a request.
+pub async fn begin(
     request: &HttpRequest,
     app: &App,
     tenant: &Tenant,
-    once: Option<&Once>,
-) -> Result<Option<HttpResponse>, Problem> {
-    let Some(once) = once.cloned() else {
-        return Ok(None);
+    once: Option<Once>,
+) -> Result<Begun, Problem> {
+    let Some(once) = once else {
+        return Ok(Begun::Now(Execution(None)));
     };
-    let (tenant, now) = (tenant.clone(), app.clock.now());
+    // Before it is looked at: of those that come at once, one goes on.
+    let place = enter(request, app, &once)?;
+    let (tenant, now, asked) = (tenant.clone(), app.clock.now(), once.clone());
     let read = app
         .store
-        .read_as(tenant, move |db, _| idempotency::before(db, &once, now));
-    let done = read.await.transpose();
-    let Some(done) = done else { return Ok(None) };
-    note(request, &done);
-    sent(done?).map(Some)
+        .read_as(tenant, move |db, _| idempotency::before(db, &asked, now));
+    match read.await.transpose() {
+        None => Ok(Begun::Now(Execution(Some((once, place))))),
+        Some(done) => {
+            note(request, &done);
+            sent(done?).map(Begun::Before)
+        }
+    }
+}
+
+impl Execution {
+    /// Writes down what came of it. `work` answers what is kept under the key, if there is one.
+    pub async fn finish<F>(
+        self,
+        request: &HttpRequest,
+        app: &App,
+        tenant: Tenant,
+        work: F,
+    ) -> Result<HttpResponse, Problem>
+    where
+        F: FnOnce(&mut Db, &Tenant) -> Result<Answer, PartnerError> + Send + 'static,
+    {
+        let Some(at) = self.0 else {
+            return sent(Outcome::Executed(app.store.write_as(tenant, work).await?));
+        };
+        let now = app.clock.now();
+        let owner = tenant.clone();
+        execute_at(request, app, owner, at, move |db, once| {
+            idempotency::once(db, once, now, |db, _| work(db, &tenant))
+        })
+        .await
+    }
 }
 
 /// What the request log says of the key.
@@ -322,68 +227,4 @@ fn sent(outcome: Outcome) -> Result<HttpResponse, Problem> {
 pub(super) fn in_progress(detail: String) -> Problem {
     Problem::new(StatusCode::CONFLICT, "idempotency_in_progress", detail)
         .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn a_key_is_a_quoted_string_or_a_word() {
-        let longest = "k".repeat(255);
-        for (text, key) in [
-            (
-                "\"8e03978e-40d5-43dd-bc93-6894a57f9324\"",
-                "8e03978e-40d5-43dd-bc93-6894a57f9324",
-            ),
-            (
-                "8e03978e-40d5-43dd-bc93-6894a57f9324",
-                "8e03978e-40d5-43dd-bc93-6894a57f9324",
-            ),
-            (" order:17/a=b+c ", "order:17/a=b+c"),
-            (r#""a \"b\" \\ c""#, r#"a "b" \ c"#),
-            (longest.as_str(), longest.as_str()),
-        ] {
-            assert_eq!(parse(text).as_deref(), Some(key), "{text}");
-        }
-        let too_long = "k".repeat(256);
-        let too_long_quoted = format!("\"{too_long}\"");
-        for bad in [
-            "",
-            " ",
-            "\"\"",
-            "\"",
-            "\"a",
-            "a\"",
-            "\"a\"b",
-            "\"a\";p=1",
-            "a, b",
-            "a,b",
-            "a b",
-            "\"a\\b\"",
-            "\"a\\",
-            "\"ä\"",
-            &too_long,
-            &too_long_quoted,
-        ] {
-            assert_eq!(parse(bad), None, "{bad}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_quoted_reads_back(key in "[ -~]{1,255}") {
-            let quoted = format!("\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\""));
-            prop_assert_eq!(parse(&quoted), Some(key));
-        }
-
-        #[test]
-        fn nothing_stops_the_reader(text in ".*") {
-            if let Some(key) = parse(&text) {
-                prop_assert!((1..=255).contains(&key.len()));
-            }
-        }
-    }
 }

@@ -8,6 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Value};
 
 use super::problem::Problem;
+use crate::domain::prohibited;
 
 /// What is told of a member that was sent twice.
 pub(super) const DOUBLED: &str = "was sent more than once";
@@ -43,6 +44,19 @@ pub(super) fn not(kind: &str) -> Problem {
 /// A member's name within a pointer (RFC 6901 §3).
 pub(super) fn pointer_token(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
+}
+
+/// A pointer that ends before a name that holds what must not be repeated, such as a secret in the wrong place.
+pub(super) fn harmless(pointer: String) -> String {
+    let mut end = 0;
+    for token in pointer.split('/').skip(1) {
+        let name = token.replace("~1", "/").replace("~0", "~");
+        if prohibited::in_text(&name).is_some() {
+            return pointer.get(..end).unwrap_or_default().to_owned();
+        }
+        end += 1 + token.len();
+    }
+    pointer
 }
 
 /// An object with its members in order and without white space: whoever says the same writes the same.

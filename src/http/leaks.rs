@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::str::FromStr;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
@@ -12,6 +13,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::ToSchema;
 
 use super::body::{self, BodyError};
+use super::limits;
 use super::members::Members;
 use super::problem::{Problem, ProblemView};
 use super::source;
@@ -51,6 +53,8 @@ pub struct NewLeakReport {
     security(()),
     responses(
         (status = 202, description = "The report was taken in. The answer has no body."),
+        (status = 429, description = "More reports came from one address than 300 at once and 60 a minute (`too_many_reports`). `Retry-After` says when to come again.",
+            content_type = "application/problem+json", body = ProblemView),
         (status = 413, description = "The report has more than 131,072 bytes (`body_too_large`).",
             content_type = "application/problem+json", body = ProblemView),
     )
@@ -60,6 +64,8 @@ pub async fn report(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
+    let from = source::address(&request, &app.settings.trusted_proxies);
+    app.leaks.charge(from).map_err(too_many)?;
     let body = body::bytes_within(&request, payload, MAX_REPORT).await;
     let mut members = Members::of(&request, &body.map_err(unread)?)?;
     let taken = (members.list::<Candidate>("secrets", MAX_CANDIDATES),);
@@ -70,7 +76,7 @@ pub async fn report(
     let hashes = web::block(move || leaks::hashes(&shared.master, &candidates))
         .await
         .map_err(|error| Problem::internal(&error))?;
-    let from = source::address(&request, &app.settings.trusted_proxies).map(|ip| ip.to_string());
+    let from = from.map(|ip| ip.to_string());
     let now = app.clock.now();
     app.store
         .write(move |db| leaks::receive(db, &hashes, from, now))
@@ -88,6 +94,14 @@ fn unread(error: BodyError) -> Problem {
         ),
         other => other.into(),
     }
+}
+
+fn too_many(wait: Duration) -> Problem {
+    let wait = limits::seconds(wait).max(1);
+    let detail =
+        format!("more reports came from this address than one sends: come again in {wait} s");
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_reports", detail)
+        .with_header(RETRY_AFTER, HeaderValue::from(wait))
 }
 
 fn busy() -> Problem {

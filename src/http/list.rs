@@ -94,9 +94,15 @@ impl Parameters {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
-        text.parse()
-            .map(Some)
-            .map_err(|error| Problem::bad_parameter(format!("{name} {error}")))
+        let value = text
+            .parse()
+            .map_err(|error| Problem::bad_parameter(format!("{name} {error}")))?;
+        // Nothing that is looked for has any, and PostgreSQL takes no NUL.
+        if text.chars().any(char::is_control) {
+            let detail = format!("{name} must be without control characters");
+            return Err(Problem::bad_parameter(detail));
+        }
+        Ok(Some(value))
     }
 
     /// Takes a whole number out. `None`: not sent.
@@ -177,7 +183,27 @@ impl ListQuery {
         self.filters.take(name)
     }
 
-    /// The page that is asked for; a parameter that nobody took is an error.
+    /// Takes a number out that is within bounds. `None`: not sent.
+    pub fn number(
+        &mut self,
+        name: &str,
+        bounds: std::ops::RangeInclusive<u32>,
+    ) -> Result<Option<u32>, Problem> {
+        self.filters.number(name, bounds)
+    }
+
+    /// The page that is asked for of a list by these ids; a parameter that nobody took is an error.
+    pub fn page_of<Id: std::str::FromStr>(self) -> Result<PageRequest, Problem> {
+        let page = self.page()?;
+        // A cursor of another list would begin somewhere, and look like this one's end.
+        let is_of_it = |after: &String| after.parse::<Id>().is_ok();
+        if page.after.as_ref().is_some_and(|after| !is_of_it(after)) {
+            return Err(bad_cursor());
+        }
+        Ok(page)
+    }
+
+    /// The same of a list that checks cursors by itself.
     pub fn page(self) -> Result<PageRequest, Problem> {
         self.filters.finish()?;
         Ok(self.page)
@@ -196,12 +222,17 @@ impl FromRequest for ListQuery {
 impl<T> ListView<T> {
     /// The page's rows as the wire shows them.
     pub fn of<R>(page: Page<R>, view: impl Fn(R) -> T) -> web::Json<Self> {
-        let next_cursor = page.next.map(|id| URL_SAFE_NO_PAD.encode(id));
+        let next_cursor = page.next.map(|id| cursor(&id));
         web::Json(Self {
             data: page.rows.into_iter().map(view).collect(),
             next_cursor,
         })
     }
+}
+
+/// What names the page after this id.
+pub(super) fn cursor(id: &str) -> String {
+    URL_SAFE_NO_PAD.encode(id)
 }
 
 fn decode(cursor: &str) -> Result<String, Problem> {

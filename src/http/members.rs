@@ -73,7 +73,7 @@ impl Members {
     /// Notes what else is wrong, at a pointer.
     pub fn fault(&mut self, pointer: String, code: &'static str, detail: impl Into<String>) {
         self.faults.push(FieldFault {
-            pointer,
+            pointer: json::harmless(pointer),
             code,
             detail: detail.into(),
             row: None,

@@ -32,5 +32,6 @@ pub mod source;
 pub mod table;
 pub mod trace;
 mod unread;
+mod unserved;
 pub mod v1;
 pub mod versions;

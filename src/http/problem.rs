@@ -49,7 +49,8 @@ const QUOTA_EXCEEDED: (&str, &str) = (
 pub struct FieldFault {
     /// Where (RFC 6901).
     pub pointer: String,
-    /// What kind: `missing`, `unknown`, `type`, `invalid`, `duplicate`.
+    /// What kind: `missing`, `unknown`, `type`, `invalid`, `duplicate`; of an order, `prohibited_material`; of an
+    /// endpoint's URL, `webhook_url_blocked`.
     pub code: &'static str,
     /// What to write instead.
     pub detail: String,
@@ -222,7 +223,12 @@ impl Problem {
         if self.more.contains_key(VIOLATED) {
             return QUOTA_EXCEEDED;
         }
-        let title = self.status.canonical_reason().unwrap_or("Error");
+        let title = match self.status {
+            // As RFC 9110 §15.5.14 and §15.5.21 have named them since.
+            StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large",
+            StatusCode::UNPROCESSABLE_ENTITY => "Unprocessable Content",
+            other => other.canonical_reason().unwrap_or("Error"),
+        };
         ("about:blank", title)
     }
 

@@ -8,13 +8,15 @@ use ipnet::IpNet;
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The address of the caller: the peer's, or what trusted proxies say of it.
+/// The address of the caller: the peer's, or what trusted proxies say of it. `None`: nobody knows, so that a list of
+/// addresses lets nobody in.
 ///
 /// The chain is walked from the end, since only its end was written by a proxy that
-/// is trusted; whoever stands before the first untrusted address wrote it himself.
+/// is trusted; whoever stands before the first untrusted address wrote it himself. Where the chain breaks off in a
+/// name or in nonsense before that, the caller is not known; the proxy it is not, and its address may be on a list.
 ///
 /// A proxy writes one of the two headers and passes the other on as its caller sent it. Where
-/// both are there and disagree, one is forged: then the peer's own address is all that is known.
+/// both are there and disagree, one is forged, and nobody knows which.
 pub fn address(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
     if !is_trusted(peer, trusted) {
@@ -24,22 +26,20 @@ pub fn address(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr> {
     let x_forwarded_for = hops(request, &X_FORWARDED_FOR, parse);
     match (forwarded, x_forwarded_for) {
         (None, None) => Some(peer),
-        (Some(hops), None) | (None, Some(hops)) => Some(first_untrusted(peer, hops, trusted)),
+        (Some(hops), None) | (None, Some(hops)) => first_untrusted(&hops, trusted),
         (Some(one), Some(other)) => {
-            let callers = [one, other].map(|hops| first_untrusted(peer, hops, trusted));
-            let [one, other] = callers;
-            Some(if one == other { one } else { peer })
+            let one = first_untrusted(&one, trusted);
+            one.filter(|one| first_untrusted(&other, trusted) == Some(*one))
         }
     }
 }
 
-fn first_untrusted(peer: IpAddr, hops: Vec<Option<IpAddr>>, trusted: &[IpNet]) -> IpAddr {
-    let mut caller = peer;
-    for hop in hops.into_iter().rev() {
-        // A name or nonsense: the last address that made sense is as far as can be seen.
-        let Some(hop) = hop else { break };
-        caller = hop;
-        if !is_trusted(hop, trusted) {
+/// The last address that no trusted proxy has, or the first of all where they have them all.
+fn first_untrusted(hops: &[Option<IpAddr>], trusted: &[IpNet]) -> Option<IpAddr> {
+    let mut caller = None;
+    for hop in hops.iter().rev() {
+        caller = *hop;
+        if !caller.is_some_and(|hop| is_trusted(hop, trusted)) {
             break;
         }
     }
@@ -50,17 +50,20 @@ fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&address))
 }
 
-/// The addresses that a header lists, first hop first. `None`: it was not sent.
+/// The addresses that a header lists, first hop first, with `None` for what is no address. `None`: it lists nothing.
 fn hops(
     request: &HttpRequest,
     name: &HeaderName,
     read: fn(&str) -> Option<IpAddr>,
 ) -> Option<Vec<Option<IpAddr>>> {
     let values = request.headers().get_all(name);
+    // Bytes: what a caller wrote into it must not make the proxy's part unreadable.
     let hops: Vec<_> = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|hop| read(hop.trim()))
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        // RFC 9110 §5.6.1.2: empty elements count for nothing.
+        .filter(|hop| !hop.is_empty())
+        .map(|hop| std::str::from_utf8(hop).ok().and_then(read))
         .collect();
     (!hops.is_empty()).then_some(hops)
 }
@@ -86,6 +89,7 @@ fn parse(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::http::header::HeaderValue;
     use actix_web::test::TestRequest;
 
     fn seen(peer: &str, headers: &[(&str, &str)]) -> String {
@@ -95,8 +99,7 @@ mod tests {
             request = request.append_header((*name, *value));
         }
         address(&request.to_http_request(), &trusted)
-            .unwrap()
-            .to_string()
+            .map_or("nobody knows".to_owned(), |ip| ip.to_string())
     }
 
     #[test]
@@ -121,8 +124,13 @@ mod tests {
                 "10.0.0.1:1",
                 &[("x-forwarded-for", "203.0.113.9, nonsense")]
             ),
-            "10.0.0.1"
+            "nobody knows"
         );
+        assert_eq!(
+            seen("10.0.0.1:1", &[("x-forwarded-for", "10.0.0.7, 10.0.0.2")]),
+            "10.0.0.7"
+        );
+        assert_eq!(seen("10.0.0.1:1", &[("x-forwarded-for", " ,")]), "10.0.0.1");
         assert_eq!(seen("10.0.0.1:1", &[]), "10.0.0.1");
     }
 
@@ -143,7 +151,7 @@ mod tests {
         );
         assert_eq!(
             seen("10.0.0.1:1", &[("forwarded", "for=_hidden")]),
-            "10.0.0.1"
+            "nobody knows"
         );
     }
 
@@ -153,6 +161,17 @@ mod tests {
             ("forwarded", "for=192.0.2.1"),
             ("x-forwarded-for", "192.0.2.1, 203.0.113.9"),
         ];
-        assert_eq!(seen("10.0.0.1:1", &forged), "10.0.0.1");
+        assert_eq!(seen("10.0.0.1:1", &forged), "nobody knows");
+    }
+
+    #[test]
+    fn what_a_caller_wrote_before_the_proxy_makes_nothing_unreadable() {
+        let value = HeaderValue::from_bytes(b"\xff, 203.0.113.9").unwrap();
+        let request = TestRequest::default()
+            .peer_addr("10.0.0.1:1".parse().unwrap())
+            .append_header(("x-forwarded-for", value));
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let seen = address(&request.to_http_request(), &trusted).unwrap();
+        assert_eq!(seen.to_string(), "203.0.113.9");
     }
 }

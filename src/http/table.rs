@@ -12,6 +12,7 @@ use utoipa::openapi::path::Operation;
 use super::measure::Measured;
 use super::openapi::arguments::Arguments;
 use super::problem::Problem;
+use super::unserved;
 use super::versions;
 use crate::domain::realm::Realm;
 
@@ -75,9 +76,11 @@ impl Table {
         for piece in self.pieces {
             match piece {
                 Piece::Place(place) => config.service(place.measured("")),
-                Piece::Part(part) if part.has_versions => {
-                    config.service(part.scope.wrap(from_fn(versions::speak)))
-                }
+                Piece::Part(part) if part.has_versions => config.service(
+                    part.scope
+                        .wrap(from_fn(unserved::recognise))
+                        .wrap(from_fn(versions::speak)),
+                ),
                 Piece::Part(part) => config.service(part.scope),
             };
         }

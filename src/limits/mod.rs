@@ -6,6 +6,7 @@
 //! request, so a change of them counts at once. This room refuses to know HTTP, where limits are kept, and the
 //! time of day: a clock that is set back must not lock anybody out.
 
+pub mod addresses;
 mod bucket;
 pub mod failures;
 mod local;

@@ -9,8 +9,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use onyx_verifier::{Revocation, Revocations};
 use serde_json::value::RawValue;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
+use super::places::{Place, Places};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::revocation::RevocationKind;
@@ -27,9 +28,7 @@ pub struct Feed {
     /// How often numbers began anew.
     beginnings: AtomicU64,
     closed: watch::Sender<bool>,
-    listeners: Arc<Semaphore>,
-    /// How many may listen.
-    places: usize,
+    places: Places,
 }
 
 #[derive(Debug)]
@@ -76,20 +75,18 @@ impl Feed {
             purged: AtomicI64::new(0),
             beginnings: AtomicU64::new(0),
             closed: watch::Sender::new(false),
-            listeners: Arc::new(Semaphore::new(listeners)),
-            places: listeners,
+            places: Places::new(listeners),
         }
     }
 
-    /// A place among the listeners, held until it is dropped. `None`: all are taken.
-    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.listeners).try_acquire_owned().ok()
+    /// A place among the listeners for a client, held until it is dropped. `None`: there is none for it.
+    pub fn place(&self, realm: Realm, client: &str) -> Option<Place> {
+        self.places.take(realm, client)
     }
 
     /// How many listen.
     pub fn listeners(&self) -> usize {
-        self.places
-            .saturating_sub(self.listeners.available_permits())
+        self.places.count()
     }
 
     /// The highest revocation that this process has applied, with all that it touched: to be

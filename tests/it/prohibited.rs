@@ -1,9 +1,52 @@
 //! What must not be sent is refused with its kind, leaves no trace, and is looked into.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::shop::{fresh_key, package};
-use crate::support::world::worlds;
+use crate::support::world::{Answer, worlds};
+
+#[actix_web::test]
+async fn no_name_that_holds_prohibited_material_is_repeated() {
+    for world in worlds().await {
+        let package = world.operator().await.published(package()).await;
+        let shopper = world.shopper().await;
+        let secret = shopper.who.secret.clone();
+        let named = |name: &str, value: &str| format!("\"{name}\":{value}");
+        let bad = [
+            named(
+                "metadata",
+                &format!("{{{}}}", named("4111111111111111", "5")),
+            ),
+            named(
+                "metadata",
+                &format!("{{{}}}", named("4111111111111111\\u0001", "\"x\"")),
+            ),
+            named("metadata", &format!("{{{}}}", named(&secret, "5"))),
+            named(
+                "metadata",
+                r#"{"4111111111111111":"x","4111111111111111":"y"}"#,
+            ),
+            named(&secret, "1"),
+            named("4111 1111 1111 1111", "1"),
+        ];
+        for member in bad {
+            let body = format!(
+                r#"{{"package_id":"{package}","quantity":1,"partner_order_ref":"PO-1",{member}}}"#
+            );
+            let request = shopper
+                .request(Method::POST, "/orders")
+                .header("idempotency-key", fresh_key())
+                .header("content-type", "application/json")
+                .body(body);
+            let refused = Answer::of(request.send().await.unwrap()).await;
+            assert_eq!(refused.status, 422, "{member}");
+            for value in ["4111", &secret[..24]] {
+                assert!(!refused.text.contains(value), "{member}: {}", refused.text);
+            }
+        }
+    }
+}
 
 #[actix_web::test]
 async fn prohibited_material_is_refused_by_kind_and_never_kept() {

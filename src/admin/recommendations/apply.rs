@@ -93,7 +93,7 @@ fn revoke(
     let which = Which::This(id.as_str());
     let unused = unused_credentials(db, rules, which, &Filter::default())?;
     let found = unused.into_iter().next().ok_or_else(overtaken)?;
-    credentials::revoke(db, act, id, RevocationReason::Unused, None)?;
+    credentials::revoke_on_request(db, act, id, RevocationReason::Unused, None)?;
     Ok(found)
 }
 

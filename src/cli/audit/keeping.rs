@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cli::admin_client::AdminClient;
+use crate::cli::fresh_file::{FreshFile, failed};
 use crate::cli::{Done, Failure};
 
 /// The largest checkpoint that is read.
@@ -16,13 +17,8 @@ pub(super) async fn export(admin: &AdminClient, path: &Path) -> Done {
         let out = std::io::stdout().lock();
         return copy(admin, out).await.map(|_| ());
     }
-    let (fresh, file) = create(path)?;
-    let copied = copy(admin, file).await;
-    let done = copied.and_then(|file| put(file, &fresh, path));
-    if done.is_err() {
-        let _ = std::fs::remove_file(&fresh);
-    }
-    done
+    let file = FreshFile::beside(path)?;
+    copy(admin, file).await?.put()
 }
 
 async fn copy<W: Write>(admin: &AdminClient, out: W) -> Result<W, Failure> {
@@ -65,25 +61,7 @@ pub(super) fn kept(path: &Path) -> Result<Option<String>, Failure> {
 
 /// Keeps a checkpoint in the place of the one before, whole or not at all.
 pub(super) fn keep(path: &Path, note: &str) -> Done {
-    let (fresh, mut file) = create(path)?;
+    let mut file = FreshFile::beside(path)?;
     file.write_all(note.as_bytes()).map_err(failed(path))?;
-    put(file, &fresh, path)
-}
-
-fn create(path: &Path) -> Result<(PathBuf, File), Failure> {
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
-    let fresh = PathBuf::from(fresh);
-    let file = File::create(&fresh).map_err(failed(&fresh))?;
-    Ok((fresh, file))
-}
-
-fn put(file: File, fresh: &Path, path: &Path) -> Done {
-    file.sync_all()
-        .and_then(|()| std::fs::rename(fresh, path))
-        .map_err(failed(path))
-}
-
-pub(super) fn failed(path: &Path) -> impl Fn(std::io::Error) -> Failure {
-    move |error| Failure::Refused(format!("{}: {error}", path.display()))
+    file.put()
 }

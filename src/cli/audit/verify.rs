@@ -10,11 +10,12 @@ use clap::Args;
 use serde_json::{Value, json};
 use tlog_tiles::{Hash, check_record, record_hash};
 
-use super::keeping::{failed, keep, kept};
+use super::keeping::{keep, kept};
 use crate::audit::checkpoint::HeadVerifier;
 use crate::audit::leaf::Leaf;
 use crate::audit::verify::{BadExport, Verdict, Verification};
 use crate::cli::admin_client::AdminClient;
+use crate::cli::fresh_file::failed;
 use crate::cli::output::Output;
 use crate::cli::{Done, Failure};
 

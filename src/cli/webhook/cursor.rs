@@ -1,12 +1,12 @@
 //! How far events were forwarded: a file that survives the process, and the machine's fall.
 
-use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Failure;
+use crate::cli::fresh_file::{FreshFile, failed};
 
 /// The place in a partner's events up to which all were taken by the receiver.
 pub(super) struct Cursor {
@@ -79,25 +79,11 @@ impl Cursor {
     pub(super) fn advance(&mut self, seq: i64) -> Result<(), Failure> {
         self.content.seq = seq;
         let text = serde_json::to_string(&self.content)? + "\n";
-        let mut fresh = self.path.clone().into_os_string();
-        fresh.push(".new");
-        let written = File::create(&fresh).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&fresh, &self.path)?;
-            // The name too must be on the disk.
-            let folder = self
-                .path
-                .parent()
-                .filter(|path| !path.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-        });
-        written.map_err(failed(&self.path))
+        let mut file = FreshFile::beside(&self.path)?;
+        file.write_all(text.as_bytes())
+            .map_err(failed(&self.path))?;
+        file.put()
     }
-}
-
-fn failed(path: &Path) -> impl Fn(std::io::Error) -> Failure {
-    move |error| Failure::Refused(format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

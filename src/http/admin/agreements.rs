@@ -108,7 +108,7 @@ pub async fn list(
         kind: query.filter("kind")?,
         state: query.filter("state")?,
     };
-    let asked = query.page()?;
+    let asked = query.page_of::<AgreementId>()?;
     let found = app
         .store
         .read(move |db| {

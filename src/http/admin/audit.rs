@@ -74,7 +74,7 @@ pub async fn list(
         from: query.filter("from")?,
         to: query.filter("to")?,
     };
-    let asked = query.page()?;
+    let asked = query.page_of::<AuditEventId>()?;
     let found = app.store.read(move |db| page(db, &filter, &asked)).await?;
     Ok(ListView::of(found, AuditEventView::from))
 }

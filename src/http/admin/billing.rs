@@ -172,7 +172,7 @@ pub async fn list_entries(
         to: query.filter("to")?,
         ..Filter::default()
     };
-    let asked = query.page()?;
+    let asked = query.page_of::<LedgerEntryId>()?;
     let (Some(partner), Some(realm)) = (partner, realm) else {
         let detail = "say whose account: partner_id and realm must both be given";
         return Err(Problem::bad_parameter(detail));

@@ -140,7 +140,7 @@ pub async fn list(
         realm: query.filter("realm")?,
         state: query.filter("state")?,
     };
-    let asked = query.page()?;
+    let asked = query.page_of::<ClientId>()?;
     let found = app.store.read(move |db| page(db, &filter, &asked)).await?;
     Ok(ListView::of(found, ClientView::from))
 }
@@ -163,7 +163,7 @@ pub async fn list_of_partner(
 ) -> Result<web::Json<ListView<ClientView>>, Problem> {
     let partner: PartnerId = id(&path)?;
     let (realm, state) = (query.filter("realm")?, query.filter("state")?);
-    let asked = query.page()?;
+    let asked = query.page_of::<ClientId>()?;
     let found = app
         .store
         .read(move |db| {

@@ -150,7 +150,7 @@ pub async fn list(
     app: web::Data<App>,
 ) -> Result<web::Json<ListView<CredentialView>>, Problem> {
     let client: ClientId = id(&path)?;
-    let asked = query.page()?;
+    let asked = query.page_of::<CredentialId>()?;
     let (now, ttl) = (app.clock.now(), app.settings.token_ttl);
     let (found, deliveries) = app
         .store
@@ -247,7 +247,7 @@ pub async fn revoke(
     let now = app.clock.now();
     let (credential, link) = app
         .carry_out(who.actor, move |db, act| {
-            let credential = credentials::revoke(db, act, &id, reason, note)?;
+            let credential = credentials::revoke_on_request(db, act, &id, reason, note)?;
             let link = secret_deliveries::of(db, &credential.id)?;
             Ok::<_, AdminError>((credential, link))
         })

@@ -121,7 +121,7 @@ pub async fn list(
         state: query.filter("state")?,
         scope: query.filter("scope")?,
     };
-    let asked = query.page()?;
+    let asked = query.page_of::<GrantId>()?;
     let found = app
         .store
         .read(move |db| {

@@ -172,7 +172,7 @@ pub async fn list(
         state: query.filter("state")?,
         period: query.filter("period")?,
     };
-    let asked = query.page()?;
+    let asked = query.page_of::<InvoiceId>()?;
     let read = app
         .store
         .read(move |db| invoices::page(db, &filter, &asked));

@@ -133,6 +133,10 @@ pub async fn revoke(
     let taken = (body.text("reason", 1000),);
     let (reason,) = body.finish(taken)?;
     let (kid, now) = (path.into_inner(), app.clock.now());
+    // Else none of ours, and perhaps no text that a database takes.
+    if !kid.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Problem::not_found());
+    }
     let wanted = kid.clone();
     let found = app.store.read(move |db| signing_keys::find(db, &wanted));
     let key = found.await?.ok_or_else(Problem::not_found)?;

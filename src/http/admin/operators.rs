@@ -22,7 +22,7 @@ use crate::store::clients::{Filter, page};
 pub struct NewOperator {
     #[schema(min_length = 1, max_length = 200)]
     pub name: String,
-    /// Admin scopes; who makes an operator must hold them.
+    /// Admin scopes. Who may make operators may give them any, also those that he does not hold.
     #[schema(max_items = 100)]
     pub scopes: Vec<Scope>,
 }
@@ -37,7 +37,7 @@ pub async fn list(
     query: ListQuery,
     app: web::Data<App>,
 ) -> Result<web::Json<ListView<ClientView>>, Problem> {
-    let asked = query.page()?;
+    let asked = query.page_of::<ClientId>()?;
     let filter = Filter {
         kind: Some(ClientKind::Operator),
         ..Filter::default()

@@ -81,7 +81,7 @@ pub async fn list(
         realm: query.filter("realm")?,
         state: query.filter("state")?,
     };
-    let asked = query.page()?;
+    let asked = query.page_of::<OrderId>()?;
     let read = app.store.read(move |db| page_anywhere(db, &filter, &asked));
     Ok(ListView::of(read.await?, PartnerOrderView::from))
 }

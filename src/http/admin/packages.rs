@@ -93,7 +93,7 @@ pub async fn list(
         state: query.filter("state")?,
         ..filter(&mut query)?
     };
-    let asked = query.page()?;
+    let asked = query.page_of::<PackageId>()?;
     let read = app.store.read(move |db| {
         let found = page(db, &filter, &asked)?;
         let next = found.next;

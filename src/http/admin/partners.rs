@@ -98,7 +98,7 @@ pub async fn list(
     app: web::Data<App>,
 ) -> Result<web::Json<ListView<PartnerView>>, Problem> {
     let state = query.filter("state")?;
-    let asked = query.page()?;
+    let asked = query.page_of::<PartnerId>()?;
     let found = app.store.read(move |db| page(db, state, &asked)).await?;
     Ok(ListView::of(found, PartnerView::from))
 }

@@ -58,7 +58,7 @@ pub async fn list(
     query: ListQuery,
     app: web::Data<App>,
 ) -> Result<web::Json<ListView<PlanView>>, Problem> {
-    let asked = query.page()?;
+    let asked = query.page_of::<PlanId>()?;
     let found = app.store.read(move |db| page(db, &asked)).await?;
     Ok(ListView::of(found, PlanView::from))
 }

@@ -95,7 +95,7 @@ pub async fn list(
         realm,
         ..filters(&mut query)?
     };
-    let asked = query.page()?;
+    let asked = query.page_of::<RequestId>()?;
     let found = app
         .store
         .read(move |db| request_log::page(db, filter, &asked))

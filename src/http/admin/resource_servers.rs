@@ -98,7 +98,7 @@ pub async fn list(
     query: ListQuery,
     app: web::Data<App>,
 ) -> Result<web::Json<ListView<ResourceServerView>>, Problem> {
-    let asked = query.page()?;
+    let asked = query.page_of::<ResourceServerId>()?;
     let found = app
         .store
         .read(move |db| {

@@ -120,7 +120,7 @@ pub async fn list(
         partner_id: query.filter("partner_id")?,
         pointer: query.filter("pointer")?,
     };
-    let asked = query.page()?;
+    let asked = query.page_of::<ReviewId>()?;
     let found = app.store.read(move |db| page(db, &filter, &asked)).await?;
     Ok(ListView::of(found, ReviewView::from))
 }
@@ -169,7 +169,7 @@ pub async fn list_leak_reports(
         state: query.filter("state")?,
         credential_id: query.filter("credential_id")?,
     };
-    let asked = query.page()?;
+    let asked = query.page_of::<LeakReportId>()?;
     let (found, matches) = app
         .store
         .read(move |db| {

@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 use super::Members;
 use crate::domain::edit::Edit;
 
+/// The longest text that has a form of its own.
+const LONGEST: usize = 2048;
+
 impl Members {
     /// A text of 1 to `max` characters that is not all white space.
     pub fn text(&mut self, name: &str, max: usize) -> Option<String> {
@@ -73,7 +76,16 @@ impl Members {
 
     /// Such a text, or nothing. The outer `None`: a fault was noted.
     pub fn optional_parsed<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<Option<T>> {
-        match self.optional_text(name, 2048)? {
+        // What it must be is what its type says, of an empty text too.
+        if let Some(Value::String(text)) = self.peek(name)
+            && !is_text(text, LONGEST)
+            && let Err(error) = text.parse::<T>()
+        {
+            self.take(name);
+            self.fault(format!("/{name}"), "invalid", error.to_string());
+            return None;
+        }
+        match self.optional_text(name, LONGEST)? {
             None => Some(None),
             Some(text) => match text.parse() {
                 Ok(value) => Some(Some(value)),
@@ -117,7 +129,7 @@ impl Members {
                     range.start(),
                     range.end()
                 );
-                self.fault(format!("/{name}"), "invalid", detail);
+                self.fault(format!("/{name}"), of_number(&value), detail);
                 None
             }
         }
@@ -133,7 +145,7 @@ impl Members {
         if number.is_none() {
             let (from, to) = (range.start(), range.end());
             let detail = format!("must be a whole number from {from} to {to}");
-            self.fault(format!("/{name}"), "invalid", detail);
+            self.fault(format!("/{name}"), of_number(&value), detail);
         }
         number
     }
@@ -302,6 +314,11 @@ impl Members {
             }
         }
     }
+}
+
+/// What is wrong with what is no such number.
+fn of_number(value: &Value) -> &'static str {
+    if value.is_number() { "invalid" } else { "type" }
 }
 
 fn is_text(text: &str, max: usize) -> bool {

@@ -1,6 +1,6 @@
 //! What OAuth endpoints have in common at which a client hands a token in.
 
-use actix_web::{HttpMessage, HttpRequest, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 
 use super::door::Door;
 use super::token::{Denial, asked, is_form};
@@ -8,7 +8,8 @@ use crate::app::App;
 use crate::domain::instant::Instant;
 use crate::domain::limits::RouteClass;
 use crate::domain::realm::Realm;
-use crate::http::{body, source};
+use crate::http::{body, limits, source};
+use crate::limits::Charged;
 use crate::oauth::authenticate::{Authenticated, authenticate};
 use crate::oauth::charge::charge;
 use crate::oauth::refusal::Refusal;
@@ -22,7 +23,7 @@ pub(super) struct HandedIn {
     pub(super) now: Instant,
 }
 
-/// Charges a request to the client's partner as a token request is; noted for whoever refuses it.
+/// Charges a request to the client's partner as a token request is; noted for whoever answers it.
 pub(super) async fn charge_to(
     request: &HttpRequest,
     app: &App,
@@ -40,6 +41,14 @@ pub(super) async fn charge_to(
         Err(Denial::to(client, Refusal::LimitExceeded(over)))
     };
     refusal.map_or(Ok(()), refuse)
+}
+
+/// An answer that tells how the limits stand, where the request was charged to a partner.
+pub(super) fn told(request: &HttpRequest, mut answer: HttpResponse) -> HttpResponse {
+    if let Some(charged) = request.extensions().get::<Charged>() {
+        limits::tell(answer.headers_mut(), charged);
+    }
+    answer
 }
 
 /// Authenticates a client as the token endpoint does, and takes its `token` parameter.

@@ -60,10 +60,11 @@ pub async fn introspect(
     app: web::Data<App>,
     realm: web::ThinData<Realm>,
 ) -> HttpResponse {
-    match answer(&request, payload, &app, realm.0).await {
+    let answer = match answer(&request, payload, &app, realm.0).await {
         Ok(answer) => answer,
         Err(denial) => denial.response(&app, &request, realm.0),
-    }
+    };
+    handed_in::told(&request, answer)
 }
 
 async fn answer(

@@ -10,7 +10,7 @@ use futures_util::stream;
 use rand::RngExt;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::Instant as Moment;
 use utoipa::ToSchema;
 
@@ -20,6 +20,7 @@ use crate::http::extract::Follower;
 use crate::http::list::Parameters;
 use crate::http::problem::{Problem, ProblemView};
 use crate::revocation::feed::{Lost, Told};
+use crate::revocation::places::Place;
 use crate::store::revocations;
 
 /// The most entries of one answer.
@@ -92,7 +93,6 @@ pub async fn poll(
     mut query: Parameters,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
-    let _place = place(&app)?;
     let after = query.whole("after")?;
     let wait = query.whole("wait")?.unwrap_or(0);
     query.finish()?;
@@ -102,6 +102,8 @@ pub async fn poll(
     let mut news = app.feed.listen(who.realm).ok_or_else(Problem::not_found)?;
     // Whoever has no cursor yet wants one at once, with whatever there is.
     let wait = if after.is_some() { wait } else { 0 };
+    // Whoever is answered at once takes no place.
+    let _place = (wait > 0).then(|| place(&app, &who)).transpose()?;
     let deadline = Moment::now() + Duration::from_secs(wait);
     let after = start(&app, after, deadline).await?;
     loop {
@@ -151,7 +153,7 @@ pub async fn stream(
     mut query: Parameters,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
-    let place = place(&app)?;
+    let place = place(&app, &who)?;
     let after = query.whole("after")?;
     query.finish()?;
     let after = match request.headers().get("last-event-id") {
@@ -193,7 +195,7 @@ struct Listener {
     pause: Duration,
     /// Whether its token is good no more, or the process ends.
     ended: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Listener {
@@ -258,8 +260,8 @@ fn heartbeat_event(cursor: i64, as_of: i64) -> Option<Bytes> {
     Some(format!("event: heartbeat\nid: {cursor}\ndata: {data}\n\n").into())
 }
 
-fn place(app: &App) -> Result<OwnedSemaphorePermit, Problem> {
-    app.feed.place().ok_or_else(|| {
+fn place(app: &App, who: &Follower) -> Result<Place, Problem> {
+    app.feed.place(who.realm, &who.client_id).ok_or_else(|| {
         let detail = "as many listen to revocations as may; try again, or try another node";
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,

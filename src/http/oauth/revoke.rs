@@ -47,10 +47,11 @@ pub async fn revoke(
     app: web::Data<App>,
     realm: web::ThinData<Realm>,
 ) -> HttpResponse {
-    match answer(&request, payload, &app, realm.0).await {
+    let answer = match answer(&request, payload, &app, realm.0).await {
         Ok(()) => uncached(HttpResponse::Ok()).finish(),
         Err(denial) => denial.response(&app, &request, realm.0),
-    }
+    };
+    handed_in::told(&request, answer)
 }
 
 async fn answer(

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::door::Door;
-use super::handed_in::charge_to;
+use super::handed_in::{charge_to, told};
 use super::token::{Denial, OAuthErrorView, asked, is_form, uncached};
 use crate::admin::rotation::Rotated;
 use crate::admin::self_rotation::{self, Denied};
@@ -65,7 +65,7 @@ pub async fn rotate(
     app: web::Data<App>,
     realm: web::ThinData<Realm>,
 ) -> HttpResponse {
-    match answer(&request, payload, &app, realm.0).await {
+    let answer = match answer(&request, payload, &app, realm.0).await {
         Ok(rotated) => uncached(HttpResponse::Created()).json(OwnRotationView {
             credential_id: rotated.issued.credential.id.clone(),
             client_secret: rotated.issued.secret.expose(),
@@ -74,7 +74,8 @@ pub async fn rotate(
             accepts_until: rotated.accepts_until,
         }),
         Err(denial) => denial.response(&app, &request, realm.0),
-    }
+    };
+    told(&request, answer)
 }
 
 async fn answer(

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, PRAGMA, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -241,11 +242,7 @@ impl Denial {
         match self {
             Self::Refused { refusal, client } => {
                 note_oauth(app, request, refusal, client.as_deref(), realm);
-                let mut answer = refused(refusal, request, realm);
-                if let Some(charged) = request.extensions().get::<Charged>() {
-                    limits::tell(answer.headers_mut(), charged);
-                }
-                answer
+                refused(refusal, request, realm)
             }
             Self::UnsupportedMediaType => {
                 let advice = "send the body as application/x-www-form-urlencoded";
@@ -259,6 +256,12 @@ impl Denial {
                 StatusCode::REQUEST_TIMEOUT,
                 "the body did not arrive within 10 seconds",
             ),
+            Self::Body(body::BodyError::Coded) => {
+                let mut answer = invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, body::CODED);
+                let identity = HeaderValue::from_static("identity");
+                answer.headers_mut().insert(ACCEPT_ENCODING, identity);
+                answer
+            }
             Self::Body(body::BodyError::Broken) => {
                 invalid(StatusCode::BAD_REQUEST, "the body did not arrive whole")
             }

@@ -44,7 +44,7 @@ pub async fn list(
         to: query.filter("to")?,
         ..Filter::default()
     };
-    let asked = query.page()?;
+    let asked = query.page_of::<AuditEventId>()?;
     let found = app
         .store
         .read_as(who.tenant, move |db, tenant| {

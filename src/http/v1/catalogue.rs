@@ -75,7 +75,7 @@ pub async fn list(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let filter = filter(&mut query)?;
-    let asked = query.page()?;
+    let asked = query.page_of::<PackageId>()?;
     let read = app.store.read_as(who.tenant, move |db, tenant| {
         visible_page(db, tenant, &filter, &asked)
     });

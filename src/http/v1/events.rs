@@ -10,7 +10,7 @@ use crate::domain::event::EventKind;
 use crate::domain::id::EventId;
 use crate::events::Envelope;
 use crate::http::extract::{EventsReplay, Granted, WebhooksManage};
-use crate::http::list::{DEFAULT_LIMIT, MAX_LIMIT, Parameters};
+use crate::http::list::{ListQuery, bad_cursor, cursor};
 use crate::http::members::Members;
 use crate::http::problem::{Problem, ProblemView};
 use crate::partner::events::trigger as write;
@@ -21,6 +21,9 @@ use crate::store::events::{self, Span};
 pub struct EventPageView {
     /// The events above `after_seq`, the lowest number first; none is left out.
     data: Vec<Envelope>,
+    /// The `cursor` of the next page; `null` where there are no more events yet: whoever waits for some goes on with
+    /// `after_seq`.
+    next_cursor: Option<String>,
     /// The number of the last event that there is; 0: there was none. Where `data` ends below it, there are more.
     last_seq: i64,
     /// The highest number that is kept no more, or was passed over by a restore; 0: all are kept.
@@ -46,7 +49,6 @@ pub struct TriggerBody {
     get, path = "/{env}/v1/events", operation_id = "list_events", tag = "events",
     params(
         ("after_seq" = Option<u32>, Query, description = "Only events with a higher number."),
-        ("limit" = Option<u8>, Query, minimum = 1, maximum = 100, description = "At most so many events; 20 where nothing is said."),
     ),
     responses(
         (status = 200, description = "The events", body = EventPageView),
@@ -55,13 +57,20 @@ pub struct TriggerBody {
 )]
 pub async fn list(
     who: Granted<EventsReplay>,
-    mut query: Parameters,
+    mut query: ListQuery,
     app: web::Data<App>,
 ) -> Result<web::Json<EventPageView>, Problem> {
-    let after = query.number("after_seq", 0..=u32::MAX)?.map(i64::from);
-    let limit = query.number("limit", 1..=MAX_LIMIT.into())?;
-    let limit = i64::from(limit.unwrap_or(DEFAULT_LIMIT.into()));
-    query.finish()?;
+    let after_seq = query.number("after_seq", 0..=u32::MAX)?;
+    let asked = query.page()?;
+    let after = match (after_seq, &asked.after) {
+        (Some(_), Some(_)) => {
+            let detail = "after_seq and cursor say the same: send one of them";
+            return Err(Problem::bad_parameter(detail));
+        }
+        (_, Some(cursor)) => Some(cursor.parse::<u32>().map_err(|_| bad_cursor())?),
+        (after_seq, None) => after_seq,
+    };
+    let (after, limit) = (after.map(i64::from), asked.limit.try_into().unwrap_or(1));
     let read = app.store.read_as(who.tenant, move |db, tenant| {
         events::after(db, tenant, after.unwrap_or(0), limit)
     });
@@ -69,7 +78,10 @@ pub async fn list(
     if let Some(after) = after {
         follows(after, span)?;
     }
+    let last = found.last().map(|event| event.seq);
+    let next = last.filter(|seq| *seq < span.last);
     Ok(web::Json(EventPageView {
+        next_cursor: next.map(|seq| cursor(&seq.to_string())),
         data: found.into_iter().map(Envelope::of).collect(),
         last_seq: span.last,
         purged_up_to: span.purged,

@@ -93,7 +93,7 @@ pub async fn list(
         period: query.filter("period")?,
         ..Filter::default()
     };
-    let asked = query.page()?;
+    let asked = query.page_of::<InvoiceId>()?;
     let read = app.store.read_as(who.tenant, move |db, tenant| {
         invoices::of_tenant(db, tenant, filter, &asked)
     });

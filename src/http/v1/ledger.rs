@@ -87,7 +87,7 @@ pub async fn list(
         from: query.filter("from")?,
         to: query.filter("to")?,
     };
-    let asked = query.page()?;
+    let asked = query.page_of::<LedgerEntryId>()?;
     let read = app.store.read_as(who.tenant, move |db, tenant| {
         ledger::page(db, tenant, &filter, &asked)
     });

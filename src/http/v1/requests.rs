@@ -106,7 +106,7 @@ pub async fn list(
     app: web::Data<App>,
 ) -> Result<web::Json<ListView<RequestView>>, Problem> {
     let filter = filters(&mut query)?;
-    let asked = query.page()?;
+    let asked = query.page_of::<RequestId>()?;
     let found = app
         .store
         .read_as(who.tenant, move |db, tenant| {

@@ -87,7 +87,7 @@ pub async fn list(
         from: query.filter("from")?,
         to: query.filter("to")?,
     };
-    let asked = query.page()?;
+    let asked = query.page_of::<UsageRecordId>()?;
     let read = app.store.read_as(who.tenant, move |db, tenant| {
         let page = usage_records::page(db, tenant, &filter, &asked)?;
         Ok::<_, StoreError>((page, usage_records::totals(db, tenant, &filter)?))

@@ -64,7 +64,7 @@ pub async fn list(
     app: web::Data<App>,
 ) -> Result<web::Json<ListView<EndpointView>>, Problem> {
     let state = query.filter("state")?;
-    let asked = query.page()?;
+    let asked = query.page_of::<WebhookEndpointId>()?;
     let read = app.store.read_as(who.tenant, move |db, tenant| {
         page(db, tenant, state, &asked)
     });

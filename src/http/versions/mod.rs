@@ -9,7 +9,7 @@ use actix_web::body::{BoxBody, MessageBody, to_bytes_limited};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, HttpDate, LINK, VARY,
+    CONTENT_TYPE, EntityTag, HeaderMap, HeaderName, HeaderValue, HttpDate, LINK, VARY,
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
@@ -90,6 +90,21 @@ pub async fn settle(
     Ok(version)
 }
 
+/// Whether it is settled which version a call is answered in: who calls is known then.
+pub fn is_settled(request: &HttpRequest) -> bool {
+    request.extensions().get::<Spoken>().is_some()
+}
+
+/// The tag of what a request is answered, where the current version's has this one.
+pub fn tag(request: &HttpRequest, current: &EntityTag) -> EntityTag {
+    match request.extensions().get() {
+        Some(Spoken(version)) if *version != CURRENT => {
+            EntityTag::new(current.weak, format!("{}.{version}", current.tag()))
+        }
+        _ => current.clone(),
+    }
+}
+
 /// Finishes the answer of the partner API: tells how the caller's limits stand, names its version, and puts it into an older one's words.
 pub async fn speak<B: MessageBody + 'static>(
     request: ServiceRequest,
@@ -148,17 +163,8 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 
 async fn in_older_words(
     version: ApiVersion,
-    mut answer: ServiceResponse<BoxBody>,
+    answer: ServiceResponse<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    // Another text than the current version's, so another tag (RFC 9110 §8.8.3).
-    let tag = answer.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
-    let tag = tag.and_then(|tag| {
-        tag.strip_suffix('"')
-            .map(|tag| format!("{tag}.{version}\""))
-    });
-    if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
-        answer.headers_mut().insert(ETAG, tag);
-    }
     let is_json = answer
         .headers()
         .get(CONTENT_TYPE)

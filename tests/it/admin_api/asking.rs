@@ -147,6 +147,9 @@ async fn a_query_that_no_list_takes_is_refused() {
             "/clients?kind=human",
             "/clients?partner_id=ptn_x",
             "/keys?realm=sandbox",
+            "/partners?cursor=Y2xfYWRtXzAxQVJaM05ERUtUU1Y0UlJGRlE2OUc1RkFW",
+            "/audit/events?actor=%00",
+            "/audit/events?target=a%07",
         ] {
             told.push(format!("{query}\n{}", operator.get(query).await.problem()));
         }
@@ -177,7 +180,15 @@ async fn a_query_that_no_list_takes_is_refused() {
         400 invalid_parameter: partner_id must be an id of the form ptn_<ULID>
         /keys?realm=sandbox
         400 invalid_parameter: realm is not a parameter of this list
+        /partners?cursor=Y2xfYWRtXzAxQVJaM05ERUtUU1Y0UlJGRlE2OUc1RkFW
+        400 invalid_parameter: cursor must be a next_cursor of an earlier page
+        /audit/events?actor=%00
+        400 invalid_parameter: actor must be without control characters
+        /audit/events?target=a%07
+        400 invalid_parameter: target must be without control characters
         ");
+        let body = json!({ "reason": "a drill" });
+        operator.post("/keys/%00/revoke", body).await.expect(404);
     }
 }
 
@@ -243,6 +254,15 @@ async fn a_body_that_is_no_json_object_is_refused() {
         415 unsupported_media_type: send the body as application/json
         415 unsupported_media_type: send the body as application/json
         ");
+        let compressed = world
+            .request(Method::POST, "/admin/v1/partners")
+            .bearer_auth(&operator.token)
+            .header("content-type", "application/json")
+            .header("content-encoding", "gzip")
+            .body("{}");
+        let compressed = Answer::of(compressed.send().await.unwrap()).await;
+        assert_snapshot!(compressed.problem(), @"415 unsupported_content_encoding: send the body as it is, without Content-Encoding");
+        assert_eq!(compressed.header("accept-encoding"), "identity");
         let nested = "[".repeat(10_000);
         assert!(send(json, &nested).await.starts_with("400 invalid_json: "));
     }
@@ -266,5 +286,6 @@ async fn a_body_of_64_kib_is_read_and_one_byte_more_is_not() {
         send(65_536).await.expect(201);
         let larger = send(65_537).await;
         assert_snapshot!(larger.problem(), @"413 body_too_large: a body has at most 65,536 bytes");
+        assert_eq!(larger.json()["title"], "Content Too Large");
     }
 }

@@ -128,7 +128,7 @@ async fn a_file_is_imported_whole_or_not_at_all() {
         assert_snapshot!(refused.problem(), @"
         422 invalid_body: the request body has members that must be mended; see errors
           /1/name missing: must be there
-          /1/price/amount invalid: must be a whole number from 0 to 9007199254740991
+          /1/price/amount type: must be a whole number from 0 to 9007199254740991
           /2 invalid: has 2 fields, and the header has 8
           /3/validity_days invalid: must be a whole number from 1 to 3650
         ");

@@ -163,6 +163,22 @@ async fn what_a_partner_has_already_is_not_sent_again() {
             );
             assert_eq!(ask(&path, "\"of-yesterday\"").await.status, 200);
 
+            // Another version says it in other words, and tells its own tags from the others.
+            let in_older = async |tag: &str| {
+                let request = shopper
+                    .request(Method::GET, &path)
+                    .header("onyx-version", "2026-09-01")
+                    .header("if-none-match", tag);
+                Answer::of(request.send().await.unwrap()).await
+            };
+            let older = in_older(&tag).await;
+            assert_eq!(older.status, 200, "a tag of other words");
+            let older_tag = older.header("etag").to_owned();
+            assert_ne!(older_tag, tag);
+            let known = in_older(&older_tag).await;
+            assert_eq!((known.status, known.header("etag")), (304, &*older_tag));
+            assert_eq!(ask(&path, &older_tag).await.status, 200);
+
             operator
                 .patch(
                     &format!("/packages/{id}"),

@@ -87,6 +87,13 @@ async fn the_last_operator_who_can_make_operators_stays() {
             (narrowed.status, &narrowed.json()["code"]),
             (409, &json!("last_operator"))
         );
+        // Nor its only secret, unless that is in wrong hands.
+        let path = format!(
+            "/credentials/{}/revoke",
+            world.operator_credential().credential_id
+        );
+        let kept = operator.post(&path, json!({ "reason": "other" })).await;
+        assert_eq!(kept.expect(409)["code"], "last_operator");
         assert!(revocations(&world, "admin").is_empty());
         let locked = edit(&operator, &own, json!({ "ip_allowlist": ["192.0.2.0/24"] })).await;
         assert_snapshot!(locked.problem(), @"

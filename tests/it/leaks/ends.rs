@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{actions, all_done, eventually, lines, report, reports, reviews};
-use crate::support::world::worlds;
+use crate::support::world::{Answer, Credential, World, worlds};
 
 #[actix_web::test]
 async fn a_leaked_secret_of_any_realm_is_revoked() {
@@ -199,6 +200,78 @@ async fn a_partner_that_chose_so_has_one_more_hour_in_live() {
                 .find(|m| m["credential_id"] == *live.credential_id);
             assert_eq!(this.unwrap()["action"], "revoked_after_grace");
         }
+    }
+}
+
+#[actix_web::test]
+async fn an_old_secret_that_is_found_ends_none_that_is_in_use() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let status = async |who: &Credential| world.token_answer("sandbox", who, &[]).await.status;
+        let compromised = async |id: &str| {
+            let body = json!({ "reason": "compromised" });
+            operator
+                .post(&format!("/credentials/{id}/revoke"), body)
+                .await
+        };
+        // Rotated by the client itself, in use, and the old one has run out since.
+        let old = world.sandbox_client(&["orders:read"]).await;
+        let new = rotated(&world, &old).await;
+        assert_eq!(status(&new).await, 200);
+        world.execute(&format!(
+            "UPDATE credentials SET accepts_until = created_at WHERE id = '{}'",
+            old.credential_id
+        ));
+        report(&world, &[&old.secret]).await;
+        all_done(&operator).await;
+        assert_eq!(
+            reports(&operator).await[0]["matches"][0]["action"],
+            "revoked"
+        );
+        let query = format!("state=open&kind=leak&pointer={}", old.credential_id);
+        assert_eq!(reviews(&operator, &query).await.len(), 1);
+        assert_eq!((status(&old).await, status(&new).await), (401, 200));
+        // Whoever looks into it may find that the new one is a thief's.
+        let ended = compromised(&old.credential_id).await.expect(200);
+        assert_eq!(ended["state"], "revoked");
+        assert_eq!(status(&new).await, 401);
+        assert_eq!(
+            compromised(&old.credential_id).await.expect(409)["code"],
+            "illegal_transition"
+        );
+
+        // The same where a rotation was finished: that revoked the old one.
+        let old = world.sandbox_client(&["orders:read"]).await;
+        let new = rotated(&world, &old).await;
+        assert_eq!(status(&new).await, 200);
+        let finish = format!("/credentials/{}/finish-rotation", old.credential_id);
+        operator.post(&finish, json!({})).await.expect(200);
+        report(&world, &[&old.secret]).await;
+        all_done(&operator).await;
+        assert_eq!(status(&new).await, 200);
+        compromised(&old.credential_id).await.expect(200);
+        assert_eq!(status(&new).await, 401);
+
+        // While the old one still works, its finder could have rotated it: both go.
+        let old = world.sandbox_client(&["orders:read"]).await;
+        let new = rotated(&world, &old).await;
+        report(&world, &[&old.secret]).await;
+        all_done(&operator).await;
+        assert_eq!((status(&old).await, status(&new).await), (401, 401));
+    }
+}
+
+/// What a client has that rotated its own secret.
+async fn rotated(world: &World, old: &Credential) -> Credential {
+    let request = world.request(Method::POST, "/sandbox/oauth2/credentials/rotate");
+    let request = request.basic_auth(&old.client_id, Some(&old.secret));
+    let answer = Answer::of(request.send().await.unwrap()).await;
+    assert!(answer.header("ratelimit").contains("r="), "{answer:?}");
+    let answer = answer.expect(201);
+    Credential {
+        credential_id: answer["credential_id"].as_str().unwrap().to_owned(),
+        secret: answer["client_secret"].as_str().unwrap().to_owned(),
+        ..old.clone()
     }
 }
 

@@ -221,3 +221,25 @@ async fn a_full_queue_says_when_to_come_back() {
         );
     }
 }
+
+#[actix_web::test]
+async fn whoever_reports_without_end_fills_no_disk() {
+    for world in worlds().await {
+        let kept = || world.lines("SELECT id AS line FROM leak_reports").len();
+        report(&world, &[]).await;
+        report(&world, &["nothing of ours"]).await;
+        assert_eq!(kept(), 0);
+        let refused = async {
+            loop {
+                let answer = report(&world, &[]).await;
+                if answer.status != 202 {
+                    return answer;
+                }
+            }
+        };
+        let refused = refused.await;
+        assert_eq!(refused.expect(429)["code"], "too_many_reports");
+        assert!(!refused.header("retry-after").is_empty());
+        assert_eq!(kept(), 0);
+    }
+}

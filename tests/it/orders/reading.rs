@@ -1,10 +1,11 @@
 //! Who reads which orders.
 
+use reqwest::Method;
 use serde_json::json;
 
 use super::{NOBODY, STILL, id_of};
 use crate::support::shop::{Shopper, bare, column, package};
-use crate::support::world::worlds_with;
+use crate::support::world::{Answer, worlds_with};
 
 #[actix_web::test]
 async fn another_s_order_is_not_there() {
@@ -120,6 +121,95 @@ async fn orders_are_listed_newest_first_page_by_page() {
                 400,
                 "{bad}"
             );
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_cursor_is_of_the_list_that_gave_it() {
+    for world in worlds_with(&STILL).await {
+        let package = world.operator().await.published(package()).await;
+        let shopper = world.shopper().await;
+        for nth in 0..3 {
+            let placed = shopper.order(&package, 1, &format!("PO-{nth}")).await;
+            placed.expect(201);
+        }
+        let page = shopper.get("/orders?limit=1").await.expect(200);
+        let cursor = page["next_cursor"].as_str().unwrap();
+        for list in [
+            "/catalogue/packages",
+            "/usage",
+            "/ledger/entries",
+            "/invoices",
+            "/webhook-endpoints",
+            "/events",
+            "/requests",
+            "/audit/events",
+        ] {
+            let refused = shopper.get(&format!("{list}?cursor={cursor}")).await;
+            assert_eq!(
+                refused.problem(),
+                "400 invalid_parameter: cursor must be a next_cursor of an earlier page",
+                "{list}"
+            );
+        }
+        // Events too are walked by it, as by their numbers.
+        let first = shopper.get("/events?limit=2").await.expect(200);
+        let cursor = first["next_cursor"].as_str().unwrap();
+        let rest = shopper.get(&format!("/events?cursor={cursor}")).await;
+        let rest = rest.expect(200);
+        let last = first["data"][1]["seq"].as_i64().unwrap();
+        let by_number = shopper.get(&format!("/events?after_seq={last}")).await;
+        assert_eq!(rest, by_number.expect(200));
+        assert_eq!(
+            (&rest["data"][0]["seq"], &rest["next_cursor"]),
+            (&json!(last + 1), &json!(null))
+        );
+        let both = shopper
+            .get(&format!("/events?cursor={cursor}&after_seq=2"))
+            .await;
+        assert_eq!(both.expect(400)["code"], "invalid_parameter");
+    }
+}
+
+#[actix_web::test]
+async fn what_is_not_served_is_a_partners_call_all_the_same() {
+    for world in worlds_with(&STILL).await {
+        let shopper = world.shopper().await;
+        let wrong = [
+            (Method::PUT, "/orders", 405),
+            (Method::GET, "/nothing/here", 404),
+        ];
+        for (method, path, status) in wrong {
+            let ask = || shopper.world.request(method.clone(), &shopper.path(path));
+            let answer = ask().bearer_auth(&shopper.token).send().await.unwrap();
+            let answer = Answer::of(answer).await;
+            assert_eq!(answer.status, status, "{path}");
+            assert_eq!(answer.header("onyx-version"), "2026-11-01", "{path}");
+            assert!(
+                answer.header("ratelimit").contains("r="),
+                "{path}: {answer:?}"
+            );
+            let logged = async || {
+                let id = answer.header("onyx-request-id");
+                let found = shopper.get(&format!("/requests?id={id}")).await;
+                found.expect(200)["data"].as_array().unwrap().len()
+            };
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+            while logged().await == 0 {
+                assert!(std::time::Instant::now() < deadline, "{path} is not logged");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+            // Nobody is told anything else without a token, or with a bad one.
+            for request in [ask(), ask().bearer_auth("x")] {
+                let stranger = Answer::of(request.send().await.unwrap()).await;
+                assert_eq!(stranger.status, status, "{path}");
+                let told = (
+                    stranger.header("ratelimit"),
+                    stranger.header("onyx-version"),
+                );
+                assert_eq!(told, ("", ""), "{path}");
+            }
         }
     }
 }

@@ -252,6 +252,20 @@ async fn what_is_asked_again_under_its_key_is_done_once() {
         }
         let refused = under("\"", &made, "test").await.expect(400);
         assert_eq!(refused["code"], "idempotency_key_invalid");
+        // Of those that come at once under one key, one has a message sent.
+        let came = receiver.received().len();
+        let path = format!("/webhook-endpoints/{}/test", text(&made, "id"));
+        let request = developer.request(Method::POST, &path);
+        let request = request
+            .header("idempotency-key", "at once")
+            .json(&json!({}));
+        let answers = at_once((0..6).map(|_| request.try_clone().unwrap())).await;
+        assert_eq!(receiver.received().len(), came + 1, "{answers:?}");
+        for answer in &answers {
+            let is_in_progress =
+                answer.status == 409 && answer.json()["code"] == "idempotency_in_progress";
+            assert!(answer.status == 200 || is_in_progress, "{answer:?}");
+        }
         // A refusal is not kept.
         let refused = under("k", &made, "enable").await.expect(409);
         assert_eq!(refused["code"], "illegal_transition");

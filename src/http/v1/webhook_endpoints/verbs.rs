@@ -18,7 +18,7 @@ use crate::domain::tenant::Tenant;
 use crate::domain::webhook::{DisabledReason, EndpointState};
 use crate::http::admin::Nothing;
 use crate::http::extract::{Granted, WebhooksManage};
-use crate::http::idempotency::{self, OptionalKey};
+use crate::http::idempotency::{self, Begun, OptionalKey};
 use crate::http::limits::charge_message;
 use crate::http::members::Members;
 use crate::http::openapi::refusals::Conflict;
@@ -118,15 +118,16 @@ impl Sending {
         W: FnOnce(&mut Db, &Tenant) -> Result<Answer, PartnerError> + Send + 'static,
     {
         let (request, app, tenant) = (&self.request, &self.app, &self.who.tenant);
-        if let Some(answer) = idempotency::replayed(request, app, tenant, once.as_ref()).await? {
-            return Ok(answer);
-        }
+        let running = match idempotency::begin(request, app, tenant, once).await? {
+            Begun::Before(answer) => return Ok(answer),
+            Begun::Now(running) => running,
+        };
         let (master, now) = (Arc::clone(&app.master), app.clock.now());
         let read = app.store.read_as(tenant.clone(), move |db, tenant| {
             endpoints::signing(db, tenant, &master, &id, now)
         });
         let work = send(&self, read.await?).await?;
-        idempotency::execute_if_keyed(request, app, tenant.clone(), once, work).await
+        running.finish(request, app, tenant.clone(), work).await
     }
 
     /// Asks the endpoint for its challenge.

@@ -7,7 +7,7 @@ use crate::domain::id::WebhookEndpointId;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::webhook::{
-    BadEventTypes, DisabledReason, EndpointState, EventTypes, FailureClass, SignatureKind,
+    DisabledReason, EndpointState, EventType, EventTypes, FailureClass, SignatureKind,
 };
 use crate::http::members::Members;
 use crate::http::openapi::domain::Environment;
@@ -257,28 +257,19 @@ pub(super) fn bad_url(bad: BadTarget) -> Problem {
 
 /// Which events are wanted. `None`: a fault was noted.
 pub(super) fn event_types(body: &mut Members, name: &str) -> Option<EventTypes> {
-    let names: Vec<String> = body.list(name, MOST_TYPES)?;
-    read_types(body, name, &names)
+    let types = body.list(name, MOST_TYPES)?;
+    read_types(body, name, &types)
 }
 
 /// The same, or nothing. The outer `None`: a fault was noted.
 pub fn optional_event_types(body: &mut Members, name: &str) -> Option<Option<EventTypes>> {
-    match body.optional_list::<String>(name, MOST_TYPES)? {
+    match body.optional_list(name, MOST_TYPES)? {
         None => Some(None),
-        Some(names) => read_types(body, name, &names).map(Some),
+        Some(types) => read_types(body, name, &types).map(Some),
     }
 }
 
-fn read_types(body: &mut Members, name: &str, names: &[String]) -> Option<EventTypes> {
-    match EventTypes::read(names) {
-        Ok(types) => Some(types),
-        Err(bad) => {
-            let pointer = match bad {
-                BadEventTypes::Unknown(at) => format!("/{name}/{at}"),
-                BadEventTypes::Empty | BadEventTypes::NotAlone => format!("/{name}"),
-            };
-            body.fault(pointer, "invalid", bad.to_string());
-            None
-        }
-    }
+fn read_types(body: &mut Members, name: &str, types: &[EventType]) -> Option<EventTypes> {
+    let read = EventTypes::read(types);
+    read.map_err(|bad| body.refuse(name, bad.to_string())).ok()
 }
