@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod app;
 pub mod audit;
+pub mod causes;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -6,9 +6,11 @@ use std::time::Duration;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
+use url::Url;
 
 use super::Failure;
 use super::credential_file::CredentialFile;
+use crate::causes::Causes;
 
 /// The longest that an answer is read which comes piece by piece.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -39,7 +41,15 @@ impl AdminClient {
         let server = std::env::var("ONYX_SERVER").unwrap_or_else(|_| credential.server.clone());
         let server = server.trim_end_matches('/').to_owned();
         let http = http()?;
-        let answer = fetch_token(&http, &server, "admin", &credential, &[]).await?;
+        let answer = fetch_token(&http, &server, "admin", &credential, &[]).await;
+        let answer = answer.map_err(|failure| match failure {
+            Failure::Refused(told) if told.contains(" invalid_client: ") => Failure::Refused(format!(
+                "{told}\n{} holds no operator's credential of this server that works: it may have ended or been revoked. \
+                 Where no other operator can issue one, `onyx-auth operator recover` on the server's machine makes an operator.",
+                path.display()
+            )),
+            other => other,
+        })?;
         let token = answer
             .get("access_token")
             .and_then(Value::as_str)
@@ -123,15 +133,47 @@ impl AdminClient {
     }
 }
 
+/// An id or a name as a part of a path: what has more in it would lead elsewhere.
+pub(super) fn path_segment(text: &str) -> Result<String, String> {
+    let leads_on = |c: char| c.is_whitespace() || c.is_control() || "/?#%\\".contains(c);
+    if text.is_empty() || text == "." || text == ".." || text.contains(leads_on) {
+        return Err("must be an id, as lists show it".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Looks at a server's address before a secret is sent there.
+fn check_server(server: &str) -> Result<(), Failure> {
+    let url = Url::parse(server).ok();
+    let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https")) else {
+        return Err(Failure::Usage(format!(
+            "ONYX_SERVER: {server:?} is no address of a server: it must be like https://auth.example.com"
+        )));
+    };
+    let is_local = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    if url.scheme() == "http" && !is_local {
+        eprintln!("Warning: secrets travel to {server} in the clear; use https.");
+    }
+    Ok(())
+}
+
 async fn answer(request: RequestBuilder) -> Result<Value, Failure> {
     let answer = request.send().await.map_err(unreachable)?;
-    let status = answer.status();
+    let (status, url) = (answer.status(), answer.url().clone());
     let body: Value = answer.json().await.unwrap_or_default();
     if status.is_success() {
-        Ok(body)
-    } else {
-        Err(Failure::Refused(problem(status, &body)))
+        return Ok(body);
     }
+    let mut told = problem(status, &body);
+    if status == StatusCode::NOT_FOUND {
+        told.push_str(&format!(": {url}"));
+    }
+    Err(Failure::Refused(told))
 }
 
 /// An HTTP client that waits 30 seconds and follows nobody elsewhere with a secret in hand.
@@ -164,6 +206,7 @@ pub(super) async fn post_form(
     form: &[(&str, &str)],
     without: &str,
 ) -> Result<Value, Failure> {
+    check_server(server)?;
     let url = format!("{server}/{path}");
     let answer = http
         .post(url)
@@ -191,9 +234,10 @@ pub(super) async fn post_form(
 
 pub(super) fn unreachable(error: reqwest::Error) -> Failure {
     let url = error.url().map(ToString::to_string).unwrap_or_default();
+    let error = error.without_url();
     Failure::Refused(format!(
         "{url} does not answer: is the server running? ({})",
-        error.without_url()
+        Causes(&error)
     ))
 }
 

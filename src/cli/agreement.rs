@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, path_segment};
 use super::confirm::confirm;
 use super::output::Output;
 use super::{Done, Failure, paging::Paging};
@@ -16,6 +16,7 @@ pub(super) enum Verb {
     /// Record a contract or a data processing agreement, as a draft
     Record {
         #[arg(long, value_name = "PARTNER_ID")]
+        #[arg(value_parser = path_segment)]
         partner: String,
         /// contract or dpa
         #[arg(long)]
@@ -37,6 +38,7 @@ pub(super) enum Verb {
     /// List a partner's agreements
     List {
         #[arg(long, value_name = "PARTNER_ID")]
+        #[arg(value_parser = path_segment)]
         partner: String,
         /// contract or dpa
         #[arg(long)]
@@ -49,12 +51,14 @@ pub(super) enum Verb {
     },
     /// Bring a draft into force
     BringIntoForce {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: Option<String>,
     },
     /// End an agreement before its time; live access ends with the last contract
     Terminate {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: String,

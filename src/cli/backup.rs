@@ -1,6 +1,6 @@
 //! `onyx-auth backup` and `onyx-auth restore`: for who holds the machine.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use super::settings::SettingFlags;
 use super::{Done, Failure};
 use crate::audit::{self, Action, Actor, Deed};
 use crate::clock::Clock;
-use crate::keys::{MasterKey, file};
+use crate::keys::MasterKey;
 use crate::logging;
 use crate::store::backup::{self, BackupError, Since};
 use crate::store::{OpenError, Target};
@@ -80,7 +80,9 @@ pub(super) fn restore(options: &Restore, output: &Output) -> Done {
             .detail("forgot_revocations", since == Since::Forgotten)
             .detail("feed_starts_after", restored.feed_starts_after)
             .detail("voided_invoices", restored.voided_invoices);
-        let master = master_key(&settings.master_key_file).map_err(BackupError::NoKey)?;
+        // Of the backup: another key would seal what nobody can verify.
+        let master = MasterKey::existing(db, &settings.master_key_file)
+            .map_err(|error| BackupError::NoKey(error.to_string()))?;
         Ok(audit::record(
             db,
             master.audit(),
@@ -96,12 +98,6 @@ pub(super) fn restore(options: &Restore, output: &Output) -> Done {
         "kept_revocations": restored.kept_revocations,
         "voided_invoices": restored.voided_invoices,
     }))
-}
-
-fn master_key(path: &Path) -> Result<MasterKey, String> {
-    let content = file::read(path).map_err(|error| error.to_string())?;
-    let malformed = || format!("{} must hold 32 bytes as base64", path.display());
-    MasterKey::parse(&content).ok_or_else(malformed)
 }
 
 fn target(url: &str) -> Result<Target, Failure> {

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, path_segment};
 use super::confirm::confirm;
 use super::output::Output;
 use super::paging::Paging;
@@ -14,6 +14,7 @@ pub(super) enum Verb {
     /// Make a client for a partner
     Create {
         #[arg(long, value_name = "PARTNER_ID")]
+        #[arg(value_parser = path_segment)]
         partner: String,
         /// sandbox or live
         #[arg(long)]
@@ -42,6 +43,7 @@ pub(super) enum Verb {
     /// List clients
     List {
         #[arg(long, value_name = "PARTNER_ID")]
+        #[arg(value_parser = path_segment)]
         partner: Option<String>,
         #[arg(long)]
         realm: Option<String>,
@@ -52,13 +54,17 @@ pub(super) enum Verb {
         paging: Paging,
     },
     /// Show a client
-    Show { id: String },
+    Show {
+        #[arg(value_parser = path_segment)]
+        id: String,
+    },
     /// Change a client; what is not named stays
     Edit(Edit),
     /// Suspend a client: no tokens, and those it has die
     Suspend(Step),
     /// Let a suspended client have tokens again
     Resume {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: String,
@@ -67,6 +73,7 @@ pub(super) enum Verb {
     Revoke(Step),
     /// Show the scopes that a client holds against those that it asked for and used
     Usage {
+        #[arg(value_parser = path_segment)]
         id: String,
         /// How many days back, 1 to 365, today included
         #[arg(long, default_value_t = 30)]
@@ -76,6 +83,7 @@ pub(super) enum Verb {
 
 #[derive(Args)]
 pub(super) struct Step {
+    #[arg(value_parser = path_segment)]
     id: String,
     #[arg(long)]
     reason: String,
@@ -86,6 +94,7 @@ pub(super) struct Step {
 
 #[derive(Args)]
 pub(super) struct Edit {
+    #[arg(value_parser = path_segment)]
     id: String,
     #[arg(long)]
     name: Option<String>,

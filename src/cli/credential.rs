@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, path_segment};
 use super::confirm::confirm;
 use super::credential_file::{CredentialFile, Slot};
 use super::delivery::Delivery;
@@ -19,6 +19,7 @@ pub(super) enum Verb {
     /// Issue a secret to a client; it is shown once
     Issue {
         #[arg(long, value_name = "CLIENT_ID")]
+        #[arg(value_parser = path_segment)]
         client: String,
         /// When it ends, like 2030-01-31T12:00:00Z
         #[arg(long)]
@@ -34,12 +35,14 @@ pub(super) enum Verb {
     /// List a client's credentials
     List {
         #[arg(long, value_name = "CLIENT_ID")]
+        #[arg(value_parser = path_segment)]
         client: String,
         #[command(flatten)]
         paging: Paging,
     },
     /// Issue a secret in the place of one, which is accepted for a while longer
     Rotate {
+        #[arg(value_parser = path_segment)]
         id: String,
         /// How long the old one is accepted, 0 to 604800 [default: 86400]
         #[arg(long, value_name = "SECONDS")]
@@ -56,6 +59,7 @@ pub(super) enum Verb {
     /// End a rotation's overlap now: the superseded secret is revoked
     FinishRotation {
         /// The superseded credential
+        #[arg(value_parser = path_segment)]
         id: String,
         /// Do not ask
         #[arg(long)]
@@ -64,6 +68,7 @@ pub(super) enum Verb {
     /// Take a rotation back while the new secret is unused, and revoke that one
     UndoRotation {
         /// The superseded credential
+        #[arg(value_parser = path_segment)]
         id: String,
         /// Do not ask
         #[arg(long)]
@@ -71,6 +76,7 @@ pub(super) enum Verb {
     },
     /// Revoke a credential, at once and for good
     Revoke {
+        #[arg(value_parser = path_segment)]
         id: String,
         /// compromised, unused, offboarding, superseded or other
         #[arg(long, default_value = "other")]

@@ -41,7 +41,7 @@ impl CredentialFile {
 
     /// Writes the file whole or not at all, with mode 0600.
     pub(super) fn write(&self, path: &Path) -> Result<(), Failure> {
-        Slot::prepare(path)?.fill(self)
+        Slot::replacing(path)?.fill(self)
     }
 }
 
@@ -51,6 +51,17 @@ pub(super) struct Slot(FreshFile);
 impl Slot {
     /// Makes an empty file beside the one that is wanted, with mode 0600.
     pub(super) fn prepare(path: &Path) -> Result<Self, Failure> {
+        if std::fs::symlink_metadata(path).is_ok() {
+            return Err(Failure::Refused(format!(
+                "{0} is there already, and may hold the only copy of a secret: move it away, or name another file with --out",
+                path.display()
+            )));
+        }
+        Self::replacing(path)
+    }
+
+    /// The same in the place of whatever is there.
+    fn replacing(path: &Path) -> Result<Self, Failure> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed(path))?;
         }

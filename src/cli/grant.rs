@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, path_segment};
 use super::confirm::confirm;
 use super::output::Output;
 use super::paging::Paging;
@@ -17,6 +17,7 @@ pub(super) enum Verb {
     /// Ask for a scope on behalf of a partner
     Request {
         #[arg(long, value_name = "PARTNER_ID")]
+        #[arg(value_parser = path_segment)]
         partner: String,
         /// sandbox or live
         #[arg(long)]
@@ -45,6 +46,7 @@ pub(super) enum Verb {
     /// List a partner's grants
     List {
         #[arg(long, value_name = "PARTNER_ID")]
+        #[arg(value_parser = path_segment)]
         partner: String,
         #[arg(long)]
         realm: Option<String>,
@@ -57,13 +59,23 @@ pub(super) enum Verb {
         paging: Paging,
     },
     /// Show a grant
-    Show { id: String },
+    Show {
+        #[arg(value_parser = path_segment)]
+        id: String,
+    },
     /// Approve a requested grant; not by who asked for it
-    Approve { id: String },
+    Approve {
+        #[arg(value_parser = path_segment)]
+        id: String,
+    },
     /// Deny a requested grant
-    Deny { id: String },
+    Deny {
+        #[arg(value_parser = path_segment)]
+        id: String,
+    },
     /// Revoke an approved grant; the tokens that carry its scope die
     Revoke {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: String,

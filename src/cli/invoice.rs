@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, path_segment};
 use super::confirm::confirm;
 use super::output::Output;
 use super::{Done, paging::Paging};
@@ -25,6 +25,7 @@ pub(super) enum Verb {
     Close {
         /// Only this partner
         #[arg(long, value_name = "PARTNER_ID")]
+        #[arg(value_parser = path_segment)]
         partner: Option<String>,
         /// sandbox or live
         #[arg(long)]
@@ -39,6 +40,7 @@ pub(super) enum Verb {
     /// List invoices, the newest first
     List {
         #[arg(long, value_name = "PARTNER_ID")]
+        #[arg(value_parser = path_segment)]
         partner: Option<String>,
         /// sandbox or live
         #[arg(long)]
@@ -52,13 +54,23 @@ pub(super) enum Verb {
         paging: Paging,
     },
     /// Show an invoice with what it bills
-    Show { id: String },
+    Show {
+        #[arg(value_parser = path_segment)]
+        id: String,
+    },
     /// Open a draft: it gets its number
-    Open { id: String },
+    Open {
+        #[arg(value_parser = path_segment)]
+        id: String,
+    },
     /// Note that an open invoice was paid
-    Pay { id: String },
+    Pay {
+        #[arg(value_parser = path_segment)]
+        id: String,
+    },
     /// Void an open invoice: what it billed is billed by the next
     Void {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: String,
@@ -68,6 +80,7 @@ pub(super) enum Verb {
     },
     /// Give an open invoice up: what it comes to is written off
     Uncollectible {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: String,
@@ -78,6 +91,7 @@ pub(super) enum Verb {
     /// Give back what an order cost, or a part of it
     Refund {
         #[arg(long, value_name = "ORDER_ID")]
+        #[arg(value_parser = path_segment)]
         order: String,
         /// Minor units; otherwise all that is left of the charge
         #[arg(long)]

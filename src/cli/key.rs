@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::Done;
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, path_segment};
 use super::confirm::confirm;
 use super::output::Output;
 
@@ -24,6 +24,7 @@ pub(super) enum Verb {
     /// Revoke a signing key, at once and for good: all that it signed is refused
     Revoke {
         /// The key's `kid`
+        #[arg(value_parser = path_segment)]
         kid: String,
         #[arg(long)]
         reason: String,

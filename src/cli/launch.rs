@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::Done;
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, path_segment};
 use super::output::Output;
 
 #[derive(Subcommand)]
@@ -12,18 +12,22 @@ pub(super) enum Verb {
     /// Ask for the review that leads a partner to live
     Request {
         #[arg(long, value_name = "PARTNER_ID")]
+        #[arg(value_parser = path_segment)]
         partner: String,
     },
     /// Show a partner's newest review
     Show {
         #[arg(long, value_name = "PARTNER_ID")]
+        #[arg(value_parser = path_segment)]
         partner: String,
     },
     /// Settle a check: attest it, or waive it as a second operator
     Check {
         /// Such as privacy_review
+        #[arg(value_parser = path_segment)]
         check: String,
         #[arg(long, value_name = "PARTNER_ID")]
+        #[arg(value_parser = path_segment)]
         partner: String,
         /// passed, failed or waived
         #[arg(long)]
@@ -38,6 +42,7 @@ pub(super) enum Verb {
     /// Decide a submitted review; not by who asked for it
     Decide {
         #[arg(long, value_name = "PARTNER_ID")]
+        #[arg(value_parser = path_segment)]
         partner: String,
         /// approve or reject
         #[arg(long)]

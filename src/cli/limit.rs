@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::Done;
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, path_segment};
 use super::output::Output;
 use super::paging::Paging;
 
@@ -13,6 +13,7 @@ pub(super) enum Verb {
     /// Show a partner's limits in force
     Show {
         /// The partner
+        #[arg(value_parser = path_segment)]
         id: String,
         /// sandbox or live [default: both]
         #[arg(long)]
@@ -21,6 +22,7 @@ pub(super) enum Verb {
     /// Set a partner's limits: a plan, figures of its own, or both; with neither, the defaults
     Set {
         /// The partner
+        #[arg(value_parser = path_segment)]
         id: String,
         /// sandbox or live
         #[arg(long)]
@@ -30,6 +32,7 @@ pub(super) enum Verb {
         mode: String,
         /// The plan that holds where figures of its own do not
         #[arg(long, value_name = "PLAN_ID")]
+        #[arg(value_parser = path_segment)]
         plan: Option<String>,
         /// When figures of its own end, as 2030-01-31T12:00:00Z
         #[arg(long, value_name = "TIME")]
@@ -50,7 +53,10 @@ pub(super) enum PlanVerb {
         paging: Paging,
     },
     /// Show a plan
-    Show { id: String },
+    Show {
+        #[arg(value_parser = path_segment)]
+        id: String,
+    },
     /// Make a plan
     Create {
         #[arg(long)]
@@ -60,6 +66,7 @@ pub(super) enum PlanVerb {
     },
     /// Change a plan for all who are on it; what is not named stays
     Edit {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         name: Option<String>,
@@ -72,8 +79,10 @@ pub(super) enum PlanVerb {
     /// Put a partner on a plan, without figures of its own
     Assign {
         /// The plan
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long, value_name = "PARTNER_ID")]
+        #[arg(value_parser = path_segment)]
         partner: String,
         /// sandbox or live
         #[arg(long)]

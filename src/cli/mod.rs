@@ -40,6 +40,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::causes::Causes;
 use admin_client::AdminClient;
 use output::{Format, Output};
 use settings::SettingFlags;
@@ -135,9 +136,9 @@ pub(crate) enum Failure {
     Usage(String),
 }
 
-impl<E: std::error::Error> From<E> for Failure {
+impl<E: std::error::Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::Refused(error.to_string())
+        Self::Refused(Causes(&error).to_string())
     }
 }
 

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::admin_client::AdminClient;
-use super::credential_file::CredentialFile;
+use super::admin_client::{AdminClient, path_segment};
+use super::credential_file::{CredentialFile, Slot};
 use super::output::Output;
 use super::paging::Paging;
 use super::settings::SettingFlags;
-use super::{Done, serve};
+use super::{Done, Failure, serve};
 use crate::admin::operators;
 use crate::audit::Actor;
 use crate::logging;
@@ -30,7 +30,10 @@ pub(super) enum Verb {
     /// List operators
     List(Paging),
     /// Show an operator
-    Show { id: String },
+    Show {
+        #[arg(value_parser = path_segment)]
+        id: String,
+    },
 }
 
 /// What works on the database directly: for who holds the machine.
@@ -73,16 +76,20 @@ pub(super) fn on_host(verb: &HostVerb, output: &Output) -> Done {
     logging::start(&settings.log, settings.log_format);
     let app = serve::build(settings)?;
     let (loopback, act) = (app.settings.is_loopback(), app.act(Actor::host()));
-    let issued = app.store.alone(act.now, |db| match verb {
-        HostVerb::Bootstrap(_) => operators::bootstrap(db, &app.master, &act, loopback),
-        HostVerb::Recover(_) => operators::recover(db, &app.master, &act, loopback),
+    let (issued, slot) = app.store.alone(act.now, |db| {
+        let issued = match verb {
+            HostVerb::Bootstrap(_) => operators::bootstrap(db, &app.master, &act, loopback),
+            HostVerb::Recover(_) => operators::recover(db, &app.master, &act, loopback),
+        }?;
+        // Nobody is made whose credential could not be kept.
+        Ok::<_, Failure>((issued, Slot::prepare(&options.out)?))
     })?;
     let file = CredentialFile {
         server: app.settings.admin_url(),
         client_id: issued.credential.client_id.to_string(),
         client_secret: issued.secret.expose().to_owned().into(),
     };
-    file.write(&options.out)?;
+    slot.fill(&file)?;
     eprintln!("The operator's credential is in {}.", options.out.display());
     output.record(&json!({
         "id": issued.credential.client_id,

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, path_segment};
 use super::confirm::confirm;
 use super::output::Output;
 use super::{Done, paging::Paging};
@@ -13,6 +13,7 @@ pub(super) enum Verb {
     /// List orders, the newest first
     List {
         #[arg(long, value_name = "PARTNER_ID")]
+        #[arg(value_parser = path_segment)]
         partner: Option<String>,
         /// sandbox or live
         #[arg(long)]
@@ -24,21 +25,27 @@ pub(super) enum Verb {
         paging: Paging,
     },
     /// Show an order with its history
-    Show { id: String },
+    Show {
+        #[arg(value_parser = path_segment)]
+        id: String,
+    },
     /// Say that an order is being prepared
     Prepare {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: Option<String>,
     },
     /// Say that an order is fulfilled
     Fulfil {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: Option<String>,
     },
     /// Say that an order failed; the partner is credited what it was charged
     Fail {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: Option<String>,
@@ -48,6 +55,7 @@ pub(super) enum Verb {
     },
     /// Cancel an order; the partner is credited what it was charged
     Cancel {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: Option<String>,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, path_segment};
 use super::output::Output;
 use super::{Done, Failure, paging::Paging};
 
@@ -58,9 +58,13 @@ pub(super) enum Verb {
         paging: Paging,
     },
     /// Show a package
-    Show { id: String },
+    Show {
+        #[arg(value_parser = path_segment)]
+        id: String,
+    },
     /// Change a package; what is not named stays, and what was ordered keeps its price
     Edit {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         name: Option<String>,
@@ -95,12 +99,14 @@ pub(super) enum Verb {
     },
     /// Publish a package: partners can order it
     Publish {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: Option<String>,
     },
     /// Withdraw a package: nobody can order it any more
     Withdraw {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: Option<String>,

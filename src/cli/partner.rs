@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, path_segment};
 use super::confirm::confirm;
 use super::output::Output;
 use super::{Done, Failure, paging::Paging};
@@ -31,21 +31,27 @@ pub(super) enum Verb {
         paging: Paging,
     },
     /// Show a partner
-    Show { id: String },
+    Show {
+        #[arg(value_parser = path_segment)]
+        id: String,
+    },
     /// Approve an application
     Approve {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: Option<String>,
     },
     /// Reject an application
     Reject {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: Option<String>,
     },
     /// Change what is said about a partner; what is not named stays
     Edit {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         name: Option<String>,
@@ -59,6 +65,7 @@ pub(super) enum Verb {
     },
     /// Suspend a partner: its clients get no tokens, and those that they have are refused
     Suspend {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: String,
@@ -68,12 +75,14 @@ pub(super) enum Verb {
     },
     /// Let a suspended partner go on
     Resume {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: String,
     },
     /// Let a suspended partner go, for good: its clients, credentials and grants end
     Offboard {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         reason: String,
@@ -83,6 +92,7 @@ pub(super) enum Verb {
     },
     /// List what a partner called, newest first
     Requests {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[command(flatten)]
         which: Calls,
@@ -96,6 +106,7 @@ pub(super) enum Verb {
         version: Option<String>,
         /// Only this partner
         #[arg(long)]
+        #[arg(value_parser = path_segment)]
         partner: Option<String>,
         #[command(flatten)]
         paging: Paging,
@@ -113,12 +124,14 @@ pub(super) struct Calls {
     realm: Option<String>,
     /// Only those of this client
     #[arg(long)]
+    #[arg(value_parser = path_segment)]
     client: Option<String>,
     /// Only those with tokens of this credential
     #[arg(long)]
     credential: Option<String>,
     /// Only those that made this order or were about it
     #[arg(long)]
+    #[arg(value_parser = path_segment)]
     order: Option<String>,
     /// Only those of this route, such as "/{env}/v1/me"
     #[arg(long)]
@@ -141,6 +154,7 @@ pub(super) struct Calls {
 pub(super) enum NoticeVerb {
     /// Put a notice on record in place of the former
     Set {
+        #[arg(value_parser = path_segment)]
         id: String,
         /// What the partner asks for
         #[arg(long)]
@@ -162,7 +176,10 @@ pub(super) enum NoticeVerb {
         url: Option<String>,
     },
     /// Show the notice in force
-    Show { id: String },
+    Show {
+        #[arg(value_parser = path_segment)]
+        id: String,
+    },
 }
 
 pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {

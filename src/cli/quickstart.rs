@@ -196,23 +196,29 @@ fn report(app: &App, shown: &Shown, exit: bool, output: &Output) -> Done {
         .pointer("/scopes/token")
         .and_then(Value::as_array)
         .map_or(0, Vec::len);
-    println!(
+    line(&format!(
         "1. A demo partner, {}, with a sandbox client and {scopes} approved scopes.",
         shown.partner_id
-    );
-    println!("   Its credential is in {DEMO}; the operator's is in {OPERATOR}.\n");
-    println!("2. The client exchanged its secret for a token:\n");
-    println!("   TOKEN=$(curl -s -u '{id}:{secret}' -d grant_type=client_credentials \\");
-    println!(
+    ))?;
+    line(&format!(
+        "   Its credential is in {DEMO}; the operator's is in {OPERATOR}.\n"
+    ))?;
+    line("2. The client exchanged its secret for a token:\n")?;
+    line(&format!(
+        "   TOKEN=$(curl -s -u '{id}:{secret}' -d grant_type=client_credentials \\"
+    ))?;
+    line(&format!(
         "     {base}/sandbox/oauth2/token | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')\n"
-    );
-    println!("3. The partner API verified it without asking anyone, and answered:\n");
-    println!("   curl -s -H \"Authorization: Bearer $TOKEN\" {base}/sandbox/v1/me\n");
-    for line in format!("{:#}", shown.me).lines() {
-        println!("   {line}");
+    ))?;
+    line("3. The partner API verified it without asking anyone, and answered:\n")?;
+    line(&format!(
+        "   curl -s -H \"Authorization: Bearer $TOKEN\" {base}/sandbox/v1/me\n"
+    ))?;
+    for row in format!("{:#}", shown.me).lines() {
+        line(&format!("   {row}"))?;
     }
     if !exit {
-        println!("\nThe server stays up at {base}; Ctrl-C ends it.");
+        line(&format!("\nThe server stays up at {base}; Ctrl-C ends it."))?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::Done;
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, path_segment};
 use super::confirm::confirm;
 use super::output::Output;
 use super::paging::Paging;
@@ -17,6 +17,7 @@ pub(super) enum Verb {
         #[arg(long)]
         kind: Option<String>,
         #[arg(long, value_name = "PARTNER_ID")]
+        #[arg(value_parser = path_segment)]
         partner: Option<String>,
         /// sandbox, live or admin
         #[arg(long)]
@@ -26,6 +27,7 @@ pub(super) enum Verb {
     },
     /// Take an unused scope away, or revoke an unused credential
     Apply {
+        #[arg(value_parser = path_segment)]
         id: String,
         /// Do not ask
         #[arg(long)]

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, path_segment};
 use super::output::Output;
 use super::paging::Paging;
 use super::{Done, Failure};
@@ -30,9 +30,13 @@ pub(super) enum Verb {
     /// List resource servers
     List(Paging),
     /// Show a resource server
-    Show { id: String },
+    Show {
+        #[arg(value_parser = path_segment)]
+        id: String,
+    },
     /// Change a resource server; what is not named stays
     Edit {
+        #[arg(value_parser = path_segment)]
         id: String,
         #[arg(long)]
         name: Option<String>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::settings::SettingFlags;
 use super::{Done, Failure, block_on};
 use crate::app::App;
+use crate::causes::Causes;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::http::server::{self, Listeners};
@@ -33,7 +34,7 @@ pub(super) fn migrate(flags: &SettingFlags) -> Done {
     let settings = flags.load()?;
     logging::start(&settings.log, settings.log_format);
     let ran = Store::open(&settings.database_url).and_then(|store| store.migrate());
-    let ran = ran.map_err(|error: OpenError| Failure::Usage(error.to_string()))?;
+    let ran = ran.map_err(|error: OpenError| Failure::Usage(Causes(&error).to_string()))?;
     if ran.is_empty() {
         eprintln!("The database is up to date.");
     }
@@ -45,10 +46,11 @@ pub(super) fn migrate(flags: &SettingFlags) -> Done {
 
 /// Binds the listeners; an address that cannot be had is a wrong configuration.
 pub(super) fn bind(settings: &Settings) -> Result<Listeners, Failure> {
-    Listeners::bind(settings).map_err(|error| Failure::Usage(error.to_string()))
+    Listeners::bind(settings).map_err(|error| Failure::Usage(Causes(&error).to_string()))
 }
 
 /// Builds the application; what stands in the way of a start is a wrong configuration.
 pub(super) fn build(settings: Settings) -> Result<Arc<App>, Failure> {
-    App::build(settings, Clock::system()).map_err(|error| Failure::Usage(error.to_string()))
+    App::build(settings, Clock::system())
+        .map_err(|error| Failure::Usage(Causes(&error).to_string()))
 }

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Hears, Shared};
+use crate::causes::Causes;
 use crate::clock::Clock;
 use crate::store::revocations::Numbered;
 use crate::store::signing_keys::StoredKey;
@@ -79,7 +80,10 @@ fn follow(
                 shared.heard_at(tail.asked());
             }
             Err(error) => {
-                log::warn!("the directory hears nothing from the database: {error}");
+                log::warn!(
+                    "the directory hears nothing from the database: {}",
+                    Causes(&error)
+                );
                 let Some((fresh, on_record)) = reconnect(store, clock, stop) else {
                     return;
                 };

@@ -115,11 +115,12 @@ fn serving(app: &App) -> Check {
 }
 
 fn journal(app: &App) -> Check {
-    let running = app.tokens.is_running();
-    let detail = if running {
-        "writes"
-    } else {
+    let detail = if !app.tokens.is_running() {
         "its writer has ended: restart the process"
+    } else if app.tokens.is_failing() {
+        "the last tokens could not be recorded; the log says why"
+    } else {
+        "writes"
     };
-    check("journal", "journal", running, detail.to_owned())
+    check("journal", "journal", detail == "writes", detail.to_owned())
 }

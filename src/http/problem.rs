@@ -16,6 +16,7 @@ use super::refused;
 use super::trace::Code;
 use crate::admin::AdminError;
 use crate::audit::tally::Refused;
+use crate::causes::Causes;
 use crate::domain::id::{LedgerEntryId, OrderId, RequestId};
 use crate::domain::instant::Instant;
 use crate::domain::launch::Requirement;
@@ -184,14 +185,14 @@ impl Problem {
 
     /// The caller cannot help it; the cause is in the log under the request's id.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
-        log::error!("{}", Chain(cause));
+        log::error!("{}", Causes(cause));
         let detail = "something went wrong on our side; the request_id leads us to it";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
     /// The database is not to be had; trying again helps.
     pub fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Self {
-        log::error!("{}", Chain(cause));
+        log::error!("{}", Causes(cause));
         let detail = "the server cannot reach its database right now; try again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
             .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
@@ -266,21 +267,6 @@ impl Problem {
             Some(Ok(challenge)) => problem.with_header(WWW_AUTHENTICATE, challenge),
             _ => problem,
         }
-    }
-}
-
-/// An error with everything that caused it.
-struct Chain<'a>(&'a (dyn std::error::Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }
 

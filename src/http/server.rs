@@ -23,6 +23,9 @@ use crate::keys::file::{self, KeyFileError};
 /// How long requests under way may take to finish once the server is asked to stop.
 const DRAIN_SECONDS: u64 = 30;
 
+/// How long a process that was told to stop may take to end, beside the delay: for requests, and for what is left to write.
+const LONGEST_END: Duration = Duration::from_secs(DRAIN_SECONDS + 15);
+
 /// How long a request's head may take to arrive.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -147,6 +150,7 @@ impl Running {
         app.stopping.store(true, Ordering::Relaxed);
         if told.is_some() {
             log::info!("stopping: finishing requests under way");
+            end_in(Duration::from_secs(app.settings.drain_delay) + LONGEST_END);
         }
         if told == Some(Told::Terminate) {
             let delay = Duration::from_secs(app.settings.drain_delay);
@@ -174,6 +178,18 @@ enum Told {
     Terminate,
     /// SIGINT: by somebody at a terminal.
     Interrupt,
+}
+
+/// Ends the process if it has not ended by then: a database that is frozen, or behind a network that is gone, answers nobody
+/// and holds whoever asks.
+fn end_in(time: Duration) {
+    std::thread::spawn(move || {
+        std::thread::sleep(time);
+        log::error!(
+            "the process does not come to its end: something that it waits for does not answer; it ends now"
+        );
+        std::process::exit(1);
+    });
 }
 
 async fn stop_signal() -> Told {

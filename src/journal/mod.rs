@@ -10,7 +10,7 @@ mod writer;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -29,6 +29,8 @@ const LONG_QUEUE: usize = 65_536;
 const LONG_BATCH: usize = 1024;
 /// How long they gather: one commit for all, and the database is left to others meanwhile.
 const GATHERING: Duration = Duration::from_millis(200);
+/// How long a failure counts for one that lasts, where no row comes to show better: rows that a full disk does not take, say.
+const DOUBTED: Duration = Duration::from_secs(10);
 /// How long a caller waits for its row.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -80,6 +82,8 @@ pub struct Journal<R> {
     queue: Arc<Queue<Append<R>>>,
     /// Rows that nobody waited for and that were not written.
     lost: Arc<AtomicU64>,
+    /// When writing failed, if it did the last time.
+    failed: Arc<Mutex<Option<Instant>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -105,13 +109,15 @@ impl<R: Row> Journal<R> {
     fn with_queue(store: Store, length: usize, habit: Habit) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::new(length));
         let lost = Arc::new(AtomicU64::new(0));
-        let (rows, losses) = (Arc::clone(&queue), Arc::clone(&lost));
+        let failed = Arc::new(Mutex::new(None));
+        let (rows, losses, failures) = (Arc::clone(&queue), Arc::clone(&lost), Arc::clone(&failed));
         let writer = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || writer::run(&store, &rows, habit, &losses))?;
+            .spawn(move || writer::run(&store, &rows, habit, &losses, &failures))?;
         Ok(Self {
             queue,
             lost,
+            failed,
             writer: Mutex::new(Some(writer)),
         })
     }
@@ -155,6 +161,12 @@ impl<R: Row> Journal<R> {
     pub fn is_running(&self) -> bool {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.as_ref().is_some_and(|writer| !writer.is_finished())
+    }
+
+    /// Whether the last rows could not be written, a moment ago. After that nobody knows, until some are.
+    pub fn is_failing(&self) -> bool {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.is_some_and(|at| at.elapsed() < DOUBTED)
     }
 
     /// Tells how it stands, for who measures.

@@ -1,6 +1,7 @@
 //! The one writer: takes what waits, writes it in one transaction, tells who waited.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant as Stopwatch;
 
 use prometheus::Histogram;
@@ -16,7 +17,13 @@ use crate::telemetry::{observe, telemetry};
 /// while one transaction commits, the next batch gathers by itself.
 ///
 /// Where nobody waits it lets rows gather instead.
-pub(super) fn run<R: Row>(store: &Store, rows: &Queue<Append<R>>, habit: Habit, lost: &AtomicU64) {
+pub(super) fn run<R: Row>(
+    store: &Store,
+    rows: &Queue<Append<R>>,
+    habit: Habit,
+    lost: &AtomicU64,
+    failed: &Mutex<Option<Stopwatch>>,
+) {
     let _leaving = Leaving(rows);
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -31,8 +38,9 @@ pub(super) fn run<R: Row>(store: &Store, rows: &Queue<Append<R>>, habit: Habit, 
         size.observe(batch.len() as f64);
         let is_full = batch.len() >= habit.batch;
         let started = Stopwatch::now();
-        let missed = runtime.block_on(write(store, &mut batch));
+        let Outcome { missed, is_written } = runtime.block_on(write(store, &mut batch));
         observe(&length, started.elapsed());
+        *failed.lock().unwrap_or_else(PoisonError::into_inner) = (!is_written).then(Stopwatch::now);
         if missed > 0 {
             let all = lost.fetch_add(missed, Ordering::Relaxed) + missed;
             log::warn!("{missed} rows could not be written and are lost, {all} since the start");
@@ -58,12 +66,21 @@ impl<R> Drop for Leaving<'_, R> {
     }
 }
 
-/// Writes a batch; answers how many rows of those that nobody waits for were not written.
-async fn write<R: Row>(store: &Store, batch: &mut Vec<Append<R>>) -> u64 {
-    let mut missed = 0;
+/// What became of a batch.
+struct Outcome {
+    /// How many rows of those that nobody waits for were not written.
+    missed: u64,
+    /// Whether the database took anything.
+    is_written: bool,
+}
+
+/// Writes a batch.
+async fn write<R: Row>(store: &Store, batch: &mut Vec<Append<R>>) -> Outcome {
+    let (mut missed, mut is_written) = (0, false);
     let rows: Vec<&R> = batch.iter().map(|append| &*append.row).collect();
     match store.write_in_place(|db| R::write_all(db, &rows)).await {
         Ok(()) => {
+            is_written = true;
             for append in batch.drain(..) {
                 missed += answer(append, Ok(()));
             }
@@ -80,6 +97,7 @@ async fn write<R: Row>(store: &Store, batch: &mut Vec<Append<R>>) -> u64 {
                 let written = store
                     .write_in_place(|db| R::write_all(db, &[&append.row]))
                     .await;
+                is_written |= written.is_ok();
                 missed += answer(append, written);
             }
         }
@@ -91,7 +109,7 @@ async fn write<R: Row>(store: &Store, batch: &mut Vec<Append<R>>) -> u64 {
             }
         }
     }
-    missed
+    Outcome { missed, is_written }
 }
 
 impl<R> Append<R> {

@@ -37,7 +37,8 @@ pub enum MasterKeyError {
     File(#[from] KeyFileError),
     /// The file's content is something else.
     #[error(
-        "master_key_file: {0} must hold 32 bytes as base64 (make one with `openssl rand -base64 32`)"
+        "master_key_file: {0} must hold 32 bytes as base64: put the file back from your backup; for a new database alone, make one \
+         with `openssl rand -base64 32`"
     )]
     Malformed(String),
     /// The file is gone, and the database holds what only it can open.

@@ -15,7 +15,7 @@ pub enum StoreError {
     #[error("the database gave no connection: {0}")]
     Unreachable(String),
     /// The database refused or failed.
-    #[error("the database failed")]
+    #[error("the database failed: {0}")]
     Failed(#[source] Diesel),
     /// The database is not where it was: it was restored, or the reader was away for too long.
     #[error("the database's changes do not follow on what was read before")]

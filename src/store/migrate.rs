@@ -44,6 +44,7 @@ where
     C: MigrationHarness<DB>,
     EmbeddedMigrations: MigrationSource<DB>,
 {
+    refuse_unknown(conn, &source)?;
     let pending = conn
         .pending_migrations(source)
         .map_err(OpenError::Migrate)?;
@@ -75,21 +76,29 @@ where
     C: MigrationHarness<DB>,
     EmbeddedMigrations: MigrationSource<DB>,
 {
+    refuse_unknown(conn, &source)?;
+    let ran = conn
+        .run_pending_migrations(source)
+        .map_err(OpenError::Migrate)?;
+    Ok(ran.iter().map(ToString::to_string).collect())
+}
+
+/// Refuses a database of a newer program.
+fn refuse_unknown<DB, C>(conn: &mut C, source: &EmbeddedMigrations) -> Result<(), OpenError>
+where
+    DB: diesel::backend::Backend,
+    C: MigrationHarness<DB>,
+    EmbeddedMigrations: MigrationSource<DB>,
+{
     let known: Vec<Box<dyn Migration<DB>>> = source.migrations().map_err(OpenError::Migrate)?;
     let known: Vec<String> = known
         .iter()
         .map(|m| m.name().version().to_string())
         .collect();
     let applied = conn.applied_migrations().map_err(OpenError::Migrate)?;
-    if let Some(unknown) = applied
-        .iter()
-        .map(ToString::to_string)
-        .find(|version| !known.contains(version))
-    {
-        return Err(OpenError::Newer(unknown));
+    let mut applied = applied.iter().map(ToString::to_string);
+    match applied.find(|version| !known.contains(version)) {
+        Some(unknown) => Err(OpenError::Newer(unknown)),
+        None => Ok(()),
     }
-    let ran = conn
-        .run_pending_migrations(source)
-        .map_err(OpenError::Migrate)?;
-    Ok(ran.iter().map(ToString::to_string).collect())
 }

@@ -372,12 +372,36 @@ async fn what_is_no_backup_of_this_database_changes_nothing() {
         std::fs::write(world.path().join("half"), &whole[..whole.len() / 2]).unwrap();
         std::fs::write(world.path().join("nonsense"), "nonsense").unwrap();
         std::fs::write(world.path().join("empty"), "").unwrap();
+        if world.engine == Engine::Sqlite {
+            // Its first page is good, and some other is not.
+            let mut damaged = whole.clone();
+            let middle = damaged.len() / 2 / 4096 * 4096;
+            damaged[middle..middle + 4096].fill(0);
+            std::fs::write(world.path().join("damaged"), damaged).unwrap();
+        }
         world.terminate();
         for file in ["half", "nonsense", "empty", "missing"] {
             let refused = world.run(&["restore", file, "--yes"]);
             assert_eq!(refused.status.code(), Some(1), "{file}: {refused:?}");
         }
+        if world.engine == Engine::Sqlite {
+            let damaged = told(&world.run(&["restore", "damaged", "--yes"]));
+            assert!(
+                damaged.starts_with("1 onyx-auth: damaged is not a whole backup: it is damaged"),
+                "{damaged}"
+            );
+        }
         assert!(!world.path().join("missing").exists());
+        // Another key than the backup's would seal a record of it that nobody can verify.
+        let key = world.path().join("keys/master.key");
+        let right = std::fs::read(&key).unwrap();
+        std::fs::write(&key, "kKjWGZAoQMAUlWXpl0bd5mTVMNOJC0ap6Kvl7Vne9nA=").unwrap();
+        let other_key = told(&world.run(&["restore", "onyx.backup", "--yes"]));
+        assert!(
+            other_key.starts_with("1 onyx-auth: the restore cannot be put on record"),
+            "{other_key}"
+        );
+        std::fs::write(&key, right).unwrap();
         // Another installation's, and into a place that knows nothing of what was revoked.
         let other = World::prepare(world.engine, &[]);
         let from = world.path().join("onyx.backup").display().to_string();

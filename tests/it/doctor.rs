@@ -80,3 +80,18 @@ fn a_database_that_is_not_there_is_told_and_not_made() {
     assert_eq!(code, Some(1));
     assert!(!world.path().join("data").exists() && !world.path().join("keys").exists());
 }
+
+#[actix_web::test]
+async fn a_database_of_a_newer_program_is_named() {
+    for mut world in worlds().await {
+        world.terminate();
+        world.execute(
+            "INSERT INTO __diesel_schema_migrations (version, run_on) VALUES ('99999999999999', CURRENT_TIMESTAMP)",
+        );
+        let (code, rows) = examine(&world);
+        let migrations = rows.iter().find(|(check, _, _)| check == "migrations");
+        let (_, state, detail) = migrations.unwrap();
+        assert_eq!((code, state.as_str()), (Some(1), "failed"));
+        assert!(detail.contains("run a newer onyx-auth"), "{detail}");
+    }
+}

@@ -166,8 +166,16 @@ async fn a_token_that_cannot_be_recorded_is_not_given() {
         }
         // What was given before is still good.
         world.get("/sandbox/v1/me", Some(&before)).await.expect(200);
+        // Whoever hands requests out is told to send them elsewhere.
+        let readiness = async || {
+            let asked = world.http.get(format!("{}/readyz", world.ops)).send().await;
+            let answer = Answer::of(asked.unwrap()).await;
+            (answer.status, answer.json()["reasons"].clone())
+        };
+        assert_eq!(readiness().await, (503, json!(["journal"])));
         world.execute("ALTER TABLE out_of_reach RENAME TO issued_tokens");
         let after = world.token("sandbox", &who, &[]).await;
+        assert_eq!(readiness().await, (200, json!([])));
         let rows = recorded(&world, &who).await;
         let known: BTreeSet<&str> = rows.keys().map(String::as_str).collect();
         assert_eq!(known, BTreeSet::from([&*id(&before), &*id(&after)]));

@@ -343,7 +343,7 @@ async fn a_list_says_what_is_kept_no_more() {
             let shopper = shopper(&world).await;
             assert_eq!(
                 shopper.get("/events?after_seq=0").await.expect(200),
-                json!({ "data": [], "last_seq": 0, "purged_up_to": 0 })
+                json!({ "data": [], "next_cursor": null, "last_seq": 0, "purged_up_to": 0 })
             );
             for kind in [
                 "order.accepted",

@@ -279,11 +279,12 @@ async fn a_thousand_listeners_are_each_told_once_in_order_and_cost_no_query_each
     let address = server.split('@').nth(1).unwrap().split('/').next().unwrap();
     let proxy = Proxy::to(address);
     let through = world.database_url().replace(address, &proxy.address);
-    let many = MANY.to_string();
+    // A client has half of the places at the most.
+    let places = (2 * MANY).to_string();
     let node = world
         .neighbour_with(&[
             ("ONYX_DATABASE_URL", &through),
-            ("ONYX_FEED_LISTENERS", &many),
+            ("ONYX_FEED_LISTENERS", &places),
             ("ONYX_ROLES", "auth"),
         ])
         .await;

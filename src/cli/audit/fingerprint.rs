@@ -5,10 +5,12 @@
 
 use std::io::Read;
 
-use serde_json::json;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::admin::fingerprint::{Seen, look};
+use crate::admin::fingerprint::{Kind, Seen, look};
 use crate::cli::output::Output;
 use crate::cli::settings::SettingFlags;
 use crate::cli::{Done, Failure, block_on};
@@ -50,12 +52,20 @@ pub(super) fn run(options: &Fingerprint, output: &Output) -> Done {
     let store =
         Store::open(&settings.database_url).map_err(|error| Failure::Usage(error.to_string()))?;
     let (addresses, path) = (settings.addresses(), settings.master_key_file);
+    let issuer = named_issuer(&text);
+    let base = settings.base_url;
     block_on(async {
         let seen = store.read(move |db| {
             let master = MasterKey::existing(db, &path)?;
             Ok::<_, MasterKeyError>(look(db, &master, &addresses, &text)?)
         });
-        tell(&seen.await?, output)
+        let seen = seen.await?;
+        if let (Kind::Other, Some(issuer)) = (seen.kind, issuer) {
+            eprintln!(
+                "It names the issuer {issuer}, which is none of {base}: if it should be, run this with the server's settings."
+            );
+        }
+        tell(&seen, output)
     })
 }
 
@@ -70,6 +80,13 @@ fn read() -> Result<Zeroizing<String>, Failure> {
         )),
         trimmed => Ok(Zeroizing::new(trimmed.to_owned())),
     }
+}
+
+/// Whom a token names as its issuer, good or not.
+fn named_issuer(text: &str) -> Option<String> {
+    let payload = URL_SAFE_NO_PAD.decode(text.split('.').nth(1)?).ok()?;
+    let claims: Value = serde_json::from_slice(&payload).ok()?;
+    Some(claims.get("iss")?.as_str()?.to_owned())
 }
 
 fn tell(seen: &Seen, output: &Output) -> Done {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::Done;
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, path_segment};
 use super::output::{Output, line};
 use super::paging::Paging;
 
@@ -39,6 +39,7 @@ pub(super) enum Verb {
     /// Prove that an event is in the tree; the proof is checked before it is printed
     Proof {
         /// The event
+        #[arg(value_parser = path_segment)]
         id: String,
     },
     /// Check that nothing on record was changed
@@ -63,6 +64,7 @@ pub(super) enum HostVerb {
 pub(super) struct Filters {
     /// Only events of this partner
     #[arg(long, value_name = "ID")]
+    #[arg(value_parser = path_segment)]
     partner: Option<String>,
     /// Only events of this realm: sandbox, live or admin
     #[arg(long)]

@@ -124,12 +124,16 @@ fn conclude(from: &FromFile, check: Verification, output: &Output) -> Done {
         )));
     }
     if let (Some(path), Some(head)) = (&from.checkpoint, &verdict.head) {
+        let is_first = kept(path)?.is_none();
         keep(path, &head.note)?;
         eprintln!(
             "{} holds the checkpoint over {} leaves now.",
             path.display(),
             head.size
         );
+        if is_first {
+            eprintln!("There was none before, so the tree was compared with nothing older.");
+        }
     }
     if verdict.pending > 0 {
         eprintln!("{} events have no place in the tree yet.", verdict.pending);

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::Report;
+use crate::causes::Causes;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::store::{Store, StoreError, Target, Wall, instance};
+use crate::store::{Store, Target, Wall, instance};
 
 /// Clocks that differ by more than this spoil what is compared by time.
 const DOUBTFUL_SECONDS: i64 = 2;
@@ -30,19 +31,19 @@ pub(super) async fn examine(
             return None;
         }
         Err(error) => {
-            report.ill("migrations", error.to_string());
+            report.ill("migrations", Causes(&error).to_string());
             return None;
         }
     }
     match store.write(instance::touch).await {
         Ok(()) => report.well("database writes", "a transaction was committed"),
-        Err(error) => report.ill("database writes", because(&error)),
+        Err(error) => report.ill("database writes", Causes(&error).to_string()),
     }
     match store.probe_wall().await {
         Ok(Wall::Stands) => report.well("row-level security", "stands behind the tenants' queries"),
         Ok(Wall::None) => report.well("row-level security", "SQLite has none"),
         Ok(Wall::Missing(why)) => report.doubtful("row-level security", why),
-        Err(error) => report.ill("row-level security", because(&error)),
+        Err(error) => report.ill("row-level security", Causes(&error).to_string()),
     }
     match store.read(instance::time).await {
         Ok(Some(theirs)) => compare_clocks(
@@ -51,7 +52,7 @@ pub(super) async fn examine(
             report,
         ),
         Ok(None) => report.well("database clock", "this machine's"),
-        Err(error) => report.ill("database clock", because(&error)),
+        Err(error) => report.ill("database clock", Causes(&error).to_string()),
     }
     Some(store)
 }
@@ -81,16 +82,8 @@ fn open(settings: &Settings, report: &mut Report) -> Option<Store> {
             Some(store)
         }
         Err(error) => {
-            report.ill("database", error.to_string());
+            report.ill("database", Causes(&error).to_string());
             None
         }
-    }
-}
-
-/// The error with its cause: who runs this may know all.
-pub(super) fn because(error: &StoreError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }

@@ -21,6 +21,9 @@ pub(super) fn examine(settings: &Settings, report: &mut Report) {
     if let Ok(Target::Sqlite(path)) = Target::parse(&settings.database_url) {
         private.push(path.into());
     }
+    if settings_hold_password(settings) {
+        private.push("onyx.toml".into());
+    }
     private.extend(["data/operator.json", "data/demo.json"].map(PathBuf::from));
     let open: Vec<String> = private.iter().filter_map(|path| too_open(path)).collect();
     if open.is_empty() {
@@ -28,6 +31,14 @@ pub(super) fn examine(settings: &Settings, report: &mut Report) {
     } else {
         report.ill("file modes", open.join("; "));
     }
+}
+
+/// Whether the settings' own file says how to get into a database.
+fn settings_hold_password(settings: &Settings) -> bool {
+    let url = url::Url::parse(&settings.database_url).ok();
+    let password = url.as_ref().and_then(url::Url::password);
+    let file = std::fs::read_to_string("onyx.toml").unwrap_or_default();
+    password.is_some_and(|password| file.contains(password))
 }
 
 /// What is wrong with a path's mode. `None`: nothing, or there is no such file.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Report;
 use super::database::compare_clocks;
+use crate::causes::Causes;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::realm::Realm;
@@ -94,10 +95,7 @@ fn compare_keys(
 async fn fetch(http: &reqwest::Client, url: &str) -> Result<(Value, Option<String>), String> {
     let unreachable = |error: reqwest::Error| {
         let error = error.without_url();
-        match std::error::Error::source(&error) {
-            Some(cause) => format!("{url}: {error}: {cause}"),
-            None => format!("{url}: {error}"),
-        }
+        format!("{url}: {}", Causes(&error))
     };
     let answer = http.get(url).send().await.map_err(unreachable)?;
     if !answer.status().is_success() {

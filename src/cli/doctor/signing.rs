@@ -1,7 +1,7 @@
 //! The master key opens what the database holds, and every realm can sign.
 
 use super::Report;
-use super::database::because;
+use crate::causes::Causes;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::realm::Realm;
@@ -29,7 +29,7 @@ pub(super) async fn examine(
     let (known, keys) = match read.await {
         Ok(read) => read,
         Err(error) => {
-            report.ill("signing keys", because(&error));
+            report.ill("signing keys", Causes(&error).to_string());
             return None;
         }
     };

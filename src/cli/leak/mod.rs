@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, path_segment};
 use super::confirm::confirm;
 use super::output::Output;
 use super::paging::Paging;
@@ -45,6 +45,7 @@ pub(super) enum Verb {
         #[arg(long)]
         kind: Option<String>,
         #[arg(long, value_name = "PARTNER_ID")]
+        #[arg(value_parser = path_segment)]
         partner: Option<String>,
         #[command(flatten)]
         paging: Paging,
@@ -52,6 +53,7 @@ pub(super) enum Verb {
     /// Close a review
     CloseReview {
         #[arg(value_name = "REVIEW_ID")]
+        #[arg(value_parser = path_segment)]
         id: String,
         /// What came of it
         #[arg(long)]

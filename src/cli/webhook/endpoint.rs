@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Who, secret};
+use crate::cli::admin_client::path_segment;
 use crate::cli::confirm::confirm;
 use crate::cli::output::Output;
 use crate::cli::paging::Paging;
@@ -27,6 +28,7 @@ pub(in crate::cli) enum Verb {
     /// Show an endpoint
     Show {
         #[arg(value_name = "ENDPOINT_ID")]
+        #[arg(value_parser = path_segment)]
         id: String,
         #[command(flatten)]
         who: Who,
@@ -50,6 +52,7 @@ pub(in crate::cli) enum Verb {
     /// Ask an endpoint for its challenge again
     Challenge {
         #[arg(value_name = "ENDPOINT_ID")]
+        #[arg(value_parser = path_segment)]
         id: String,
         #[command(flatten)]
         who: Who,
@@ -57,6 +60,7 @@ pub(in crate::cli) enum Verb {
     /// Give an endpoint a new secret; the old one signs beside it for a while
     RotateSecret {
         #[arg(value_name = "ENDPOINT_ID")]
+        #[arg(value_parser = path_segment)]
         id: String,
         /// How long the old one still signs [default: 86400]
         #[arg(long)]
@@ -70,6 +74,7 @@ pub(in crate::cli) enum Verb {
     /// Send an endpoint a message that is no event
     Test {
         #[arg(value_name = "ENDPOINT_ID")]
+        #[arg(value_parser = path_segment)]
         id: String,
         #[command(flatten)]
         who: Who,
@@ -77,6 +82,7 @@ pub(in crate::cli) enum Verb {
     /// Deliver to a disabled endpoint again
     Enable {
         #[arg(value_name = "ENDPOINT_ID")]
+        #[arg(value_parser = path_segment)]
         id: String,
         #[command(flatten)]
         who: Who,
@@ -84,6 +90,7 @@ pub(in crate::cli) enum Verb {
     /// Deliver nothing to an endpoint until it is enabled
     Disable {
         #[arg(value_name = "ENDPOINT_ID")]
+        #[arg(value_parser = path_segment)]
         id: String,
         #[command(flatten)]
         who: Who,
@@ -91,6 +98,7 @@ pub(in crate::cli) enum Verb {
     /// Delete an endpoint
     Delete {
         #[arg(value_name = "ENDPOINT_ID")]
+        #[arg(value_parser = path_segment)]
         id: String,
         /// Do not ask
         #[arg(long)]

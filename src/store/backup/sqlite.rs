@@ -11,7 +11,7 @@ use diesel::sql_types::Text;
 use diesel::sqlite::SqliteConnection;
 
 use super::{BackupError, Label, Line, failed};
-use crate::store::Db;
+use crate::store::{Db, OpenError};
 
 /// How every SQLite file begins.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -99,7 +99,21 @@ pub(super) fn attach(
     to.set_permissions(PermissionsExt::from_mode(0o600))
         .map_err(fail)?;
     std::io::copy(&mut from, &mut to).map_err(fail)?;
-    crate::store::migrate::run(&mut Db::Sqlite(open(&copy.0)?))?;
+    let mut source = open(&copy.0)?;
+    let not = |detail: String| BackupError::NotABackup(path.to_owned(), detail);
+    let query = "SELECT integrity_check AS line FROM pragma_integrity_check(1)";
+    let found = diesel::sql_query(query).load::<Line>(&mut source);
+    let found = found.map_err(|error| not(format!("it is damaged: {error}")))?;
+    if let Some(damage) = found.first().filter(|found| found.line != "ok") {
+        return Err(not(format!("it is damaged: {}", damage.line)));
+    }
+    match crate::store::migrate::run(&mut Db::Sqlite(source)) {
+        Err(OpenError::Newer(version)) => {
+            let detail = format!("it is of a newer program (migration {version}): run that one");
+            return Err(not(detail));
+        }
+        ran => ran?,
+    };
     diesel::sql_query("ATTACH ? AS backup")
         .bind::<Text, _>(text(&copy.0)?)
         .execute(conn)?;

@@ -70,6 +70,14 @@ async fn a_secret_can_be_kept_in_a_file_instead_of_being_shown() {
         std::fs::create_dir(world.path().join("folder")).unwrap();
         let nowhere = world.run(&[&issue[..], &["folder"]].concat());
         assert_eq!(ended(&nowhere).0, 1);
+        let taken = world.run(&[&issue[..], &["data/operator.json"]].concat());
+        assert_eq!(
+            ended(&taken),
+            (
+                1,
+                "onyx-auth: data/operator.json is there already, and may hold the only copy of a secret: move it away, or name another file with --out\n".to_owned()
+            )
+        );
         let both = world.run(&[&issue[..], &["own.json", "--deliver", "link"]].concat());
         assert_eq!(ended(&both).0, 2);
         let secret = world.run(&[&issue[..], &["own.json", "--field", "secret"]].concat());
@@ -104,6 +112,11 @@ async fn the_first_operator_is_made_once_and_another_when_its_credential_is_lost
         assert!(again.stdout.is_empty());
         assert_eq!(world.operator_credential().secret, first.secret);
 
+        let kept = ended(&world.run(&["operator", "recover"]));
+        assert!(
+            kept.0 == 1 && kept.1.contains("is there already"),
+            "{kept:?}"
+        );
         let recovered = world.cli(&[
             "operator",
             "recover",

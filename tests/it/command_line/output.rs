@@ -177,6 +177,10 @@ fn wrong_usage_ends_with_2() {
         &["partner", "list", "--limit", "many"],
         &["credential", "issue", "--client", "x", "--secret", "y"],
         &["serve", "--colour", "red"],
+        &["partner", "show", "../clients"],
+        &["partner", "suspend", "ptn_1/../x", "--reason", "r", "--yes"],
+        &["client", "show", "cl_1?limit=1"],
+        &["key", "revoke", "%2e%2e", "--reason", "r", "--yes"],
     ] {
         let output = world.run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -74,7 +74,7 @@ fn a_garbled_master_key_is_refused_and_left_as_it_is() {
                 set_mode(&file, 0o600);
                 assert_snapshot!(told(&world, &world.run(&["serve"])), @"
                 exit 2
-                onyx-auth: master_key_file: keys/master.key must hold 32 bytes as base64 (make one with `openssl rand -base64 32`)
+                onyx-auth: master_key_file: keys/master.key must hold 32 bytes as base64: put the file back from your backup; for a new database alone, make one with `openssl rand -base64 32`
                 ");
                 assert_eq!(std::fs::read_to_string(&file).unwrap(), garbled);
             }

@@ -1,0 +1,46 @@
+//! Errors with all that caused them, for people who must find out.
+
+use std::error::Error;
+use std::fmt;
+
+/// An error, and after it each of its causes that it does not name itself.
+pub struct Causes<'a>(pub &'a (dyn Error + 'static));
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut told = self.0.to_string();
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !told.contains(&text) {
+                told.push_str(": ");
+                told.push_str(&text);
+            }
+            cause = error.source();
+        }
+        f.write_str(&told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Sample {
+        #[error("the request failed")]
+        Request(#[source] Box<Sample>),
+        #[error("no connection: {0}")]
+        Connection(#[source] std::io::Error),
+    }
+
+    #[test]
+    fn every_cause_is_named_once() {
+        let refused = std::io::Error::other("refused");
+        let error = Sample::Request(Box::new(Sample::Connection(refused)));
+        assert_eq!(
+            Causes(&error).to_string(),
+            "the request failed: no connection: refused"
+        );
+    }
+}
