@@ -199,9 +199,9 @@ async fn the_command_line_logs_no_secret_either() {
         }
         let operator = world.operator_credential();
         assert!(!log.contains(&operator.secret) && !holds(&stored, &operator.secret));
-        let recovered = world.run(&["operator", "recover"]);
+        let recovered = world.run(&["operator", "recover", "--out", "again.json"]);
         assert!(recovered.status.success());
-        let fresh = world.operator_credential();
+        let fresh = world.credential_file("again.json");
         assert_ne!(fresh.secret, operator.secret);
         let told = [recovered.stdout, recovered.stderr].concat();
         assert!(!holds(&told, &fresh.secret));

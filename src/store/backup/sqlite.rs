@@ -101,7 +101,7 @@ pub(super) fn attach(
     std::io::copy(&mut from, &mut to).map_err(fail)?;
     let mut source = open(&copy.0)?;
     let not = |detail: String| BackupError::NotABackup(path.to_owned(), detail);
-    let query = "SELECT integrity_check AS line FROM pragma_integrity_check(1)";
+    let query = "SELECT integrity_check AS line FROM pragma_integrity_check LIMIT 1";
     let found = diesel::sql_query(query).load::<Line>(&mut source);
     let found = found.map_err(|error| not(format!("it is damaged: {error}")))?;
     if let Some(damage) = found.first().filter(|found| found.line != "ok") {

@@ -88,10 +88,9 @@ async fn the_last_operator_who_can_make_operators_stays() {
             (409, &json!("last_operator"))
         );
         // Nor its only secret, unless that is in wrong hands.
-        let path = format!(
-            "/credentials/{}/revoke",
-            world.operator_credential().credential_id
-        );
+        let held = operator.get(&format!("/clients/{own}/credentials")).await;
+        let held = held.expect(200)["data"][0]["id"].clone();
+        let path = format!("/credentials/{}/revoke", held.as_str().unwrap());
         let kept = operator.post(&path, json!({ "reason": "other" })).await;
         assert_eq!(kept.expect(409)["code"], "last_operator");
         assert!(revocations(&world, "admin").is_empty());

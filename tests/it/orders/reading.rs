@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{NOBODY, STILL, id_of};
 use crate::support::shop::{Shopper, bare, column, package};
-use crate::support::world::{Answer, worlds_with};
+use crate::support::world::{Answer, PARTNER_SCOPES, worlds_with};
 
 #[actix_web::test]
 async fn another_s_order_is_not_there() {
@@ -129,7 +129,8 @@ async fn orders_are_listed_newest_first_page_by_page() {
 async fn a_cursor_is_of_the_list_that_gave_it() {
     for world in worlds_with(&STILL).await {
         let package = world.operator().await.published(package()).await;
-        let shopper = world.shopper().await;
+        let who = world.sandbox_client(&PARTNER_SCOPES).await;
+        let shopper = world.shopper_as("sandbox", who).await;
         for nth in 0..3 {
             let placed = shopper.order(&package, 1, &format!("PO-{nth}")).await;
             placed.expect(201);

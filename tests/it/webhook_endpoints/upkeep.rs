@@ -257,7 +257,7 @@ async fn what_is_asked_again_under_its_key_is_done_once() {
         let path = format!("/webhook-endpoints/{}/test", text(&made, "id"));
         let request = developer.request(Method::POST, &path);
         let request = request
-            .header("idempotency-key", "at once")
+            .header("idempotency-key", "at-once")
             .json(&json!({}));
         let answers = at_once((0..6).map(|_| request.try_clone().unwrap())).await;
         assert_eq!(receiver.received().len(), came + 1, "{answers:?}");
