@@ -50,6 +50,9 @@ pub(super) enum Verb {
         /// When the new one ends, like 2030-01-31T12:00:00Z
         #[arg(long)]
         expires_at: Option<String>,
+        /// Keep the new credential in this file, instead of showing its secret
+        #[arg(long, value_name = "FILE", conflicts_with = "deliver")]
+        out: Option<PathBuf>,
         /// Do not ask, where the old one ends at once
         #[arg(long)]
         yes: bool,
@@ -127,9 +130,10 @@ const ROTATED: [&str; 10] = [
 ];
 
 /// Keeps a secret in a file instead of the answer.
-fn keep(slot: Slot, client: &str, admin: &AdminClient, issued: &mut Value) -> Done {
+fn keep(slot: Slot, admin: &AdminClient, issued: &mut Value) -> Done {
     let secret = issued.as_object_mut().and_then(|all| all.remove("secret"));
-    let Some(Value::String(secret)) = secret else {
+    let client = issued.get("client_id").and_then(Value::as_str);
+    let (Some(Value::String(secret)), Some(client)) = (secret, client) else {
         let why = "the server answered without a secret: revoke the credential, and issue another";
         return Err(Failure::Refused(why.to_owned()));
     };
@@ -163,7 +167,7 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
                 .post(&format!("/clients/{client}/credentials"), &body)
                 .await?;
             match slot {
-                Some(slot) => keep(slot, &client, admin, &mut issued)?,
+                Some(slot) => keep(slot, admin, &mut issued)?,
                 None => delivery.explain(),
             }
             output.record(&issued)
@@ -195,10 +199,15 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             id,
             overlap_seconds,
             expires_at,
+            out,
             yes,
             delivery,
         } => {
-            delivery.expect_fields(output, &ROTATED)?;
+            match &out {
+                Some(_) => output.expect_fields(&ROTATED)?,
+                None => delivery.expect_fields(output, &ROTATED)?,
+            }
+            let slot = out.as_deref().map(Slot::prepare).transpose()?;
             if overlap_seconds == Some(0) {
                 let question = format!("End {id} at once? Its client needs the new secret then.");
                 confirm(&question, yes)?;
@@ -206,8 +215,11 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             let mut body = json!({ "overlap_seconds": overlap_seconds, "expires_at": expires_at });
             delivery.add_to(&mut body)?;
             let path = format!("/credentials/{id}/rotate");
-            let rotated = admin.post(&path, &body).await?;
-            delivery.explain();
+            let mut rotated = admin.post(&path, &body).await?;
+            match slot {
+                Some(slot) => keep(slot, admin, &mut rotated)?,
+                None => delivery.explain(),
+            }
             output.record(&rotated)
         }
         Verb::FinishRotation { id, yes } => {

@@ -16,6 +16,7 @@ use crate::{logging, worker};
 pub(super) fn serve(flags: &SettingFlags) -> Done {
     let settings = flags.load()?;
     logging::start(&settings.log, settings.log_format);
+    log::info!("onyx-auth {} starts", env!("CARGO_PKG_VERSION"));
     let listeners = bind(&settings)?;
     let app = build(settings)?;
     block_on(async {
@@ -26,6 +27,7 @@ pub(super) fn serve(flags: &SettingFlags) -> Done {
         Ok(ended?)
     })?;
     app.close();
+    log::info!("stopped");
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, ResponseError, web};
 use futures_util::FutureExt;
+use log::Level;
 
 use super::calls;
 use super::measure::Measured;
@@ -140,12 +141,16 @@ fn note(
             "-"
         }
     };
-    if log::log_enabled!(log::Level::Info) {
-        log_line(method, template, status, code, took);
+    // Asked every few seconds, these would hide the rest; that one fails is worth a line.
+    let is_probe = matches!(template, "/healthz" | "/readyz" | "/metrics") && status.is_success();
+    let level = if is_probe { Level::Debug } else { Level::Info };
+    if log::log_enabled!(level) {
+        log_line(level, method, template, status, code, took);
     }
 }
 
 fn log_line(
+    level: Level,
     method: &Method,
     route: &str,
     status: StatusCode,
@@ -155,11 +160,13 @@ fn log_line(
     let (method, status, ms) = (method.as_str(), status.as_u16(), took.as_millis());
     let duration_ms = took.as_secs_f64() * 1000.0;
     match code {
-        None => log::info!(
+        None => log::log!(
+            level,
             method, route, status, duration_ms;
             "{method} {route} {status} {ms} ms"
         ),
-        Some(code) => log::info!(
+        Some(code) => log::log!(
+            level,
             method, route, status, duration_ms, code;
             "{method} {route} {status} {ms} ms {code}"
         ),

@@ -49,9 +49,11 @@ macro_rules! refusals {
 
 refusals!(
     Problem BAD_REQUEST = "BadRequest", 400,
-        "The request cannot be read: `invalid_parameter` (a query parameter), `invalid_json` or `broken_body` (the body), `invalid_request` (more than one access token).";
+        "The request cannot be read: `invalid_parameter` (a query parameter), `invalid_json` or `broken_body` (the body), `invalid_request` (more than one access token).",
+        "WWW-Authenticate": "The challenge, where more than one token was sent (RFC 6750 §3).";
     Problem BAD_KEY = "BadKey", 400,
-        "The request has no Idempotency-Key (`idempotency_key_missing`), a bad one (`idempotency_key_invalid`), a body that cannot be read (`invalid_json`, `broken_body`), or more than one access token (`invalid_request`).";
+        "The request has no Idempotency-Key (`idempotency_key_missing`), a bad one (`idempotency_key_invalid`), a body that cannot be read (`invalid_json`, `broken_body`), or more than one access token (`invalid_request`).",
+        "WWW-Authenticate": "The challenge, where more than one token was sent (RFC 6750 §3).";
     Problem BAD_OPTIONAL_KEY = "BadOptionalKey", 400,
         "The request has a bad Idempotency-Key (`idempotency_key_invalid`), a body that cannot be read (`invalid_json`, `broken_body`), or more than one access token (`invalid_request`).";
     Problem CONFLICT_OR_RUNNING = "ConflictOrRunning", 409,
@@ -84,7 +86,8 @@ refusals!(
     Problem BODY_TOO_LARGE = "BodyTooLarge", 413,
         "The body has more than 65,536 bytes (`body_too_large`).";
     Problem UNSUPPORTED_MEDIA_TYPE = "UnsupportedMediaType", 415,
-        "The body is not sent as application/json (`unsupported_media_type`).";
+        "The body is not sent as application/json (`unsupported_media_type`), or has a Content-Encoding (`unsupported_content_encoding`).",
+        "Accept-Encoding": "What is taken, where the body has a Content-Encoding: `identity`.";
     Problem INVALID_BODY = "InvalidBody", 422,
         "Members of the body must be mended (`invalid_body`): all of them are in `errors`.";
     Problem TOO_MANY_REQUESTS = "TooManyRequests", 429,
@@ -105,7 +108,8 @@ refusals!(
     OAuth OAUTH_BODY_TOO_LARGE = "OAuthBodyTooLarge", 413,
         "The body has more than 65,536 bytes (`invalid_request`).";
     OAuth OAUTH_UNSUPPORTED_MEDIA_TYPE = "OAuthUnsupportedMediaType", 415,
-        "The body is not sent as application/x-www-form-urlencoded (`invalid_request`).";
+        "The body is not sent as application/x-www-form-urlencoded, or has a Content-Encoding (`invalid_request`).",
+        "Accept-Encoding": "What is taken, where the body has a Content-Encoding: `identity`.";
     OAuth OAUTH_TOO_MANY_REQUESTS = "OAuthTooManyRequests", 429,
         "Something was asked too often (`temporarily_unavailable`); `code` names what: `tokens_limit_exceeded`, `client_tokens_limit_exceeded` and the quotas of tokens, of which `RateLimit-Policy` and `RateLimit` tell how they stand; or `too_many_failures`, where authentications of this client or from this address have failed so often that nothing was looked at.",
         "Retry-After": "Seconds to wait.";

@@ -20,6 +20,10 @@ async fn rotations_at_the_command_line() {
         ]);
         let refused = world.run(&["credential", "undo-rotation", &who.credential_id]);
         assert_eq!(refused.status.code(), Some(2));
+        // Into a file of its own it goes unseen, and takes nobody's place.
+        let rotate = ["credential", "rotate", &id, "--out"];
+        let taken = world.run(&[&rotate[..], &["data/operator.json"]].concat());
+        assert_eq!(taken.status.code(), Some(1));
         let undone = world.cli(&[
             "credential",
             "undo-rotation",
@@ -55,6 +59,26 @@ async fn rotations_at_the_command_line() {
             "0",
         ]);
         assert_eq!(unasked.status.code(), Some(2));
+
+        let other = world.sandbox_client(&["orders:read"]).await;
+        let rotate = [
+            "credential",
+            "rotate",
+            &other.credential_id,
+            "--out",
+            "next.json",
+            "--json",
+        ];
+        let shown: Value = serde_json::from_str(&world.cli(&rotate)).unwrap();
+        assert_eq!(
+            (&shown["secret"], &shown["replaces"]),
+            (&Value::Null, &json!(other.credential_id))
+        );
+        let next = world.credential_file("next.json");
+        assert_eq!(
+            (next.client_id.as_str(), status(&world, &next).await),
+            (&*other.client_id, 200)
+        );
 
         let file = json!({ "server": world.base, "client_id": who.client_id, "client_secret": who.secret });
         let path = world.path().join("partner.json");
