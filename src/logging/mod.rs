@@ -57,6 +57,8 @@ pub fn start(filter: &str, format: LogFormat) {
     let mut builder = env_logger::Builder::new();
     // Its lines say what ours say, once a worker; a filter that names it is heard.
     builder.filter_module("actix_server", LevelFilter::Warn);
+    // An error to it is whatever a stranger sends that is no HTTP: no fault of ours, and he could fill the log with it.
+    builder.filter_module("actix_http", LevelFilter::Off);
     builder.parse_filters(filter);
     builder.format(move |out, record| {
         let context = REQUEST.try_with(Clone::clone).ok();

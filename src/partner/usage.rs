@@ -28,13 +28,6 @@ pub fn record(db: &mut Db, act: &Act, new: NewUsage) -> Result<UsageRecord, Part
         let detail = "is not the id of an order".to_owned();
         PartnerError::Invalid("/order_id", detail)
     })?;
-    if new.recorded_at < order.created_at.to_whole_seconds() {
-        let detail = format!(
-            "must not be before the order was placed: {}",
-            order.created_at
-        );
-        return Err(PartnerError::Invalid("/recorded_at", detail));
-    }
     Ok(write(db, &order.tenant(), act, new)?)
 }
 

@@ -44,7 +44,7 @@ pub struct NewUsageBody {
     pub quantity: i64,
     #[schema(min_length = 1, max_length = 40)]
     pub unit: String,
-    /// When it was used; not before the order was placed.
+    /// When it was used, by the clock of whoever measures.
     pub recorded_at: Instant,
 }
 

@@ -162,8 +162,14 @@ impl IntoResponses for Outdated {
 
 impl IntoResponses for NotModified {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let text = ObjectBuilder::new().schema_type(Type::String).build();
+        let tag = HeaderBuilder::new()
+            .schema(Some(text))
+            .description(Some("The tag of what the caller has (RFC 9110 §8.8.3)."))
+            .build();
         let response = ResponseBuilder::new()
             .description("It is as the caller has it already. The answer has no body.")
+            .header("ETag", tag)
             .build();
         [("304".to_owned(), RefOr::T(response))].into()
     }
