@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Act, AdminError, clients, delivery, operators};
+use super::{Act, AdminError, clients, delivery, last_operator};
 use crate::audit::{Action, Deed};
 use crate::domain::credential::{
     CredentialKind, CredentialState, CredentialStep, MAX_USABLE_SECRETS, RevocationReason,
@@ -231,12 +231,12 @@ fn leave_one_to_operators(
 ) -> Result<(), AdminError> {
     let credential = get(db, id)?;
     let client = clients::get(db, &credential.client_id)?;
-    if !operators::makes_operators(&client) {
+    if !last_operator::makes_operators(&client) {
         return Ok(());
     }
     let usable = credentials::usable(db, &client.id, act.now)?;
     if usable.iter().all(|credential| credential.id == *id) {
-        operators::leave_one(db, &client, act.now)?;
+        last_operator::leave_one(db, &client, act.now)?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ pub mod fingerprint;
 pub mod four_eyes;
 pub mod grants;
 pub mod keys;
+mod last_operator;
 pub mod launch;
 pub mod leaks;
 pub mod limits;

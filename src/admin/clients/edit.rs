@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{check_default, check_end, check_granted, get};
-use crate::admin::{Act, AdminError, operators, partners};
+use crate::admin::{Act, AdminError, last_operator, partners};
 use crate::audit::{Action, Deed};
 use crate::domain::allowlist::Allowlist;
 use crate::domain::client::{ClientKind, ClientState, ClientStep};
@@ -138,7 +138,7 @@ fn check(
     if before.expires_at != after.expires_at {
         looks.push(check_end(after.expires_at, act.now));
         if after.expires_at.is_some() {
-            looks.push(operators::leave_one(db, before, act.now));
+            looks.push(last_operator::leave_one(db, before, act.now));
         }
     }
     if after.self_rotation.is_some() && after.kind != ClientKind::Partner {
@@ -165,10 +165,10 @@ fn check_scopes(
         }
         (ClientKind::Operator, _) => {
             check_among(&after.scopes, ADMIN_SCOPES)?;
-            if operators::makes_operators(after) {
+            if last_operator::makes_operators(after) {
                 return Ok(());
             }
-            operators::leave_one(db, before, act.now)
+            last_operator::leave_one(db, before, act.now)
         }
         _ => check_among(&after.scopes, RESOURCE_SERVER_SCOPES),
     }

@@ -2,7 +2,7 @@
 
 use super::get;
 use crate::admin::credentials::{about_revoked, tell};
-use crate::admin::{Act, AdminError, operators};
+use crate::admin::{Act, AdminError, last_operator};
 use crate::audit::{Action, Deed};
 use crate::domain::client::ClientStep;
 use crate::domain::credential::RevocationReason;
@@ -24,7 +24,7 @@ pub fn step(
 ) -> Result<Client, AdminError> {
     let before = get(db, id)?;
     if step.tokens_die() {
-        operators::leave_one(db, &before, act.now)?;
+        last_operator::leave_one(db, &before, act.now)?;
     }
     let moved = clients::step(db, id, step, act.now)?;
     let client = get(db, id)?;

@@ -1,7 +1,7 @@
 //! A client narrowed: a scope that it does not need is taken away.
 
 use super::get;
-use crate::admin::{Act, AdminError, operators};
+use crate::admin::{Act, AdminError, last_operator};
 use crate::audit::{Action, Deed};
 use crate::domain::revocation::Revoked;
 use crate::domain::scope::{Scope, ScopeSet};
@@ -23,7 +23,7 @@ pub fn narrow(
     };
     let scopes = without(&client.scopes);
     if scope.as_str() == "operators:write" {
-        operators::leave_one(db, client, act.now)?;
+        last_operator::leave_one(db, client, act.now)?;
     }
     // Never none: that would widen it to all that is held.
     let default_scopes = client.default_scopes.as_ref().map(without);
