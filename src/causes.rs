@@ -12,7 +12,7 @@ impl fmt::Display for Causes<'_> {
         let mut cause = self.0.source();
         while let Some(error) = cause {
             let text = error.to_string();
-            if !told.contains(&text) {
+            if !told.ends_with(&text) {
                 told.push_str(": ");
                 told.push_str(&text);
             }

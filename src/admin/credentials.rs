@@ -140,7 +140,7 @@ pub fn realm_of(db: &mut Db, id: &CredentialId) -> Result<Option<Realm>, StoreEr
 /// Revokes a credential: from the answer on, it gets no more tokens.
 ///
 /// What is compromised takes with it what was rotated out of it by the client itself:
-/// whoever held the old secret could have done that. So it does where it was revoked already, for another reason.
+/// whoever held the old secret could have done that. So it does where it was revoked already.
 pub fn revoke(
     db: &mut Change<'_>,
     act: &Act,

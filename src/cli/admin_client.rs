@@ -143,11 +143,11 @@ pub(super) fn path_segment(text: &str) -> Result<String, String> {
 }
 
 /// Looks at a server's address before a secret is sent there.
-fn check_server(server: &str) -> Result<(), Failure> {
+pub(super) fn check_server(server: &str) -> Result<(), Failure> {
     let url = Url::parse(server).ok();
     let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https")) else {
         return Err(Failure::Usage(format!(
-            "ONYX_SERVER: {server:?} is no address of a server: it must be like https://auth.example.com"
+            "{server:?} is no server's address: ONYX_SERVER or the credential file must name one like https://auth.example.com"
         )));
     };
     let is_local = match url.host() {

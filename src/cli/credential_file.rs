@@ -61,7 +61,7 @@ impl Slot {
     }
 
     /// The same in the place of whatever is there.
-    fn replacing(path: &Path) -> Result<Self, Failure> {
+    pub(super) fn replacing(path: &Path) -> Result<Self, Failure> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed(path))?;
         }

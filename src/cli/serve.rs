@@ -16,9 +16,9 @@ use crate::{logging, worker};
 pub(super) fn serve(flags: &SettingFlags) -> Done {
     let settings = flags.load()?;
     logging::start(&settings.log, settings.log_format);
-    log::info!("onyx-auth {} starts", env!("CARGO_PKG_VERSION"));
     let listeners = bind(&settings)?;
     let app = build(settings)?;
+    log::info!("this is onyx-auth {}", env!("CARGO_PKG_VERSION"));
     block_on(async {
         let _loops = worker::start(&app);
         let running = server::start(&app, listeners)?;

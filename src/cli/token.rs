@@ -12,7 +12,7 @@ use url::Url;
 
 use super::admin_client::{AdminClient, fetch_token, http, post_form};
 use super::confirm::confirm;
-use super::credential_file::CredentialFile;
+use super::credential_file::{CredentialFile, Slot};
 use super::output::Output;
 use super::{Done, Failure};
 use crate::domain::id::ClientId;
@@ -113,6 +113,11 @@ pub(super) async fn run(verb: Verb, output: &Output) -> Done {
 async fn rotate_secret(from: &Path, to: &Path, output: &Output) -> Done {
     output.expect_fields(&["credential_id", "accepts_until", "expires_at", "replaces"])?;
     let old = CredentialFile::read(from)?;
+    let slot = if to == from {
+        Slot::replacing(to)?
+    } else {
+        Slot::prepare(to)?
+    };
     let client: ClientId = old.client_id.parse()?;
     let server = std::env::var("ONYX_SERVER").unwrap_or_else(|_| old.server.clone());
     let server = server.trim_end_matches('/');
@@ -126,11 +131,10 @@ async fn rotate_secret(from: &Path, to: &Path, output: &Output) -> Done {
     let Some(Value::String(secret)) = secret else {
         return Err(Failure::Refused("the answer holds no secret".to_owned()));
     };
-    CredentialFile {
+    slot.fill(&CredentialFile {
         client_secret: secret.into(),
         ..old
-    }
-    .write(to)?;
+    })?;
     eprintln!("The new secret is in {}.", to.display());
     output.record(&rotated)
 }

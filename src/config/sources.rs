@@ -85,7 +85,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "feed_listeners",
         Some("2000"),
-        "how many may listen to revocations at a time; about 20 KiB each",
+        "how many may listen to revocations at a time, half of them with one client's tokens; about 20 KiB each",
     ),
     setting(
         "max_connections",

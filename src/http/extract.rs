@@ -29,6 +29,7 @@ use crate::domain::instant::Instant;
 use crate::domain::limits::RouteClass;
 use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
+use crate::domain::version::ApiVersion;
 use crate::limits::Charged;
 use crate::logging;
 use crate::oauth::charge::charge;
@@ -188,6 +189,21 @@ impl FromRequest for Follower {
             })
         })
     }
+}
+
+/// Recognises whoever asks for what is not served, as far as his token is good: a call of a partner's is charged, told of
+/// and put on record all the same. It settles nothing that lasts.
+pub(super) async fn recognise(request: &HttpRequest) -> Result<(), Problem> {
+    let gate = Gate::of(request)?;
+    let caller = gate.admit_to_api::<AnyScope>(request).await?;
+    let client = caller.client_id().parse().ok();
+    let (Some(_), Some(client)) = (gate.tenant(&caller), client) else {
+        return Ok(());
+    };
+    let pinned = gate.pinned_version(client).await?;
+    let version = versions::answer_in(request, pinned)?;
+    remark(request, |remarks| remarks.version = Some(version));
+    Ok(())
 }
 
 impl<R: Right> FromRequest for Granted<R> {
@@ -384,12 +400,17 @@ impl Gate {
         tenant: &Tenant,
         client: &ClientId,
     ) -> Result<(), Problem> {
-        let now = self.app.clock.now();
-        let found = self.app.directory.client(self.realm, client.clone(), now);
-        let pinned = found.await?.and_then(|entry| entry.pinned_version);
+        let pinned = self.pinned_version(client.clone()).await?;
         let version = versions::settle(&self.app, request, tenant, pinned).await?;
         remark(request, |remarks| remarks.version = Some(version));
         Ok(())
+    }
+
+    /// The version that a client's partner used first.
+    async fn pinned_version(&self, client: ClientId) -> Result<Option<ApiVersion>, Problem> {
+        let now = self.app.clock.now();
+        let found = self.app.directory.client(self.realm, client, now);
+        Ok(found.await?.and_then(|entry| entry.pinned_version))
     }
 
     /// Counts that the caller needed what this route demands.

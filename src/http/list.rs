@@ -241,7 +241,8 @@ fn decode(cursor: &str) -> Result<String, Problem> {
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok());
     // PostgreSQL takes no NUL in a text.
-    id.filter(|id| (1..=256).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()))
+    let is_text = |id: &String| id.bytes().all(|b| matches!(b, b' '..=b'~'));
+    id.filter(|id| (1..=512).contains(&id.len()) && is_text(id))
         .ok_or_else(bad_cursor)
 }
 

@@ -159,8 +159,10 @@ impl Running {
         }
         // Streams have no end of their own.
         app.feed.close();
-        for handle in &handles {
-            handle.stop(true).await;
+        // All at once: each may take as long as requests may.
+        let stops: Vec<_> = handles.iter().map(|handle| handle.stop(true)).collect();
+        for stop in stops {
+            stop.await;
         }
         for task in tasks {
             if let Ok(ended) = task.await {

@@ -175,7 +175,7 @@ impl<R: Row> Journal<R> {
         let waiting = i64::try_from(self.queue.len()).unwrap_or(i64::MAX);
         told.waiting.with_label_values(&[R::JOURNAL]).set(waiting);
         let running = told.running.with_label_values(&[R::JOURNAL]);
-        running.set(self.is_running().into());
+        running.set((self.is_running() && !self.is_failing()).into());
     }
 
     /// Takes no more rows, and waits until those that wait are written. Blocks.

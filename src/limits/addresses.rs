@@ -1,23 +1,34 @@
 //! How often an address may ask for what anybody may ask for, without a name.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant as Monotonic};
 
-use super::Moment;
 use super::bucket::{Bucket, Trial};
+use super::{Moment, network};
 use crate::domain::limits::Rate;
 
-/// At most so many addresses are known at once; where there are more, those known longest stay held to their rate.
+/// At most so many addresses are known at once; those that come then share one bucket.
 const ROOM: usize = 65_536;
+
+/// How many nanoseconds pass between two looks for full ones, where there is no room.
+const PAUSE: u64 = 1_000_000_000;
 
 /// One bucket an address.
 #[derive(Debug)]
 pub struct Addresses {
     rate: Rate,
     began: Monotonic,
-    buckets: Mutex<HashMap<Option<IpAddr>, Bucket>>,
+    buckets: Mutex<Buckets>,
+}
+
+#[derive(Debug, Default)]
+struct Buckets {
+    /// `None`: of those of whom nobody knows where they are, and of whom there is no room for.
+    of: HashMap<Option<IpAddr>, Bucket>,
+    /// When full ones were let go.
+    swept: Moment,
 }
 
 impl Addresses {
@@ -38,12 +49,14 @@ impl Addresses {
     fn charge_at(&self, from: Option<IpAddr>, now: Moment) -> Result<(), Duration> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let place = from.map(network);
-        if buckets.len() >= ROOM && !buckets.contains_key(&place) {
-            buckets.retain(|_, bucket| !bucket.is_full(now));
+        let Buckets { of, swept } = &mut *buckets;
+        if of.len() >= ROOM && now.since(*swept) >= PAUSE {
+            of.retain(|_, bucket| !bucket.is_full(now));
+            *swept = now;
         }
-        let has_room = buckets.len() < ROOM;
-        let place = if has_room { place } else { None };
-        let bucket = buckets
+        let is_held = of.len() < ROOM || of.contains_key(&place);
+        let place = if is_held { place } else { None };
+        let bucket = of
             .entry(place)
             .or_insert_with(|| Bucket::full(self.rate, now));
         match bucket.weigh(now) {
@@ -53,16 +66,6 @@ impl Addresses {
             }
             Trial::Over(wait) => Err(Duration::from_nanos(wait)),
         }
-    }
-}
-
-/// What one holder has: an IPv4 address, or the /64 of an IPv6 address.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
-        }
-        v4 => v4,
     }
 }
 
@@ -113,8 +116,10 @@ mod tests {
         addresses.charge_at(nth(1 << 20), now).unwrap();
         addresses.charge_at(nth(1 << 21), now).unwrap();
         addresses.charge_at(nth(1 << 22), now).unwrap_err();
+        // Who is known has its own.
+        addresses.charge_at(nth(7), now).unwrap();
         let later = Moment::at(Duration::from_secs(60));
         addresses.charge_at(nth(1 << 22), later).unwrap();
-        assert_eq!(addresses.buckets.lock().unwrap().len(), 1);
+        assert_eq!(addresses.buckets.lock().unwrap().of.len(), 1);
     }
 }

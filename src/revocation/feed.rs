@@ -11,7 +11,7 @@ use onyx_verifier::{Revocation, Revocations};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-use super::places::{Place, Places};
+use super::seats::{Seat, Seats};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::revocation::RevocationKind;
@@ -28,7 +28,7 @@ pub struct Feed {
     /// How often numbers began anew.
     beginnings: AtomicU64,
     closed: watch::Sender<bool>,
-    places: Places,
+    seats: Seats,
 }
 
 #[derive(Debug)]
@@ -75,18 +75,18 @@ impl Feed {
             purged: AtomicI64::new(0),
             beginnings: AtomicU64::new(0),
             closed: watch::Sender::new(false),
-            places: Places::new(listeners),
+            seats: Seats::new(listeners),
         }
     }
 
-    /// A place among the listeners for a client, held until it is dropped. `None`: there is none for it.
-    pub fn place(&self, realm: Realm, client: &str) -> Option<Place> {
-        self.places.take(realm, client)
+    /// A seat among the listeners for a client, held until it is dropped. `None`: there is none for it.
+    pub fn seat(&self, realm: Realm, client: &str) -> Option<Seat> {
+        self.seats.take(realm, client)
     }
 
     /// How many listen.
     pub fn listeners(&self) -> usize {
-        self.places.count()
+        self.seats.count()
     }
 
     /// The highest revocation that this process has applied, with all that it touched: to be

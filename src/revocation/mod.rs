@@ -3,7 +3,7 @@
 //! Refuses to know HTTP.
 
 pub mod feed;
-pub mod places;
+pub mod seats;
 pub mod status_list;
 
 use std::time::Duration;

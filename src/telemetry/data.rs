@@ -86,7 +86,7 @@ impl Journals {
             running: int_gauges(
                 r,
                 "onyx_journal_running",
-                "1 while a journal's writer lives.",
+                "1 while a journal's writer lives and the database takes its rows.",
                 &["journal"],
             ),
         }

@@ -104,5 +104,24 @@ async fn operators_see_who_still_calls_an_older_version() {
         assert_eq!(uses[0]["client_id"], client.client_id);
         assert_eq!(uses[0]["route"], "GET /{env}/v1/me");
         assert_eq!(uses[0]["sunset_at"], "2027-11-01T00:00:00Z");
+        // Page by page, and by no other list's cursor.
+        let path = format!("/versions?partner_id={}&limit=1", client.partner_id);
+        let first = loop {
+            let page = operator.get(&path).await.expect(200);
+            if page["next_cursor"].is_string() {
+                break page;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        let cursor = first["next_cursor"].as_str().unwrap();
+        let next = operator.get(&format!("{path}&cursor={cursor}")).await;
+        let next = next.expect(200);
+        assert_eq!(next["data"][0]["version"], "2026-11-01");
+        assert_eq!(
+            (&first["data"][0]["version"], &next["next_cursor"]),
+            (&"2026-09-01".into(), &Value::Null)
+        );
+        let foreign = operator.get(&format!("/partners?cursor={cursor}")).await;
+        assert_eq!(foreign.status, 400);
     }
 }

@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use reqwest::header::RETRY_AFTER;
 use serde_json::json;
 
 use crate::cli::Failure;
-use crate::cli::admin_client::http;
+use crate::cli::admin_client::{check_server, http, unreachable};
 use crate::domain::leak::MAX_CANDIDATES;
 use crate::domain::secret::PlainSecret;
 
 /// How often a busy server is asked again.
 const TRIES: u32 = 5;
+/// The longest pause between two times.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Where reports go.
 pub(super) fn server() -> Result<String, Failure> {
@@ -30,6 +33,7 @@ pub(super) fn server() -> Result<String, Failure> {
 pub(super) async fn send(server: &str, secrets: &[PlainSecret]) -> Result<usize, Failure> {
     let distinct: BTreeSet<&str> = secrets.iter().map(PlainSecret::expose).collect();
     let distinct: Vec<&str> = distinct.into_iter().collect();
+    check_server(server)?;
     let http = http()?;
     for some in distinct.chunks(MAX_CANDIDATES) {
         let mut tries = 1;
@@ -39,13 +43,10 @@ pub(super) async fn send(server: &str, secrets: &[PlainSecret]) -> Result<usize,
                 .json(&json!({ "secrets": some }))
                 .send()
                 .await;
-            let answer = sent.map_err(|error| {
-                let why = error.without_url();
-                Failure::Refused(format!("{server} does not answer: {why}"))
-            })?;
+            let answer = sent.map_err(unreachable)?;
             match answer.status().as_u16() {
                 202 => break,
-                503 if tries < TRIES => tokio::time::sleep(Duration::from_secs(1)).await,
+                429 | 503 if tries < TRIES => tokio::time::sleep(pause(&answer)).await,
                 status => {
                     return Err(Failure::Refused(format!(
                         "{server} did not take the report: {status}"
@@ -56,4 +57,11 @@ pub(super) async fn send(server: &str, secrets: &[PlainSecret]) -> Result<usize,
         }
     }
     Ok(distinct.len())
+}
+
+/// How long a server that is asked too much wants to be left alone; not longer than anybody would wait.
+fn pause(answer: &reqwest::Response) -> Duration {
+    let wanted = answer.headers().get(RETRY_AFTER);
+    let seconds = wanted.and_then(|wait| wait.to_str().ok()?.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(1)).min(LONGEST_PAUSE)
 }

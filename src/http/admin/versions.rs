@@ -1,5 +1,7 @@
 //! `GET /admin/v1/versions`: who still calls which version of the partner API.
 
+use std::str::FromStr;
+
 use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -73,10 +75,27 @@ pub async fn list(
         partner_id: query.filter("partner_id")?,
         realm: query.filter("realm")?,
     };
-    let asked = query.page()?;
+    let asked = query.page_of::<UseId>()?;
     let found = app
         .store
         .read(move |db| version_uses::page(db, filter, &asked))
         .await?;
     Ok(ListView::of(found, VersionUseView::from))
+}
+
+/// What a use is found by: `partner realm client version method route`.
+struct UseId;
+
+impl FromStr for UseId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut words = text.split(' ');
+        let mut is = |fits: fn(&str) -> bool| words.next().is_some_and(fits);
+        let is_one = is(|word| word.parse::<PartnerId>().is_ok())
+            && is(|word| word.parse::<Realm>().is_ok())
+            && is(|word| word.parse::<ClientId>().is_ok())
+            && is(|word| word.parse::<ApiVersion>().is_ok());
+        is_one.then_some(Self).ok_or(())
+    }
 }

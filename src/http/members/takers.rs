@@ -77,24 +77,17 @@ impl Members {
     /// Such a text, or nothing. The outer `None`: a fault was noted.
     pub fn optional_parsed<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<Option<T>> {
         // What it must be is what its type says, of an empty text too.
-        if let Some(Value::String(text)) = self.peek(name)
-            && !is_text(text, LONGEST)
-            && let Err(error) = text.parse::<T>()
-        {
+        let bad = match self.peek(name) {
+            Some(Value::String(text)) if text.len() <= LONGEST => text.parse::<T>().err(),
+            _ => None,
+        };
+        if let Some(error) = bad {
             self.take(name);
             self.fault(format!("/{name}"), "invalid", error.to_string());
             return None;
         }
-        match self.optional_text(name, LONGEST)? {
-            None => Some(None),
-            Some(text) => match text.parse() {
-                Ok(value) => Some(Some(value)),
-                Err(error) => {
-                    self.fault(format!("/{name}"), "invalid", error.to_string());
-                    None
-                }
-            },
-        }
+        let text = self.optional_text(name, LONGEST)?;
+        Some(text.and_then(|text| text.parse().ok()))
     }
 
     /// A whole number within a range.

@@ -20,7 +20,7 @@ use crate::http::extract::Follower;
 use crate::http::list::Parameters;
 use crate::http::problem::{Problem, ProblemView};
 use crate::revocation::feed::{Lost, Told};
-use crate::revocation::places::Place;
+use crate::revocation::seats::Seat;
 use crate::store::revocations;
 
 /// The most entries of one answer.
@@ -102,8 +102,8 @@ pub async fn poll(
     let mut news = app.feed.listen(who.realm).ok_or_else(Problem::not_found)?;
     // Whoever has no cursor yet wants one at once, with whatever there is.
     let wait = if after.is_some() { wait } else { 0 };
-    // Whoever is answered at once takes no place.
-    let _place = (wait > 0).then(|| place(&app, &who)).transpose()?;
+    // Whoever is answered at once takes no seat.
+    let _seat = (wait > 0).then(|| seat(&app, &who)).transpose()?;
     let deadline = Moment::now() + Duration::from_secs(wait);
     let after = start(&app, after, deadline).await?;
     loop {
@@ -153,7 +153,7 @@ pub async fn stream(
     mut query: Parameters,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
-    let place = place(&app, &who)?;
+    let seat = seat(&app, &who)?;
     let after = query.whole("after")?;
     query.finish()?;
     let after = match request.headers().get("last-event-id") {
@@ -171,7 +171,7 @@ pub async fn stream(
         heartbeat: Moment::now(),
         pause: SECOND_BEAT,
         ended: false,
-        _place: place,
+        _seat: seat,
     };
     let events = stream::unfold(listener, |mut listener| async {
         let event = listener.next().await?;
@@ -195,7 +195,7 @@ struct Listener {
     pause: Duration,
     /// Whether its token is good no more, or the process ends.
     ended: bool,
-    _place: Place,
+    _seat: Seat,
 }
 
 impl Listener {
@@ -260,9 +260,9 @@ fn heartbeat_event(cursor: i64, as_of: i64) -> Option<Bytes> {
     Some(format!("event: heartbeat\nid: {cursor}\ndata: {data}\n\n").into())
 }
 
-fn place(app: &App, who: &Follower) -> Result<Place, Problem> {
-    app.feed.place(who.realm, &who.client_id).ok_or_else(|| {
-        let detail = "as many listen to revocations as may; try again, or try another node";
+fn seat(app: &App, who: &Follower) -> Result<Seat, Problem> {
+    app.feed.seat(who.realm, &who.client_id).ok_or_else(|| {
+        let detail = "as many listen to revocations as may, or half of those with this client's tokens; try again, or try another node";
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "too_many_listeners",

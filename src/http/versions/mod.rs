@@ -63,15 +63,14 @@ pub fn asked(request: &HttpRequest) -> Result<Option<ApiVersion>, Problem> {
     }
 }
 
-/// Settles which version a call is answered in: the one asked for, else the partner's pinned one.
-/// A partner's first call pins what it is answered in.
+/// Settles which version a call is answered in. A partner's first call pins it.
 pub async fn settle(
     app: &App,
     request: &HttpRequest,
     tenant: &Tenant,
     pinned: Option<ApiVersion>,
 ) -> Result<ApiVersion, Problem> {
-    let version = asked(request)?.or(pinned).unwrap_or(CURRENT);
+    let version = answer_in(request, pinned)?;
     if pinned.is_none() {
         let tenant = tenant.clone();
         app.carry_out(Actor::policy(), move |db, act| {
@@ -86,6 +85,13 @@ pub async fn settle(
         })
         .await?;
     }
+    Ok(version)
+}
+
+/// The version that a call is answered in: the one asked for, else the partner's pinned one. Noted for whoever finishes the
+/// answer.
+pub fn answer_in(request: &HttpRequest, pinned: Option<ApiVersion>) -> Result<ApiVersion, Problem> {
+    let version = asked(request)?.or(pinned).unwrap_or(CURRENT);
     request.extensions_mut().insert(Spoken(version));
     Ok(version)
 }

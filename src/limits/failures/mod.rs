@@ -17,6 +17,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::network;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::words;
@@ -66,7 +67,10 @@ pub struct Block {
 #[derive(Clone, Copy, Debug)]
 pub struct Knock {
     client: u64,
-    address: Option<u64>,
+    /// Where it comes from; of which nobody knows where is one place.
+    address: u64,
+    /// Whether that is known.
+    is_placed: bool,
     blocked: Option<Block>,
     has_worked: bool,
 }
@@ -115,11 +119,13 @@ impl Failures {
         now: Instant,
     ) -> Knock {
         let client = self.key((realm, client_id));
-        let address = from.map(|ip| self.key(network(ip)));
+        let address = self.key(from.map(network));
         let of_client = self.clients.blocked_until(client, now);
-        let of_address = address
-            .filter(|address| !self.places.is_shared(*address))
-            .and_then(|address| self.addresses.blocked_until(address, now));
+        let of_address = if self.places.is_shared(address) {
+            None
+        } else {
+            self.addresses.blocked_until(address, now)
+        };
         let blocked = match (of_client, of_address) {
             (Some(one), Some(other)) if other > one => Some((Subject::Address, other)),
             (Some(until), _) => Some((Subject::Client, until)),
@@ -133,33 +139,33 @@ impl Failures {
         Knock {
             client,
             address,
+            is_placed: from.is_some(),
             blocked,
             has_worked: blocked.is_some()
-                && address.is_some_and(|address| self.places.has_worked(client, address)),
+                && from.is_some()
+                && self.places.has_worked(client, address),
         }
     }
 
     /// It was right. `true`: its address is now one that clients of many partners share.
     pub fn succeeded(&self, knock: &Knock, partner: Option<&str>) -> bool {
-        let Some(address) = knock.address else {
-            return false;
-        };
-        self.places.worked(knock.client, address);
-        partner.is_some_and(|partner| self.places.shared_by(address, self.key(partner)))
+        if knock.is_placed {
+            self.places.worked(knock.client, knock.address);
+        }
+        partner.is_some_and(|partner| self.places.shared_by(knock.address, self.key(partner)))
     }
 
     /// Its client is known to have been right at an address, from a time before this process.
     pub fn worked_before(&self, knock: &Knock, at: IpAddr) {
-        self.places.worked(knock.client, self.key(network(at)));
+        self.places
+            .worked(knock.client, self.key(Some(network(at))));
     }
 
     /// It was not right. Answers what is blocked from now on because of it.
     pub fn failed(&self, knock: &Knock, now: Instant) -> [Option<Subject>; 2] {
         let client = self.clients.fail(knock.client, now);
-        let address = knock
-            .address
-            .filter(|address| !self.places.is_shared(*address))
-            .is_some_and(|address| self.addresses.fail(address, now));
+        let address =
+            !self.places.is_shared(knock.address) && self.addresses.fail(knock.address, now);
         [
             client.then_some(Subject::Client),
             address.then_some(Subject::Address),
@@ -168,16 +174,5 @@ impl Failures {
 
     fn key(&self, of: impl std::hash::Hash) -> u64 {
         self.hasher.hash_one(of).max(1)
-    }
-}
-
-/// What an address is counted as: IPv6 by its /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }

@@ -314,3 +314,46 @@ proptest! {
         prop_assert!(looked_at <= 10 + 10 + i32::try_from(now / 900_000).unwrap() + 1, "{}", looked_at);
     }
 }
+
+#[test]
+fn those_of_whom_nobody_knows_where_they_are_are_one_address() {
+    let failures = Failures::new(1);
+    let knock = |id: &str| failures.knock(Realm::Live, id, None, at(0));
+    let mut guesses = 0;
+    while knock(&format!("cl{guesses}")).must_wait().is_none() {
+        failures.failed(&knock(&format!("cl{guesses}")), at(0));
+        guesses += 1;
+        assert!(guesses < 1000, "nobody is ever blocked");
+    }
+    // Being unknown is no place where a client was right before.
+    let known = Failures::new(1);
+    known.succeeded(&known.knock(Realm::Live, "cl", None, at(0)), Some("one"));
+    for _ in 0..10 {
+        known.failed(&known.knock(Realm::Live, "cl", None, at(0)), at(0));
+    }
+    assert!(
+        known
+            .knock(Realm::Live, "cl", None, at(0))
+            .must_wait()
+            .is_some()
+    );
+    // A proxy that never says is an address that many share.
+    for partner in ["two", "three"] {
+        known.succeeded(
+            &known.knock(Realm::Live, partner, None, at(0)),
+            Some(partner),
+        );
+    }
+    for n in 0..100 {
+        known.failed(
+            &known.knock(Realm::Live, &format!("x{n}"), None, at(0)),
+            at(0),
+        );
+    }
+    assert!(
+        known
+            .knock(Realm::Live, "other", None, at(0))
+            .must_wait()
+            .is_none()
+    );
+}

@@ -185,24 +185,29 @@ fn pass_event_numbers(db: &mut Db) -> Result<(), StoreError> {
     )
 }
 
-/// Voids the invoices that partners got since the backup, and lets numbers go on above theirs: no number names two
-/// invoices, none is left out, and what they billed is billed by the next as far as the backup knows of it.
+/// Voids the invoices that partners got since the backup, and those that were voided since, and lets numbers go on above
+/// theirs: no number names two invoices, none is left out, and what they billed is billed by the next as far as the
+/// backup knows of it.
+///
+/// Where the backup gives a number to another invoice, as after a restore that knew of none, the backup's stands.
 fn void_lost_invoices(db: &mut Db) -> Result<i64, StoreError> {
-    let lost = "UPDATE old_invoices SET state = 'void', reason = 'a backup from before it was restored', \
-         ended_at = CURRENT_TIMESTAMP, ended_by = 'host' WHERE state <> 'void'";
     let same = "o.partner_id = invoice_counters.partner_id AND o.realm = invoice_counters.realm";
     run(
         db,
         &format!(
             "DELETE FROM old_invoices WHERE partner_id NOT IN (SELECT id FROM partners) \
-                 OR id IN (SELECT id FROM invoices WHERE state <> 'draft'); \
-             {lost}; \
+                 OR EXISTS (SELECT 1 FROM invoices i WHERE i.id = old_invoices.id AND i.state <> 'draft' \
+                     AND (i.state = 'void' OR old_invoices.state <> 'void')) \
+                 OR EXISTS (SELECT 1 FROM invoices i WHERE i.partner_id = old_invoices.partner_id \
+                     AND i.realm = old_invoices.realm AND i.number = old_invoices.number AND i.id <> old_invoices.id); \
+             UPDATE old_invoices SET state = 'void', reason = 'a backup from before it was restored', \
+                 ended_at = CURRENT_TIMESTAMP, ended_by = 'host' WHERE state <> 'void'; \
              UPDATE invoice_lines SET voided = TRUE WHERE invoice_id IN (SELECT id FROM old_invoices); \
              INSERT INTO invoices SELECT * FROM old_invoices WHERE id NOT IN (SELECT id FROM invoices); \
              UPDATE invoices SET (number, state, reason, opened_at, due_at, ended_at, ended_by) = ( \
                      SELECT number, state, reason, opened_at, due_at, ended_at, ended_by FROM old_invoices o \
                      WHERE o.id = invoices.id) \
-                 WHERE state = 'draft' AND id IN (SELECT id FROM old_invoices); \
+                 WHERE id IN (SELECT id FROM old_invoices); \
              INSERT INTO invoice_counters SELECT * FROM old_invoice_counters o \
                  WHERE partner_id IN (SELECT id FROM partners) AND NOT EXISTS ( \
                      SELECT 1 FROM invoice_counters WHERE {same}); \

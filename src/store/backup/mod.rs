@@ -126,7 +126,7 @@ pub struct Restored {
     pub kept_ended: i64,
     /// How many revocations are told again under new numbers.
     pub kept_revocations: i64,
-    /// How many invoices were numbered after the backup was taken, and are void now.
+    /// How many invoices were numbered or voided after the backup was taken, and are void now.
     pub voided_invoices: i64,
 }
 

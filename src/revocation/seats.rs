@@ -1,13 +1,13 @@
-//! Places to wait for revocations at, so that nobody can take them all.
+//! Seats to wait for revocations at, so that nobody can take them all.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::realm::Realm;
 
-/// So many places, of which a client has at most half, and so has the sandbox: who follows in live finds one.
+/// So many seats, of which a client has at most half, and so has the sandbox: who follows in live finds one.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct Seats {
     all: usize,
     taken: Arc<Mutex<Taken>>,
 }
@@ -19,15 +19,15 @@ struct Taken {
     by_client: HashMap<String, usize>,
 }
 
-/// A place that is taken; given back when it is dropped.
+/// A seat that is taken; given back when it is dropped.
 #[derive(Debug)]
-pub struct Place {
-    places: Places,
+pub struct Seat {
+    seats: Seats,
     realm: Realm,
     client: String,
 }
 
-impl Places {
+impl Seats {
     /// So many.
     pub(super) fn new(all: usize) -> Self {
         Self {
@@ -36,8 +36,8 @@ impl Places {
         }
     }
 
-    /// A place for a client. `None`: there is none for it.
-    pub(super) fn take(&self, realm: Realm, client: &str) -> Option<Place> {
+    /// A seat for a client. `None`: there is none for it.
+    pub(super) fn take(&self, realm: Realm, client: &str) -> Option<Seat> {
         let half = self.all.div_ceil(2);
         let mut taken = self.taken();
         let of_client = taken.by_client.get(client).copied().unwrap_or(0);
@@ -48,8 +48,8 @@ impl Places {
         taken.all += 1;
         taken.by_sandbox += usize::from(is_sandbox);
         *taken.by_client.entry(client.to_owned()).or_default() += 1;
-        Some(Place {
-            places: self.clone(),
+        Some(Seat {
+            seats: self.clone(),
             realm,
             client: client.to_owned(),
         })
@@ -65,9 +65,9 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for Seat {
     fn drop(&mut self) {
-        let mut taken = self.places.taken();
+        let mut taken = self.seats.taken();
         taken.all = taken.all.saturating_sub(1);
         if self.realm == Realm::Sandbox {
             taken.by_sandbox = taken.by_sandbox.saturating_sub(1);
@@ -87,28 +87,28 @@ mod tests {
 
     #[test]
     fn neither_a_client_nor_the_sandbox_takes_them_all() {
-        let places = Places::new(4);
-        let mut held: Vec<Place> = (0..2)
-            .map(|_| places.take(Realm::Sandbox, "one").unwrap())
+        let seats = Seats::new(4);
+        let mut held: Vec<Seat> = (0..2)
+            .map(|_| seats.take(Realm::Sandbox, "one").unwrap())
             .collect();
-        assert!(places.take(Realm::Sandbox, "one").is_none());
-        assert!(places.take(Realm::Sandbox, "other").is_none());
-        held.push(places.take(Realm::Live, "third").unwrap());
-        held.push(places.take(Realm::Live, "third").unwrap());
-        assert!(places.take(Realm::Live, "fourth").is_none());
-        assert_eq!(places.count(), 4);
+        assert!(seats.take(Realm::Sandbox, "one").is_none());
+        assert!(seats.take(Realm::Sandbox, "other").is_none());
+        held.push(seats.take(Realm::Live, "third").unwrap());
+        held.push(seats.take(Realm::Live, "third").unwrap());
+        assert!(seats.take(Realm::Live, "fourth").is_none());
+        assert_eq!(seats.count(), 4);
         held.clear();
-        assert_eq!(places.count(), 0);
-        assert!(places.taken().by_client.is_empty());
-        assert!(places.take(Realm::Sandbox, "other").is_some());
+        assert_eq!(seats.count(), 0);
+        assert!(seats.taken().by_client.is_empty());
+        assert!(seats.take(Realm::Sandbox, "other").is_some());
     }
 
     #[test]
     fn one_place_is_anybodys() {
-        let places = Places::new(1);
-        let held = places.take(Realm::Sandbox, "one").unwrap();
-        assert!(places.take(Realm::Live, "other").is_none());
+        let seats = Seats::new(1);
+        let held = seats.take(Realm::Sandbox, "one").unwrap();
+        assert!(seats.take(Realm::Live, "other").is_none());
         drop(held);
-        assert!(places.take(Realm::Live, "other").is_some());
+        assert!(seats.take(Realm::Live, "other").is_some());
     }
 }
