@@ -167,8 +167,8 @@ pub fn revoke(
     Ok(credential)
 }
 
-/// Revokes a credential because somebody asks for it. The last one of the last operator who can make others stays, unless it
-/// is compromised.
+/// Revokes a credential because somebody asks for it. The last one of the last operator who can make others stays,
+/// unless it is compromised.
 pub fn revoke_on_request(
     db: &mut Change<'_>,
     act: &Act,
@@ -182,8 +182,8 @@ pub fn revoke_on_request(
     revoke(db, act, id, reason, note)
 }
 
-/// Revokes a credential that was of no use any more, and leaves what came after it: that may be its owner's own. `false`:
-/// it was revoked already.
+/// Revokes a credential that was of no use any more, and leaves what came after it: that may be its owner's own.
+/// `false`: it was revoked already.
 pub(super) fn revoke_alone(
     db: &mut Change<'_>,
     act: &Act,

@@ -140,6 +140,7 @@ pub fn decide(
     act: &Act,
     id: &GrantId,
     step: GrantStep,
+    reason: Option<&str>,
 ) -> Result<Grant, AdminError> {
     let asked = grants::find(db, id)?.ok_or(AdminError::NotFound)?;
     if asked.state == GrantState::Requested {
@@ -158,7 +159,7 @@ pub fn decide(
         GrantStep::Deny => Action::ScopeGrantDenied,
         _ => Action::ScopeGrantApproved,
     };
-    act.record(db, deed(action, &grant))?;
+    act.record(db, deed(action, &grant).detail("reason", reason))?;
     Ok(grant)
 }
 

@@ -11,6 +11,7 @@ use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{ADMIN_SCOPES, ScopeSet};
 use crate::keys::MasterKey;
+use crate::store::Db;
 use crate::store::changes::{Change, Subject};
 use crate::store::clients::{self, Client};
 
@@ -37,11 +38,17 @@ pub fn bootstrap(
     act: &Act,
     loopback: bool,
 ) -> Result<Issued, AdminError> {
+    check_none(db)?;
+    first(db, master, act, "bootstrap operator", loopback)
+}
+
+/// Refuses where there is an operator already.
+pub fn check_none(db: &mut Db) -> Result<(), AdminError> {
     if clients::any_operator(db)? {
         let detail = "there is an operator already; if its credential is lost, use `onyx-auth operator recover`";
         return Err(AdminError::conflict("operator_exists", detail));
     }
-    first(db, master, act, "bootstrap operator", loopback)
+    Ok(())
 }
 
 /// An operator for the day when no credential of any is left; made by who holds the machine.

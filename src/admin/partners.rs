@@ -54,6 +54,13 @@ pub fn edit(
     wanted: Edit,
 ) -> Result<Partner, AdminError> {
     let before = get(db, id)?;
+    if before.state == PartnerState::Offboarded {
+        // What was known of it is gone, for good.
+        return Err(AdminError::illegal::<PartnerStep>(
+            "the partner",
+            before.state,
+        ));
+    }
     let edit = Edit {
         name: wanted.name.filter(|to| *to != before.name),
         legal_name: wanted.legal_name.filter(|to| *to != before.legal_name),

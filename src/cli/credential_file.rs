@@ -1,6 +1,6 @@
 //! Credential files: `{"server","client_id","client_secret"}`, readable by their owner alone.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,9 @@ use zeroize::Zeroizing;
 use super::Failure;
 use super::fresh_file::{FreshFile, failed};
 use crate::keys::file;
+
+/// More than any such file has.
+const LONGEST: u64 = 64 * 1024;
 
 /// A client, its secret, and where it is known.
 #[derive(Clone, Serialize, Deserialize)]
@@ -19,9 +22,15 @@ pub(super) struct CredentialFile {
 }
 
 impl CredentialFile {
-    /// Reads a file; one that others can read is refused.
+    /// Reads a file, or standard input where it is named -; a file that others can read is refused.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
-        let content = file::read(path)?;
+        let content = if path.as_os_str() == "-" {
+            let mut content = Zeroizing::new(Vec::with_capacity(LONGEST as usize));
+            std::io::stdin().take(LONGEST).read_to_end(&mut content)?;
+            content
+        } else {
+            file::read(path)?
+        };
         serde_json::from_slice(&content).map_err(|_| {
             let wanted = r#"{"server","client_id","client_secret"}"#;
             Failure::Refused(format!(

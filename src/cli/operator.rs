@@ -77,12 +77,16 @@ pub(super) fn on_host(verb: &HostVerb, output: &Output) -> Done {
     let app = serve::build(settings)?;
     let (loopback, act) = (app.settings.is_loopback(), app.act(Actor::host()));
     let (issued, slot) = app.store.alone(act.now, |db| {
+        if let HostVerb::Bootstrap(_) = verb {
+            operators::check_none(db)?;
+        }
+        // Nobody is made, and nothing said of it, whose credential could not be kept.
+        let slot = Slot::prepare(&options.out)?;
         let issued = match verb {
             HostVerb::Bootstrap(_) => operators::bootstrap(db, &app.master, &act, loopback),
             HostVerb::Recover(_) => operators::recover(db, &app.master, &act, loopback),
-        }?;
-        // Nobody is made whose credential could not be kept.
-        Ok::<_, Failure>((issued, Slot::prepare(&options.out)?))
+        };
+        Ok::<_, Failure>((issued?, slot))
     })?;
     let file = CredentialFile {
         server: app.settings.admin_url(),

@@ -21,7 +21,7 @@ use crate::domain::id::ClientId;
 pub(super) enum Verb {
     /// Fetch a token as a partner would
     Request {
-        /// The credential file
+        /// The credential file, or - for standard input
         #[arg(long, value_name = "FILE", default_value = "data/demo.json")]
         credential: PathBuf,
         /// The scopes, separated by spaces [default: the client's]

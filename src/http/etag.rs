@@ -67,6 +67,18 @@ pub(super) fn expected_version(
     Ok(Some(versions.max().unwrap_or(0)))
 }
 
+/// Refuses a change that is bound to tags where a record has none: no such condition holds.
+pub(super) fn unbound(request: &HttpRequest) -> Result<(), Problem> {
+    match demanded(request)? {
+        None => Ok(()),
+        Some(_) => Err(Problem::new(
+            StatusCode::PRECONDITION_FAILED,
+            "outdated",
+            "this record has no ETag, so no change can be bound to one: send it without If-Match",
+        )),
+    }
+}
+
 /// A view for its caller alone, to be asked about again before it is shown: 304 where it has it already.
 pub(super) fn answer(
     request: &HttpRequest,

@@ -191,8 +191,8 @@ impl FromRequest for Follower {
     }
 }
 
-/// Recognises whoever asks for what is not served, as far as his token is good: a call of a partner's is charged, told of
-/// and put on record all the same. It settles nothing that lasts.
+/// Recognises whoever asks for what is not served, as far as his token is good: a call of a partner's is charged,
+/// told of and put on record all the same. It settles nothing that lasts.
 pub(super) async fn recognise(request: &HttpRequest) -> Result<(), Problem> {
     let gate = Gate::of(request)?;
     let caller = gate.admit_to_api::<AnyScope>(request).await?;

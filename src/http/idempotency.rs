@@ -115,7 +115,8 @@ where
 pub enum Begun {
     /// It was executed before, under its key: this was the answer.
     Before(HttpResponse),
-    /// It runs now, and no other under its key does in this process. On another node one may: of both, one is written down.
+    /// It runs now, and no other under its key does in this process. On another node one may: of both, one is written
+    /// down.
     Now(Execution),
 }
 

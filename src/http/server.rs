@@ -23,7 +23,8 @@ use crate::keys::file::{self, KeyFileError};
 /// How long requests under way may take to finish once the server is asked to stop.
 const DRAIN_SECONDS: u64 = 30;
 
-/// How long a process that was told to stop may take to end, beside the delay: for requests, and for what is left to write.
+/// How long a process that was told to stop may take to end, beside the delay: for requests, and for what is left to
+/// write.
 const LONGEST_END: Duration = Duration::from_secs(DRAIN_SECONDS + 15);
 
 /// How long a request's head may take to arrive.
@@ -182,8 +183,8 @@ enum Told {
     Interrupt,
 }
 
-/// Ends the process if it has not ended by then: a database that is frozen, or behind a network that is gone, answers nobody
-/// and holds whoever asks.
+/// Ends the process if it has not ended by then: a database that is frozen, or behind a network that is gone, answers
+/// nobody and holds whoever asks.
 fn end_in(time: Duration) {
     std::thread::spawn(move || {
         std::thread::sleep(time);

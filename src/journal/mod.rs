@@ -29,7 +29,8 @@ const LONG_QUEUE: usize = 65_536;
 const LONG_BATCH: usize = 1024;
 /// How long they gather: one commit for all, and the database is left to others meanwhile.
 const GATHERING: Duration = Duration::from_millis(200);
-/// How long a failure counts for one that lasts, where no row comes to show better: rows that a full disk does not take, say.
+/// How long a failure counts for one that lasts, where no row comes to show better: rows that a full disk does not
+/// take, say.
 const DOUBTED: Duration = Duration::from_secs(10);
 /// How long a caller waits for its row.
 const PATIENCE: Duration = Duration::from_secs(10);

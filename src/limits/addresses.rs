@@ -41,7 +41,8 @@ impl Addresses {
         }
     }
 
-    /// Charges a request to where it comes from; of which nobody knows where is one place. The error says how long to wait.
+    /// Charges a request to where it comes from; of which nobody knows where is one place. The error says how long to
+    /// wait.
     pub fn charge(&self, from: Option<IpAddr>) -> Result<(), Duration> {
         self.charge_at(from, Moment::at(self.began.elapsed()))
     }

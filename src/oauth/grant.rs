@@ -233,14 +233,18 @@ fn choose(
             }
         }
         None => {
+            let held_any = !everywhere.is_empty();
             let chosen = match &entry.client.default_scopes {
                 Some(default) => default.intersection(&everywhere),
                 None => everywhere,
             };
             if chosen.is_empty() {
-                Err(Refusal::InvalidScope(
-                    "no scope is granted to this client here".into(),
-                ))
+                let advice = if held_any {
+                    "none of this client's default scopes is granted here: name the scope that you want"
+                } else {
+                    "no scope is granted to this client here"
+                };
+                Err(Refusal::InvalidScope(advice.into()))
             } else {
                 Ok(chosen)
             }

@@ -150,6 +150,32 @@ async fn an_introspection_can_be_signed() {
         let says: Value = claims(&answer.text);
         assert_eq!(says["aud"], json!(service.client_id));
         assert_eq!(says["token_introspection"]["jti"], claims(&token)["jti"]);
+        // Whoever likes plain JSON better gets that.
+        for (accept, is_signed) in [
+            (
+                "application/json, application/token-introspection+jwt;q=0.5",
+                false,
+            ),
+            ("application/token-introspection+jwt;q=0", false),
+            ("*/*", false),
+            (
+                "application/json;q=0.5, application/token-introspection+jwt",
+                true,
+            ),
+        ] {
+            let request = world
+                .request(Method::POST, "/sandbox/oauth2/introspect")
+                .basic_auth(&service.client_id, Some(&service.secret))
+                .header("Accept", accept)
+                .form(&[("token", &token)]);
+            let answer = Answer::of(request.send().await.unwrap()).await;
+            let kind = answer.header("content-type");
+            assert_eq!(
+                kind.ends_with("introspection+jwt"),
+                is_signed,
+                "{accept}: {kind}"
+            );
+        }
         // It is no access token, whoever signed it.
         let refused = world.get("/sandbox/v1/me", Some(&answer.text)).await;
         assert_eq!(refused.status, 401);

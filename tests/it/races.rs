@@ -111,11 +111,11 @@ fn revoke(db: &mut Change<'_>, act: &Act, _: &App, id: &str) -> Result<(), Admin
 }
 
 fn approve(db: &mut Change<'_>, act: &Act, _: &App, id: &str) -> Result<(), AdminError> {
-    grants::decide(db, act, &id.parse().unwrap(), GrantStep::Approve).map(drop)
+    grants::decide(db, act, &id.parse().unwrap(), GrantStep::Approve, None).map(drop)
 }
 
 fn deny(db: &mut Change<'_>, act: &Act, _: &App, id: &str) -> Result<(), AdminError> {
-    grants::decide(db, act, &id.parse().unwrap(), GrantStep::Deny).map(drop)
+    grants::decide(db, act, &id.parse().unwrap(), GrantStep::Deny, None).map(drop)
 }
 
 fn wanted(now: Instant) -> NewGrant {
@@ -148,7 +148,7 @@ async fn partner_and_client(node: &Arc<App>) -> (PartnerId, ClientId) {
             actor: second,
             ..act.clone()
         };
-        grants::decide(db, &decides, &asked.id, GrantStep::Approve)?;
+        grants::decide(db, &decides, &asked.id, GrantStep::Approve, None)?;
         let new = NewClient {
             realm: Realm::Sandbox,
             name: text(),

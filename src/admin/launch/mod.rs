@@ -203,10 +203,13 @@ pub fn decide(
     Ok(after)
 }
 
-/// Whether a partner's newest review was approved.
+/// Whether a partner's newest review that was decided was approved: one that is asked for anew takes nothing away
+/// until then.
 pub(super) fn is_approved(db: &mut Db, partner: &PartnerId) -> Result<bool, StoreError> {
-    let newest = newest(db, partner)?;
-    Ok(newest.is_some_and(|review| review.state == ReviewState::Approved))
+    // At most one is open.
+    let newest = launch_reviews::of_partner(db, partner, 2)?;
+    let decided = newest.iter().find(|review| !is_open(review));
+    Ok(decided.is_some_and(|review| review.state == ReviewState::Approved))
 }
 
 fn newest(db: &mut Db, partner: &PartnerId) -> Result<Option<LaunchReview>, StoreError> {

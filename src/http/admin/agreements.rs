@@ -4,8 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::partners::Reason;
-use super::{StatedReason, id};
+use super::{Reason, StatedReason, id};
 use crate::admin::AdminError;
 use crate::admin::agreements::{self, NewAgreement};
 use crate::app::App;

@@ -17,6 +17,7 @@ use crate::domain::id::{ClientId, PartnerId, ResourceServerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{Scope, ScopeSet};
+use crate::http::etag;
 use crate::http::extract::{ClientsRead, ClientsWrite, CredentialsRevoke, Operator};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::members::Members;
@@ -263,6 +264,7 @@ pub async fn edit(
 ) -> Result<web::Json<ClientView>, Problem> {
     let id: ClientId = id(&path)?;
     require_for_operators(&who, &id)?;
+    etag::unbound(&request)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
         body.replacement("name", |b, name| b.text(name, 200)),

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Nothing, StatedReason, id};
+use super::{Reason, id};
 use crate::admin::AdminError;
 use crate::admin::grants::{self, NewGrant};
 use crate::app::App;
@@ -221,7 +221,7 @@ pub async fn show(
 #[utoipa::path(
     post, path = "/admin/v1/scope-grants/{id}/revoke", operation_id = "revoke_scope_grant", tag = "scope-grants",
     params(("id" = GrantId, Path, description = "The grant")),
-    request_body = StatedReason,
+    request_body = Reason,
     responses((status = 200, description = "The grant", body = GrantView), Conflict)
 )]
 pub async fn revoke(
@@ -233,8 +233,9 @@ pub async fn revoke(
 ) -> Result<web::Json<GrantView>, Problem> {
     let id: GrantId = id(&path)?;
     let mut body = Members::read(&request, payload).await?;
-    let taken = (body.text("reason", 1000),);
+    let taken = (body.optional_text("reason", 1000),);
     let (reason,) = body.finish(taken)?;
+    let reason = reason.unwrap_or_else(|| "no reason was given".to_owned());
     let grant = app
         .carry_out(who.actor, move |db, act| {
             let grant = grants::revoke(db, act, &id, &reason)?;
@@ -248,7 +249,7 @@ pub async fn revoke(
 #[utoipa::path(
     post, path = "/admin/v1/scope-grants/{id}/approve", operation_id = "approve_scope_grant", tag = "scope-grants",
     params(("id" = GrantId, Path, description = "The grant")),
-    request_body = Nothing,
+    request_body = Reason,
     responses((status = 200, description = "The grant", body = GrantView), FourEyes, Conflict)
 )]
 pub async fn approve(
@@ -265,7 +266,7 @@ pub async fn approve(
 #[utoipa::path(
     post, path = "/admin/v1/scope-grants/{id}/deny", operation_id = "deny_scope_grant", tag = "scope-grants",
     params(("id" = GrantId, Path, description = "The grant")),
-    request_body = Nothing,
+    request_body = Reason,
     responses((status = 200, description = "The grant", body = GrantView), FourEyes, Conflict)
 )]
 pub async fn deny(
@@ -287,11 +288,12 @@ async fn decide(
     step: GrantStep,
 ) -> Result<web::Json<GrantView>, Problem> {
     let id: GrantId = id(&path)?;
-    let body = Members::read(&request, payload).await?;
-    body.finish(())?;
+    let mut body = Members::read(&request, payload).await?;
+    let taken = (body.optional_text("reason", 1000),);
+    let (reason,) = body.finish(taken)?;
     let grant = app
         .carry_out(who.actor, move |db, act| {
-            let grant = grants::decide(db, act, &id, step)?;
+            let grant = grants::decide(db, act, &id, step, reason.as_deref())?;
             with_identifier(db, grant)
         })
         .await?;

@@ -5,8 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::partners::Reason;
-use super::{Nothing, id};
+use super::{Nothing, Reason, id};
 use crate::app::App;
 use crate::domain::id::{InvoiceId, PartnerId};
 use crate::domain::invoice::InvoiceState;

@@ -42,6 +42,14 @@ pub struct StatedReason {
     pub reason: String,
 }
 
+/// The same, where it need not be said.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"reason": "contract signed"}))]
+pub struct Reason {
+    #[schema(min_length = 1, max_length = 1000)]
+    pub reason: Option<String>,
+}
+
 /// An id from the path; one that is malformed names nothing.
 fn id<T: std::str::FromStr>(text: &str) -> Result<T, Problem> {
     text.parse().map_err(|_| Problem::not_found())

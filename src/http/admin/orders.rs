@@ -5,8 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::id;
-use super::partners::Reason;
+use super::{Reason, id};
 use crate::app::App;
 use crate::domain::id::{ClientId, OrderId, PartnerId};
 use crate::domain::order::{OrderState, OrderStep};

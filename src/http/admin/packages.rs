@@ -20,7 +20,7 @@ use crate::domain::instant::Instant;
 use crate::domain::money::{Currency, Money};
 use crate::domain::package::{Features, Included, PackageState, PackageStep, Viewer};
 use crate::domain::page::Page;
-use crate::http::admin::partners::Reason;
+use crate::http::admin::Reason;
 use crate::http::etag;
 use crate::http::extract::{CatalogueWrite, Operator};
 use crate::http::list::{ListQuery, ListView, Words};

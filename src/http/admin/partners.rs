@@ -4,13 +4,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{StatedReason, id};
+use super::{Reason, StatedReason, id};
 use crate::admin::offboarding::{self, Offboarded};
 use crate::admin::partners::{self, NewPartner};
 use crate::app::App;
 use crate::domain::id::PartnerId;
 use crate::domain::instant::Instant;
 use crate::domain::partner::{PartnerState, PartnerStep};
+use crate::http::etag;
 use crate::http::extract::{Operator, PartnersRead, PartnersWrite};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::members::Members;
@@ -76,14 +77,6 @@ pub struct PartnerEditBody {
     /// Whether a leaked secret of live is accepted for one more hour.
     #[schema(nullable = false)]
     pub leaked_secret_grace: Option<bool>,
-}
-
-/// Why a step is taken, for the record.
-#[derive(Debug, ToSchema)]
-#[schema(example = json!({"reason": "contract signed"}))]
-pub struct Reason {
-    #[schema(min_length = 1, max_length = 1000)]
-    pub reason: Option<String>,
 }
 
 /// Lists partners.
@@ -164,6 +157,7 @@ pub async fn edit(
     app: web::Data<App>,
 ) -> Result<web::Json<PartnerView>, Problem> {
     let id: PartnerId = id(&path)?;
+    etag::unbound(&request)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
         body.changed_text("name", 200),

@@ -15,6 +15,7 @@ use crate::domain::instant::Instant;
 use crate::domain::page::Page;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{Scope, ScopeSet};
+use crate::http::etag;
 use crate::http::extract::{Operator, ResourceServersWrite};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::members::Members;
@@ -195,6 +196,7 @@ pub async fn edit(
     app: web::Data<App>,
 ) -> Result<web::Json<ResourceServerView>, Problem> {
     let id: ResourceServerId = id(&path)?;
+    etag::unbound(&request)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
         body.replacement("name", |b, name| b.text(name, 200)),

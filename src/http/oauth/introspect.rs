@@ -1,6 +1,6 @@
 //! `POST /{realm}/oauth2/introspect` (RFC 7662, RFC 9701): a resource server asks about a token.
 
-use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{Accept, CONTENT_TYPE, Header, HeaderValue, Quality};
 use actix_web::{HttpRequest, HttpResponse, web};
 use onyx_verifier::Claims;
 use serde::Serialize;
@@ -117,11 +117,18 @@ async fn answer(
         .body(signed))
 }
 
+/// Whether a signed answer is named, and at least as welcome as a plain one (RFC 9110 §12.5.1).
 fn wants_signed(request: &HttpRequest) -> bool {
-    let accepted = request.headers().get_all(ACCEPT);
-    let mut accepted = accepted
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|one| one.split(';').next().unwrap_or_default().trim());
-    accepted.any(|media_type| media_type.eq_ignore_ascii_case(SIGNED))
+    let Ok(accepted) = Accept::parse(request) else {
+        return false;
+    };
+    let welcome = |media_type: &str| {
+        let named = accepted
+            .iter()
+            .find(|one| one.item.essence_str().eq_ignore_ascii_case(media_type));
+        named.map(|one| one.quality)
+    };
+    welcome(SIGNED).is_some_and(|signed| {
+        signed > Quality::ZERO && welcome("application/json").is_none_or(|plain| signed >= plain)
+    })
 }

@@ -120,8 +120,8 @@ pub struct NewOrderBody {
     pub package_id: PackageId,
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub quantity: i64,
-    /// Not a bare number of 13 to 19 digits, with or without spaces, hyphens and dots between them, unless it is a UUID: one in
-    /// ten would pass for a card's (`prohibited_material`). Put letters before it.
+    /// Not a bare number of 13 to 19 digits, with or without spaces, hyphens and dots between them, unless it is a
+    /// UUID: one in ten would pass for a card's (`prohibited_material`). Put letters before it.
     pub partner_order_ref: OrderRef,
     pub metadata: Option<Metadata>,
 }

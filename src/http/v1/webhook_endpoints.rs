@@ -14,6 +14,7 @@ use crate::audit::Actor;
 use crate::domain::id::WebhookEndpointId;
 use crate::domain::tenant::Tenant;
 use crate::domain::webhook::{EndpointState, EventTypes, SignatureKind};
+use crate::http::etag;
 use crate::http::extract::{Granted, WebhooksManage};
 use crate::http::limits::charge_message;
 use crate::http::list::{ListQuery, ListView};
@@ -181,6 +182,7 @@ pub async fn edit(
     app: web::Data<App>,
 ) -> Result<web::Json<ChallengedView>, Problem> {
     let id = id(&path)?;
+    etag::unbound(&request)?;
     let change = change(Members::read(&request, payload).await?, &app)?;
     if let Some(url) = &change.url {
         app.webhooks.check(url).await.map_err(view::bad_url)?;

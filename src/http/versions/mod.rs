@@ -88,8 +88,8 @@ pub async fn settle(
     Ok(version)
 }
 
-/// The version that a call is answered in: the one asked for, else the partner's pinned one. Noted for whoever finishes the
-/// answer.
+/// The version that a call is answered in: the one asked for, else the partner's pinned one. Noted for whoever
+/// finishes the answer.
 pub fn answer_in(request: &HttpRequest, pinned: Option<ApiVersion>) -> Result<ApiVersion, Problem> {
     let version = asked(request)?.or(pinned).unwrap_or(CURRENT);
     request.extensions_mut().insert(Spoken(version));
@@ -111,7 +111,8 @@ pub fn tag(request: &HttpRequest, current: &EntityTag) -> EntityTag {
     }
 }
 
-/// Finishes the answer of the partner API: tells how the caller's limits stand, names its version, and puts it into an older one's words.
+/// Finishes the answer of the partner API: tells how the caller's limits stand, names its version, and puts it into
+/// an older one's words.
 pub async fn speak<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,

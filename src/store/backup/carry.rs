@@ -185,9 +185,9 @@ fn pass_event_numbers(db: &mut Db) -> Result<(), StoreError> {
     )
 }
 
-/// Voids the invoices that partners got since the backup, and those that were voided since, and lets numbers go on above
-/// theirs: no number names two invoices, none is left out, and what they billed is billed by the next as far as the
-/// backup knows of it.
+/// Voids the invoices that partners got since the backup, and those that were voided since, and lets numbers go on
+/// above theirs: no number names two invoices, none is left out, and what they billed is billed by the next as far as
+/// the backup knows of it.
 ///
 /// Where the backup gives a number to another invoice, as after a restore that knew of none, the backup's stands.
 fn void_lost_invoices(db: &mut Db) -> Result<i64, StoreError> {

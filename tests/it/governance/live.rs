@@ -94,7 +94,7 @@ async fn live_opens_when_nothing_is_missing_and_says_what_is() {
         second.decide_launch(&partner, "approve").await.expect(200);
         make_client(&operator, &partner).await.expect(201);
 
-        // The newest review counts, and the contract of now.
+        // The newest decision counts, and the contract of now.
         let path = format!("/partners/{partner}/launch-review");
         operator.post(&path, json!({})).await.expect(201);
         let path = format!("/agreements/{agreement}/terminate");
@@ -102,10 +102,7 @@ async fn live_opens_when_nothing_is_missing_and_says_what_is() {
             .post(&path, json!({ "reason": "over" }))
             .await
             .expect(200);
-        assert_eq!(
-            missing(&operator, &partner).await,
-            json!(["contract", "launch_review"])
-        );
+        assert_eq!(missing(&operator, &partner).await, json!(["contract"]));
 
         // The sandbox wants none of it, and another partner has gained nothing.
         operator.sandbox_grant(&partner, "orders:read", None).await;

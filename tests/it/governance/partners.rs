@@ -62,6 +62,11 @@ async fn a_partner_keeps_to_its_drawing_and_says_what_is_allowed() {
                     );
                 }
             }
+            if state == "offboarded" {
+                let path = format!("/partners/{id}");
+                let changed = operator.patch(&path, json!({ "name": "Again" })).await;
+                assert_eq!(illegal(&changed), "\"offboarded\" to []");
+            }
             let after = operator.get(&format!("/partners/{id}")).await.expect(200);
             assert_eq!(after, partner);
             assert_eq!(

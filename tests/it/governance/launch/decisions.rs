@@ -312,3 +312,43 @@ async fn the_database_refuses_what_the_code_refuses() {
         )));
     }
 }
+
+#[actix_web::test]
+async fn a_review_that_is_asked_for_anew_takes_nothing_away_until_it_is_rejected() {
+    for world in worlds().await {
+        let (operator, second) = (world.operator().await, world.second_operator().await);
+        let partner = operator.partner().await;
+        operator.ready_for_live(&second, &partner).await;
+        let asked = operator.request_grant(&partner, "live", "orders:read", None);
+        let path = format!(
+            "/scope-grants/{}/approve",
+            text(&asked.await.expect(201), "id")
+        );
+        second
+            .post(&path, json!({ "reason": "agreed" }))
+            .await
+            .expect(200);
+        let client = json!({ "realm": "live", "name": "backend", "scopes": ["orders:read"] });
+        let made = async || {
+            let path = format!("/partners/{partner}/clients");
+            operator.post(&path, client.clone()).await
+        };
+        made().await.expect(201);
+        request(&operator, &partner).await.expect(201);
+        made().await.expect(201);
+        for check in COMPUTED {
+            second.check(&partner, check, waived()).await.expect(200);
+        }
+        let failed = json!({ "state": "failed", "reason": "nobody answers the phone" });
+        for check in ATTESTED {
+            operator
+                .check(&partner, check, failed.clone())
+                .await
+                .expect(200);
+        }
+        made().await.expect(201);
+        second.decide_launch(&partner, "reject").await.expect(200);
+        let refused = made().await.expect(409);
+        assert_eq!(refused["code"], "not_ready_for_live");
+    }
+}
