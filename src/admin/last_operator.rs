@@ -1,4 +1,4 @@
-//! The last operator who can make others stays: nobody should find out in an emergency that there is none.
+//! The last operator who can make others stays.
 
 use super::AdminError;
 use crate::domain::client::{ClientKind, ClientState};

@@ -112,6 +112,10 @@ pub(super) async fn run(verb: Verb, output: &Output) -> Done {
 /// works, and doing it again replaces what was lost.
 async fn rotate_secret(from: &Path, to: &Path, output: &Output) -> Done {
     output.expect_fields(&["credential_id", "accepts_until", "expires_at", "replaces"])?;
+    if to.as_os_str() == "-" {
+        let detail = "--out must name a file for the new secret, where the old one comes from standard input";
+        return Err(Failure::Usage(detail.to_owned()));
+    }
     let old = CredentialFile::read(from)?;
     let slot = if to == from {
         Slot::replacing(to)?

@@ -76,9 +76,11 @@ impl Members {
 
     /// Such a text, or nothing. The outer `None`: a fault was noted.
     pub fn optional_parsed<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<Option<T>> {
-        // What it must be is what its type says, of an empty text too.
+        // What it must be is what its type says, also where it is no text for people: an empty one, say.
         let bad = match self.peek(name) {
-            Some(Value::String(text)) if text.len() <= LONGEST => text.parse::<T>().err(),
+            Some(Value::String(text)) if text.len() <= LONGEST && !is_text(text, LONGEST) => {
+                text.parse::<T>().err()
+            }
             _ => None,
         };
         if let Some(error) = bad {
@@ -86,8 +88,14 @@ impl Members {
             self.fault(format!("/{name}"), "invalid", error.to_string());
             return None;
         }
-        let text = self.optional_text(name, LONGEST)?;
-        Some(text.and_then(|text| text.parse().ok()))
+        match self.optional_text(name, LONGEST)?.map(|text| text.parse()) {
+            None => Some(None),
+            Some(Ok(value)) => Some(Some(value)),
+            Some(Err(error)) => {
+                self.fault(format!("/{name}"), "invalid", T::Err::to_string(&error));
+                None
+            }
+        }
     }
 
     /// A whole number within a range.

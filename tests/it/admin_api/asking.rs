@@ -226,6 +226,24 @@ async fn all_faults_of_a_body_are_told_at_once() {
 }
 
 #[actix_web::test]
+async fn a_long_text_of_many_bytes_a_character_is_not_taken_for_absent() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let partner = operator.partner().await;
+        // Fewer characters than a text may have, and more bytes.
+        let body = json!({
+            "realm": "sandbox", "name": "backend", "scopes": ["orders:read"], "expires_at": "ä".repeat(1500),
+        });
+        let path = format!("/partners/{partner}/clients");
+        let refused = operator.post(&path, body).await;
+        assert_snapshot!(refused.problem(), @"
+        422 invalid_body: the request body has members that must be mended; see errors
+          /expires_at invalid: must be a time like 2030-01-31T12:00:00Z (RFC 3339)
+        ");
+    }
+}
+
+#[actix_web::test]
 async fn a_body_that_is_no_json_object_is_refused() {
     for world in worlds().await {
         let operator = world.operator().await;

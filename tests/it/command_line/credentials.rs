@@ -26,6 +26,14 @@ fn without_a_server_or_a_credential_a_command_says_what_is_missing() {
         world.base
     );
     assert!(code == 1 && prose.starts_with(&expected), "{prose}");
+    // No secret goes where no server is.
+    let mut nowhere = world.command(&["partner", "list"]);
+    nowhere.env("ONYX_SERVER", "127.0.0.1:1");
+    let (code, prose) = ended(&nowhere.output().unwrap());
+    assert!(
+        code == 2 && prose.contains("is no server's address"),
+        "{prose}"
+    );
 
     keep(&world, "open.json", "cl_sbx_x", "x", 0o644);
     assert_snapshot!(refused(&world.run(&["token", "request", "--credential", "open.json"])), @"
@@ -66,6 +74,18 @@ async fn a_secret_can_be_kept_in_a_file_instead_of_being_shown() {
             "scope",
         ];
         assert_eq!(world.cli(&request), "orders:read");
+        // It can come by standard input, where a new secret has no place.
+        let content = std::fs::read_to_string(&file).unwrap();
+        let from_input = ["token", "request", "--credential", "-", "--field", "scope"];
+        let told = world.run_with_input(&from_input, &content);
+        assert_eq!(
+            (told.status.code(), &*told.stdout),
+            (Some(0), &b"orders:read\n"[..])
+        );
+        let rotate =
+            world.run_with_input(&["token", "rotate-secret", "--credential", "-"], &content);
+        assert_eq!(rotate.status.code(), Some(2));
+        assert!(!world.path().join("-").exists());
         // Nothing is issued that could not be kept, or that is asked for twice.
         std::fs::create_dir(world.path().join("folder")).unwrap();
         let nowhere = world.run(&[&issue[..], &["folder"]].concat());
