@@ -24,7 +24,8 @@ pub(super) enum Verb {
     /// Revoke a signing key, at once and for good: all that it signed is refused
     Revoke {
         /// The key's `kid`
-        #[arg(value_parser = path_segment)]
+        // A thumbprint in base64url: one of 64 begins with a hyphen.
+        #[arg(value_parser = path_segment, allow_hyphen_values = true)]
         kid: String,
         #[arg(long)]
         reason: String,

@@ -76,7 +76,8 @@ pub(super) struct Filters {
     #[arg(long)]
     action: Option<String>,
     /// Only what was done to this, by its id
-    #[arg(long)]
+    // A key's id may begin with a hyphen.
+    #[arg(long, allow_hyphen_values = true)]
     target: Option<String>,
     /// Only what was done, or only what was refused
     #[arg(long)]

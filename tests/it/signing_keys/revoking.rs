@@ -109,6 +109,13 @@ async fn a_revoked_key_never_comes_back() {
         assert_eq!(told, "revoked");
         let second = world.run(&arguments);
         assert_eq!(second.status.code(), Some(1));
+        // An id that begins with a hyphen is asked for, not taken for an option.
+        for unknown in ["-1vlc44NzUwJE7ci1yPpUeThUysZUvDBnQKciOXejuo", "--hvN0"] {
+            let arguments = ["key", "revoke", unknown, "--reason", "stolen", "--yes"];
+            let refused = world.run(&arguments);
+            assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+            world.cli(&["audit", "list", "--target", unknown]);
+        }
         let new = world.token("sandbox", &who, &[]).await;
 
         // The file is still there; and a realm that lost all its keys makes others.
