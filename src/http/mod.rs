@@ -30,6 +30,7 @@ pub mod routes;
 pub mod server;
 pub mod source;
 pub mod table;
+pub mod tls;
 pub mod trace;
 mod unread;
 mod unserved;

@@ -9,16 +9,14 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::connections::{Connections, of_each_worker};
 use super::openapi::Documents;
 use super::routes::{self, Face};
+use super::tls::{Certificates, TlsError};
 use super::trace;
 use crate::app::App;
-use crate::config::{Role, Settings, Tls};
-use crate::keys::file::{self, KeyFileError};
+use crate::config::{Role, Settings};
 
 /// How long requests under way may take to finish once the server is asked to stop.
 const DRAIN_SECONDS: u64 = 30;
@@ -42,7 +40,7 @@ pub struct Listeners {
     public: TcpListener,
     admin: Option<TcpListener>,
     ops: TcpListener,
-    tls: Option<ServerConfig>,
+    certificates: Option<Certificates>,
 }
 
 /// A listener cannot be had; each says what to do.
@@ -58,15 +56,9 @@ pub enum ListenError {
         /// What the system said.
         cause: std::io::Error,
     },
-    /// The certificate file cannot be used.
-    #[error("tls_cert: {0}")]
-    Certificate(String),
-    /// The key file cannot be used.
-    #[error("tls_key: {0}")]
-    KeyFile(#[from] KeyFileError),
-    /// The key file holds no key, or not the certificate's.
-    #[error("tls_key: {0}")]
-    Key(String),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The server failed while it ran.
     #[error("the server failed: {0}")]
     Serve(#[from] std::io::Error),
@@ -89,7 +81,7 @@ impl Listeners {
                 .map(|address| bind("admin_listen", address))
                 .transpose()?,
             ops: bind("ops_listen", settings.ops_listen)?,
-            tls: settings.tls.as_ref().map(tls).transpose()?,
+            certificates: settings.tls.as_ref().map(Certificates::open).transpose()?,
         })
     }
 }
@@ -107,8 +99,16 @@ pub fn start(app: &Arc<App>, listeners: Listeners) -> Result<Running, ListenErro
         public,
         admin,
         ops,
-        tls,
+        certificates,
     } = listeners;
+    let tls = certificates
+        .as_ref()
+        .map(Certificates::config)
+        .transpose()?;
+    if let Some(certificates) = certificates {
+        // Ends with the runtime.
+        actix_web::rt::spawn(certificates.follow());
+    }
     let shows_admin = app.settings.has_role(Role::Admin) || app.settings.has_role(Role::Auth);
     let face = if admin.is_some() {
         Face::Public
@@ -263,23 +263,4 @@ fn serve(
 /// A worker for each processor, as actix has it unless told.
 fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
-}
-
-fn tls(files: &Tls) -> Result<ServerConfig, ListenError> {
-    let shown = files.cert.display();
-    let certificate = |error| ListenError::Certificate(format!("{shown}: {error}"));
-    let chain = CertificateDer::pem_file_iter(&files.cert).map_err(certificate)?;
-    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(certificate)?;
-    if chain.is_empty() {
-        return Err(ListenError::Certificate(format!(
-            "{shown} holds no certificate in PEM"
-        )));
-    }
-    let key = PrivateKeyDer::from_pem_slice(&file::read(&files.key)?)
-        .map_err(|error| ListenError::Key(format!("{}: {error}", files.key.display())))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(|error| ListenError::Key(error.to_string()))
 }

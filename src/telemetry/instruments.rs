@@ -7,7 +7,7 @@ use prometheus::{
     Gauge, GaugeVec, HistogramVec, IntCounter, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
-use super::making::{DURATIONS, gauge, histograms, int_gauge, known, watch};
+use super::making::{DURATIONS, gauge, histograms, int_gauge, int_gauges, known, watch};
 use super::{Abuse, Journals, Limits, Lookups, Pool, Rates, Tokens, Webhooks};
 
 /// All instruments of a process.
@@ -45,6 +45,8 @@ pub struct Telemetry {
     pub sequencer_lag: Gauge,
     /// Seconds since the key that signs began to, by realm and algorithm.
     pub key_age: GaugeVec,
+    /// When the certificate of a listener ends, in seconds of the epoch.
+    pub certificate_ends: IntGaugeVec,
     /// Deliveries to partners' endpoints.
     pub webhooks: Webhooks,
     /// Rates that nodes share.
@@ -133,6 +135,12 @@ impl Telemetry {
                     ),
                     &["realm", "alg"],
                 ),
+            ),
+            certificate_ends: int_gauges(
+                r,
+                "onyx_tls_certificate_expires_timestamp_seconds",
+                "When the certificate of a listener ends, in seconds since 1970.",
+                &["listener"],
             ),
             webhooks: Webhooks::register(r),
             rates: Rates::register(r),

@@ -6,11 +6,13 @@ mod listeners;
 mod master_key;
 mod settings;
 mod stopping;
+mod tls;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
+use crate::support::files::{openssl, set_mode};
 use crate::support::world::{Engine, World};
 
 const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
@@ -30,24 +32,6 @@ fn told(world: &World, output: &Output) -> String {
     )
 }
 
-fn set_mode(path: &Path, mode: u32) {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-}
-
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
-}
-
-/// Runs `openssl` in a world's folder.
-fn openssl(world: &World, arguments: &[&str]) {
-    let output = Command::new("openssl")
-        .args(arguments)
-        .current_dir(world.path())
-        .output()
-        .expect("openssl: install the package openssl");
-    assert!(
-        output.status.success(),
-        "openssl {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }

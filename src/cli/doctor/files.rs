@@ -2,13 +2,23 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Report;
-use crate::config::Settings;
+use crate::clock::Clock;
+use crate::config::{Settings, Tls};
+use crate::domain::instant::Instant;
+use crate::http::tls::Pair;
 use crate::keys::file;
 use crate::store::Target;
 
-pub(super) fn examine(settings: &Settings, report: &mut Report) {
+/// How long before its end a certificate is reported: long after whatever renews certificates should have.
+const LAST_DAYS: Duration = Duration::from_secs(7 * 24 * 3600);
+
+pub(super) fn examine(settings: &Settings, clock: &Clock, report: &mut Report) {
+    if let Some(tls) = &settings.tls {
+        certificate(tls, clock.now(), report);
+    }
     match file::read(&settings.master_key_file) {
         Ok(_) => report.well("master key file", shown(&settings.master_key_file)),
         Err(error @ file::KeyFileError::Missing(_)) => report.ill(
@@ -30,6 +40,26 @@ pub(super) fn examine(settings: &Settings, report: &mut Report) {
         report.well("file modes", "no file with secrets is open to others");
     } else {
         report.ill("file modes", open.join("; "));
+    }
+}
+
+/// The pair that the public listener shows, or will when it looks at its files.
+fn certificate(tls: &Tls, now: Instant, report: &mut Report) {
+    let shown = shown(&tls.cert);
+    let ends_at = match Pair::read(tls) {
+        Ok(pair) => pair.ends_at,
+        Err(error) => return report.ill("certificate", error.to_string()),
+    };
+    match ends_at {
+        Some(end) if end <= now => {
+            report.ill("certificate", format!("{shown} ended at {end}: renew it"));
+        }
+        Some(end) if end < now.plus(LAST_DAYS) => report.ill(
+            "certificate",
+            format!("{shown} ends at {end}: renew it, or look why it was not"),
+        ),
+        Some(end) => report.well("certificate", format!("{shown} ends at {end}")),
+        None => report.well("certificate", format!("{shown} belongs to its key")),
     }
 }
 

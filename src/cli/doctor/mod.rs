@@ -117,7 +117,7 @@ pub(super) fn run(doctor: &Doctor, output: &Output) -> Done {
 
 async fn examine(settings: &Settings, clock: &Clock) -> Report {
     let mut report = Report::default();
-    files::examine(settings, &mut report);
+    files::examine(settings, clock, &mut report);
     let published = match database::examine(settings, clock, &mut report).await {
         Some(store) => signing::examine(settings, &store, clock, &mut report).await,
         None => None,

@@ -2,7 +2,9 @@
 
 pub mod allowance;
 pub mod browser;
+pub mod files;
 pub mod governance;
+pub mod https;
 pub mod listener;
 pub mod mesh;
 pub mod proxy;
