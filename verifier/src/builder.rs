@@ -125,7 +125,8 @@ impl Builder {
     }
 
     /// Follows the issuer's revocations with this client's credential, which must be that of a
-    /// resource server: a revoked token is refused within a fraction of a second.
+    /// resource server: a revoked token is refused within a fraction of a second. For
+    /// [`Staleness::Introspect`] it must be that of this builder's audience.
     ///
     /// [`connect`](Self::connect) then reads all live revocations before it answers, and starts a
     /// task that reads the stream, polls where the stream breaks, and goes on where it left off.
@@ -271,6 +272,7 @@ impl Builder {
                 let revocations = self.revocations.get_or_insert_default();
                 let following = Following::start(
                     &self.issuer,
+                    &self.audience,
                     credentials,
                     Arc::clone(revocations),
                     remote.refresher.changed(),

@@ -22,6 +22,14 @@
 //! onyx-auth credential issue --client cl_live_…                # the secret, this once
 //! ```
 //!
+//! And grant a partner the scope there; its clients then ask for tokens with `resource=https://orders.example`:
+//!
+//! ```text
+//! onyx-auth grant request --partner ptn_… --realm live --scope orders:read --resource https://orders.example \
+//!   --purpose "places its shop's orders"            # in live another operator approves it
+//! onyx-auth token request --credential FILE --resource https://orders.example
+//! ```
+//!
 //! One [`Verifier`] for each issuer and audience, made once and cloned freely:
 //!
 //! ```no_run

@@ -192,6 +192,11 @@ impl Revocations {
 
     /// Puts these in the place of all that is held, at once: the issuer's feed began anew.
     ///
+    /// Not in that of revoked keys, which never come back. The issuer forgets them long before a
+    /// verifier that cannot refresh its keys does; and where its database was put back to an earlier
+    /// state, one that knows nothing of the revocation, the key is still the one that was stolen: its
+    /// `kid` is its thumbprint, so that no other key is ever taken for it.
+    ///
     /// ```
     /// use onyx_verifier::{Revocation, RevocationKind, Revocations};
     ///
@@ -210,9 +215,11 @@ impl Revocations {
     /// assert_eq!(revocations.len(), 2);
     /// ```
     pub fn replace(&self, entries: &[Revocation]) {
-        let held = Held::with_room_for(entries.len());
-        entries.iter().for_each(|entry| held.apply(entry));
         let writing = self.lock();
+        let before = self.held.load();
+        let held = Held::with_room_for(entries.len() + before.marks.keys.len());
+        held.keep_keys_of(&before);
+        entries.iter().for_each(|entry| held.apply(entry));
         self.held.store(Arc::new(held));
         drop(writing);
         self.epoch.fetch_add(1, Ordering::Release);
@@ -243,6 +250,11 @@ impl Revocations {
     /// ```
     pub fn is_revoked(&self, claims: &Claims, kid: &str) -> bool {
         self.held.load().is_revoked(claims, kid)
+    }
+
+    /// Whether this key is known to be revoked.
+    pub(crate) fn holds_key(&self, kid: &str) -> bool {
+        self.held.load().marks.keys.pin().contains_key(kid)
     }
 
     /// The state that a look was made at; see [`is_revoked`](Self::is_revoked).
@@ -364,6 +376,21 @@ impl Held {
         }
         // Last: who sees the number finds the entry.
         self.newest.fetch_max(entry.seq, Ordering::AcqRel);
+    }
+
+    /// Takes over the revoked keys of what was held before.
+    fn keep_keys_of(&self, before: &Self) {
+        for (kid, mark) in &before.marks.keys.pin() {
+            self.apply(&Revocation {
+                // Below all others: numbers may have begun anew, and one from before is none of theirs.
+                seq: 1,
+                kind: RevocationKind::Key,
+                id: kid.to_string(),
+                scope: None,
+                revoked_at: mark.revoked_at,
+                expires_at: mark.expires_at,
+            });
+        }
     }
 
     fn is_revoked(&self, claims: &Claims, kid: &str) -> bool {

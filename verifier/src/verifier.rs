@@ -83,6 +83,11 @@ impl Verifier {
 
     /// The same for another audience: with the same keys, revocations and remembered signatures.
     ///
+    /// It follows with the same credential, too, which is the first audience's. So with
+    /// [`Staleness::Introspect`], while the news is too old, tokens that are not also meant for the
+    /// first audience are [`Rejection::Unavailable`]: of them the issuer tells that client nothing.
+    /// Where this audience is to ask as well, give it a [`Builder`] and a credential of its own.
+    ///
     /// ```no_run
     /// # fn example(verifier: onyx_verifier::Verifier) {
     /// let invoices = verifier.for_audience("https://invoices.example");
@@ -187,7 +192,7 @@ impl Verifier {
         let Some(following) = self.stale() else {
             return Ok(caller);
         };
-        if following.staleness != Staleness::Introspect {
+        if !following.introspects(&caller.claims().aud) {
             return self.without_news(following, caller);
         }
         match following.is_active(token).await {

@@ -15,7 +15,7 @@ use aws_lc_rs::rand;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
-use crate::{ConnectError, Revocation, RevocationKind, Revocations};
+use crate::{Audience, ConnectError, Revocation, RevocationKind, Revocations};
 pub use issuer::FeedError;
 use issuer::{Feed, Issuer, Page};
 use news::News;
@@ -32,7 +32,14 @@ pub enum Staleness {
     /// nobody than somebody revoked.
     #[default]
     Strict,
-    /// Asks the issuer about each token (RFC 7662); refuses where it does not answer.
+    /// Asks the issuer about each token (RFC 7662); refuses where it does not answer, with
+    /// [`Rejection::Unavailable`](crate::Rejection::Unavailable).
+    ///
+    /// It asks with the credential given to [`Builder::follow`](crate::Builder::follow), which must
+    /// be that of the builder's own audience: of tokens for other audiences the issuer says that
+    /// they are not active, however good they are. So a verifier made by
+    /// [`Verifier::for_audience`](crate::Verifier::for_audience) asks only about tokens that are
+    /// meant for the first audience, too, and is as [`Strict`](Self::Strict) with all others.
     Introspect,
     /// Accepts tokens until they expire, and counts them
     /// ([`Verifier::accepted_while_stale`](crate::Verifier::accepted_while_stale)).
@@ -65,6 +72,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 pub(crate) struct Following {
     news: Arc<News>,
     issuer: Issuer,
+    /// Whose tokens the issuer tells this client about.
+    audience: String,
     pub(crate) staleness: Staleness,
     max_staleness: Duration,
     accepted_while_stale: AtomicU64,
@@ -81,6 +90,7 @@ impl Following {
     /// Reads all live revocations and goes on following.
     pub(crate) async fn start(
         issuer: &str,
+        audience: &str,
         credentials: Credentials,
         revocations: Arc<Revocations>,
         keys_changed: Arc<AtomicBool>,
@@ -102,6 +112,7 @@ impl Following {
         Ok(Self {
             news,
             issuer,
+            audience: audience.to_owned(),
             staleness,
             max_staleness,
             accepted_while_stale: AtomicU64::new(0),
@@ -125,6 +136,12 @@ impl Following {
 
     pub(crate) fn accepted_while_stale(&self) -> u64 {
         self.accepted_while_stale.load(Ordering::Relaxed)
+    }
+
+    /// Whether the issuer is to be asked about a token for these audiences. It calls whatever is not
+    /// meant for the asking client's audience inactive, which says nothing of a revocation.
+    pub(crate) fn introspects(&self, meant_for: &Audience) -> bool {
+        self.staleness == Staleness::Introspect && meant_for.contains(&self.audience)
     }
 
     /// Whether the issuer says that the token is good. `None`: it does not answer.
@@ -243,7 +260,8 @@ impl Task {
         Ok(())
     }
 
-    /// Reads everything that is alive, and puts it in the place of what was held.
+    /// Reads everything that is alive, and puts it in the place of what was held; keys that were
+    /// revoked stay so.
     async fn begin_anew(&mut self) -> Result<(), FeedError> {
         let mut entries = Vec::new();
         let mut page = self.feed.poll(None).await?;
@@ -254,7 +272,15 @@ impl Task {
             }
             page = self.feed.poll(Some(page.cursor)).await?;
         }
+        let is_news = |entry: &Revocation| {
+            entry.kind == RevocationKind::Key && !self.revocations.holds_key(&entry.id)
+        };
+        // Only then: a feed that begins anew time and again is no reason to fetch keys each time.
+        let keys_changed = entries.iter().any(is_news);
         self.revocations.replace(&entries);
+        if keys_changed {
+            self.keys_changed.store(true, Ordering::Release);
+        }
         self.cursor = Some(page.cursor);
         self.news.begin_anew();
         self.news.hear(page.as_of);

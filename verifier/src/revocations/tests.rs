@@ -52,8 +52,40 @@ fn a_revoked_key_kills_what_it_signed_whatever_that_says_and_is_not_forgotten() 
         assert!(revocations.is_revoked(&claims, "kid"));
         assert!(!revocations.is_revoked(&claims, "another"));
     }
-    revocations.replace(&[]);
-    assert!(!revocations.is_revoked(&claims(None), "kid"));
+}
+
+#[test]
+fn a_revoked_key_stays_dead_however_often_the_feed_begins_anew() {
+    let revocations = Revocations::default();
+    revocations.apply(&entry(5, RevocationKind::Key, "kid"));
+    revocations.apply(&entry(6, RevocationKind::Client, "c"));
+    for entries in [
+        vec![],
+        vec![entry(2, RevocationKind::Key, "another")],
+        vec![],
+    ] {
+        revocations.replace(&entries);
+        for rsn in [None, Some(0), Some(u64::MAX)] {
+            assert!(revocations.is_revoked(&claims(rsn), "kid"), "{rsn:?}");
+        }
+        // Of all else only what the feed says now counts.
+        assert!(!revocations.is_revoked(&claims(Some(0)), "good"));
+    }
+    assert!(revocations.is_revoked(&claims(None), "another"));
+    assert_eq!(revocations.len(), 2);
+}
+
+#[test]
+fn many_revoked_keys_leave_room_for_what_comes_after_them() {
+    let revocations = Revocations::default();
+    let name = |seq: u64| format!("kid{seq}");
+    for seq in 1..=1_000 {
+        revocations.apply(&entry(seq, RevocationKind::Key, &name(seq)));
+    }
+    revocations.replace(&[entry(1, RevocationKind::Client, "c")]);
+    assert!((1..=1_000).all(|seq| revocations.is_revoked(&claims(Some(9)), &name(seq))));
+    assert!(revocations.is_revoked(&claims(Some(0)), "good"));
+    assert!(!revocations.is_revoked(&claims(Some(1)), "good"));
 }
 
 #[test]

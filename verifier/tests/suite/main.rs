@@ -6,6 +6,7 @@ mod accepted;
 #[cfg(feature = "actix")]
 mod actix;
 mod documented;
+mod following;
 mod hostile;
 mod hostile_claims;
 mod issuer;

@@ -14,16 +14,16 @@ use crate::{
 };
 
 const METADATA: &str = "/.well-known/oauth-authorization-server/live";
-const JWKS: &str = "/live/oauth2/jwks";
+pub(crate) const JWKS: &str = "/live/oauth2/jwks";
 
 /// An issuer that publishes itself and the keys that it is told to publish.
-struct Issuer {
-    server: Server,
-    url: String,
+pub(crate) struct Issuer {
+    pub(crate) server: Server,
+    pub(crate) url: String,
 }
 
 impl Issuer {
-    fn with_keys<'a>(keys: impl IntoIterator<Item = &'a SigningKey>) -> Self {
+    pub(crate) fn with_keys<'a>(keys: impl IntoIterator<Item = &'a SigningKey>) -> Self {
         let server = Server::start();
         let url = server.url("/live");
         let jwks_uri = server.url(JWKS);
@@ -36,7 +36,7 @@ impl Issuer {
         issuer
     }
 
-    fn publish<'a>(&self, keys: impl IntoIterator<Item = &'a SigningKey>) {
+    pub(crate) fn publish<'a>(&self, keys: impl IntoIterator<Item = &'a SigningKey>) {
         self.server.serve(JWKS, Answer::json(json!(jwks(keys))));
     }
 
@@ -45,7 +45,12 @@ impl Issuer {
     }
 
     /// A token that is good at this moment.
-    fn token(&self, key: &SigningKey) -> String {
+    pub(crate) fn token(&self, key: &SigningKey) -> String {
+        self.token_for(json!(AUDIENCE), key)
+    }
+
+    /// The same for an audience, or for several.
+    pub(crate) fn token_for(&self, audience: Value, key: &SigningKey) -> String {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap()
@@ -55,13 +60,14 @@ impl Issuer {
             .fold(claims(), |claims, (name, time)| {
                 with(claims, name, json!(time))
             });
-        let claims = with(claims, "iss", json!(self.url));
+        let claims = with(with(claims, "iss", json!(self.url)), "aud", audience);
         let header = with(header(key.jwk.alg), "kid", json!(key.jwk.kid));
         key.token(header, claims)
     }
 }
 
-const UNKNOWN_KEY: Result<Caller, Rejection> = Err(Rejection::InvalidToken(TokenFault::UnknownKey));
+pub(crate) const UNKNOWN_KEY: Result<Caller, Rejection> =
+    Err(Rejection::InvalidToken(TokenFault::UnknownKey));
 
 #[tokio::test]
 async fn a_verifier_finds_the_keys_through_the_metadata() {

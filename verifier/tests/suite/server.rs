@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -81,6 +81,11 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let mut request = String::new();
     let mut reader = BufReader::new(stream.try_clone()?);
     while reader.read_line(&mut request)? > 2 {}
+    // A connection that is closed over an unread body is reset, and the answer may be lost.
+    std::io::copy(
+        &mut reader.by_ref().take(body_length(&request)),
+        &mut std::io::sink(),
+    )?;
     let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
     let answer = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,4 +102,13 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         answer.headers,
         answer.body
     )
+}
+
+/// How long the body is, by the header of the request.
+fn body_length(header: &str) -> u64 {
+    let fields = header.lines().filter_map(|line| line.split_once(": "));
+    fields
+        .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .find_map(|(_, length)| length.parse().ok())
+        .unwrap_or_default()
 }
