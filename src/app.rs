@@ -297,8 +297,12 @@ impl App {
                 .await
                 .is_err()
         {
-            // It is done and durable; this node is late to hear, and says by its age that it is.
-            log::warn!("this node has not heard of its own revocation {seq} yet");
+            // It is done and durable. Until this node has heard of it, it would let in what was revoked: it
+            // answers nobody rather.
+            self.directory.doubt();
+            log::warn!(
+                "this node has not heard of its own revocation {seq} yet, and answers 503 until it has"
+            );
         }
         Ok(value)
     }

@@ -103,8 +103,7 @@ impl Hears for News {
         self.feed.hear(revoked, upto, purged);
     }
 
-    fn begin_anew(&self) {
-        self.ring.begin_anew();
-        self.feed.begin_anew();
+    fn held_after(&self, seq: i64) -> Vec<Numbered> {
+        self.feed.held_after(seq)
     }
 }

@@ -52,8 +52,8 @@ pub trait Hears: Send + Sync {
     /// Revocations in order, up to where they are complete, and up to where older ones were
     /// forgotten. What was heard before may come again.
     fn hear(&self, revoked: Vec<Numbered>, upto: i64, purged: i64);
-    /// The database was put back to an earlier state: numbers begin anew.
-    fn begin_anew(&self);
+    /// What was heard of revocations with numbers above one, and still matters.
+    fn held_after(&self, seq: i64) -> Vec<Numbered>;
 }
 
 /// What the follower keeps true.
@@ -66,6 +66,8 @@ struct Shared {
     started: Monotonic,
     /// When the database was last heard, in microseconds after `started`.
     heard: AtomicU64,
+    /// Before which moment nothing that was heard counts, likewise.
+    doubted: AtomicU64,
 }
 
 impl Directory {
@@ -86,6 +88,7 @@ impl Directory {
             keys_changed: Notify::new(),
             started: Monotonic::now(),
             heard: AtomicU64::new(0),
+            doubted: AtomicU64::new(0),
         });
         let mut tail = Tail::connect(&store)?;
         OnRecord::read(&mut tail, &clock)?.tell(&*listener);
@@ -194,7 +197,15 @@ impl Directory {
 
     /// Whether what is held may be trusted.
     pub fn is_fresh(&self) -> bool {
-        self.staleness() <= self.max_staleness
+        let shared = &self.shared;
+        let heard = shared.heard.load(Ordering::Relaxed);
+        heard >= shared.doubted.load(Ordering::Relaxed) && self.staleness() <= self.max_staleness
+    }
+
+    /// Trusts nothing that is held until the database was asked once more: there is something that was not heard.
+    pub fn doubt(&self) {
+        let now = micros(self.shared.started.elapsed());
+        self.shared.doubted.fetch_max(now, Ordering::Relaxed);
     }
 
     /// Waits until signing keys were changed, here or elsewhere.
@@ -252,8 +263,11 @@ impl Shared {
     }
 
     fn heard_at(&self, moment: Monotonic) {
-        let since = moment.saturating_duration_since(self.started).as_micros();
-        self.heard
-            .fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let since = micros(moment.saturating_duration_since(self.started));
+        self.heard.fetch_max(since, Ordering::Relaxed);
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -84,18 +84,15 @@ fn follow(
                     "the directory hears nothing from the database: {}",
                     Causes(&error)
                 );
-                let Some((fresh, on_record)) = reconnect(store, clock, stop) else {
+                let Some((fresh, on_record)) = reconnect(store, &tail, listener, clock, stop)
+                else {
                     return;
                 };
-                let begins_anew = fresh.is_before(&tail);
                 tail = fresh;
                 // What happened in between was not heard: everything is looked at again, after
                 // the revocations were read and before they are counted in, so that nothing here
                 // is older than what is counted in. Only then does silence count as over.
                 shared.forget_all();
-                if begins_anew {
-                    listener.begin_anew();
-                }
                 on_record.tell(listener);
                 shared.heard_at(tail.asked());
                 log::info!("the directory hears the database again");
@@ -131,10 +128,22 @@ impl OnRecord {
 }
 
 /// A new tail with the revocations on record, however long it takes. `None`: told to stop.
-fn reconnect(store: &Store, clock: &Clock, stop: &AtomicBool) -> Option<(Tail, OnRecord)> {
+fn reconnect(
+    store: &Store,
+    before: &Tail,
+    listener: &dyn Hears,
+    clock: &Clock,
+    stop: &AtomicBool,
+) -> Option<(Tail, OnRecord)> {
     while !stop.load(Ordering::Relaxed) {
         let connected = Tail::connect(store).map_err(|error| error.to_string());
         let read = connected.and_then(|mut tail| {
+            if tail.is_before(before) {
+                // What is revoked stays refused: also where the database no longer knows.
+                let held = |seq| listener.held_after(seq);
+                tail.catch_up(before, held, clock.now())
+                    .map_err(|error| error.to_string())?;
+            }
             let on_record = OnRecord::read(&mut tail, clock).map_err(|error| error.to_string())?;
             Ok((tail, on_record))
         });

@@ -1,11 +1,15 @@
 //! Health and readiness, on a listener of their own.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use crate::app::App;
+
+/// How long the database may take to answer: less than probes wait for their own answer.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether the process can do its work, and what was looked at.
 #[derive(Serialize)]
@@ -95,9 +99,13 @@ async fn database(app: &App, news: State) -> Check {
             detail: "not asked, since nothing was heard from it".to_owned(),
         };
     }
-    match app.store.ping().await {
-        Ok(()) => check("database", "database", true, "answers".to_owned()),
-        Err(error) => {
+    match tokio::time::timeout(PATIENCE, app.store.ping()).await {
+        Ok(Ok(())) => check("database", "database", true, "answers".to_owned()),
+        Err(_) => {
+            let detail = format!("has not answered within {} s", PATIENCE.as_secs());
+            check("database", "database", false, detail)
+        }
+        Ok(Err(error)) => {
             log::warn!("not ready: {error}");
             let detail = "does not answer; the log says why".to_owned();
             check("database", "database", false, detail)

@@ -142,11 +142,6 @@ impl KeyRing {
         self.keys.store(Arc::new(kept.collect()));
     }
 
-    /// Forgets what was withdrawn: the database was put back to an earlier state, and says what holds.
-    pub fn begin_anew(&self) {
-        self.changing().withdrawn.clear();
-    }
-
     fn changing(&self) -> MutexGuard<'_, Changing> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }

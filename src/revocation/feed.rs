@@ -4,7 +4,7 @@
 //! however late it comes to its turn.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use onyx_verifier::{Revocation, Revocations};
@@ -25,8 +25,6 @@ pub struct Feed {
     applied: watch::Sender<i64>,
     /// Up to where revocations were forgotten.
     purged: AtomicI64,
-    /// How often numbers began anew.
-    beginnings: AtomicU64,
     closed: watch::Sender<bool>,
     seats: Seats,
 }
@@ -54,7 +52,7 @@ pub struct Told {
 pub enum Lost {
     /// What came after it was forgotten.
     TooOld,
-    /// This process has not come that far, or the feed began anew.
+    /// This process has not come that far, or a backup was restored since.
     Beyond,
 }
 
@@ -73,7 +71,6 @@ impl Feed {
             realms: Realm::ALL.iter().map(realm).collect(),
             applied: watch::Sender::new(0),
             purged: AtomicI64::new(0),
-            beginnings: AtomicU64::new(0),
             closed: watch::Sender::new(false),
             seats: Seats::new(listeners),
         }
@@ -93,11 +90,6 @@ impl Feed {
     /// read before a client is looked up, and written into its token.
     pub fn applied(&self) -> i64 {
         *self.applied.borrow()
-    }
-
-    /// How often numbers began anew: what was read under another beginning says nothing.
-    pub fn beginnings(&self) -> u64 {
-        self.beginnings.load(Ordering::Acquire)
     }
 
     /// Waits until this process has applied a revocation.
@@ -219,23 +211,31 @@ impl Feed {
         }
     }
 
-    /// Forgets everything: the database was put back to an earlier state.
-    pub fn begin_anew(&self) {
-        for feed in self.realms.values() {
-            feed.entries
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clear();
-            feed.revocations.replace(&[]);
+    /// Every live entry with a number above one: for a database that has lost them.
+    pub fn held_after(&self, seq: i64) -> Vec<Numbered> {
+        let mut held = Vec::new();
+        for (realm, feed) in &self.realms {
+            let entries = feed.entries.read().unwrap_or_else(PoisonError::into_inner);
+            let after = entries.range(seq.saturating_add(1)..);
+            held.extend(after.filter_map(|(_, told)| numbered(*realm, told)));
         }
-        self.purged.store(0, Ordering::Release);
-        self.beginnings.fetch_add(1, Ordering::AcqRel);
-        self.applied.send_replace(0);
-        // Whoever listens finds its cursor beyond the head, and starts anew.
-        for feed in self.realms.values() {
-            feed.last.send_replace(0);
-        }
+        held.sort_by_key(|one| one.seq);
+        held
     }
+}
+
+/// The revocation as the database has it. `None`: it is not one of this program's own.
+fn numbered(realm: Realm, told: &Told) -> Option<Numbered> {
+    let entry: Revocation = serde_json::from_str(told.json.get()).ok()?;
+    Some(Numbered {
+        seq: told.seq,
+        realm,
+        kind: kind_on_record(entry.kind)?,
+        id: entry.id,
+        scope: entry.scope,
+        revoked_at: Instant::from_epoch_seconds(entry.revoked_at),
+        expires_at: Instant::from_epoch_seconds(entry.expires_at),
+    })
 }
 
 /// The revocation as verifiers know it.
@@ -248,6 +248,12 @@ pub(super) fn wire(numbered: Numbered) -> Revocation {
         revoked_at: numbered.revoked_at.epoch_seconds(),
         expires_at: numbered.expires_at.epoch_seconds(),
     }
+}
+
+/// The kind as the database has it.
+fn kind_on_record(kind: onyx_verifier::RevocationKind) -> Option<RevocationKind> {
+    let is_it = |known: &&RevocationKind| self::kind(**known) == kind;
+    RevocationKind::ALL.iter().find(is_it).copied()
 }
 
 /// The kind as the wire says it.
@@ -311,8 +317,26 @@ mod tests {
         assert_eq!(feed.check(4), Err(Lost::TooOld));
         assert_eq!(feed.check(5), Ok(()));
         assert_eq!(feed.check(8), Err(Lost::Beyond));
-        feed.begin_anew();
-        assert_eq!(feed.check(7), Err(Lost::Beyond));
+    }
+
+    #[test]
+    fn what_is_held_can_be_written_down_again() {
+        let feed = Feed::new(10);
+        let entries = [(1, Realm::Live), (2, Realm::Sandbox), (3, Realm::Live)];
+        feed.hear(
+            entries.map(|(seq, realm)| numbered(seq, realm)).to_vec(),
+            3,
+            0,
+        );
+        let held = feed.held_after(1);
+        let told: Vec<_> = held.iter().map(|one| (one.seq, one.realm)).collect();
+        assert_eq!(told, [(2, Realm::Sandbox), (3, Realm::Live)]);
+        let wanted = numbered(3, Realm::Live);
+        let last = held.last().unwrap();
+        assert_eq!(
+            (last.kind, &last.id, last.expires_at),
+            (wanted.kind, &wanted.id, wanted.expires_at)
+        );
     }
 
     #[test]

@@ -142,11 +142,16 @@ impl Manager {
 /// How long after its last use a connection is taken to live: asking it costs a journey to the database.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// How long a connection that is in use all the time is taken to lead where it should.
+const TRUSTED: Duration = Duration::from_secs(5);
+
 /// A connection of a pool.
 pub(super) struct Pooled {
     db: Db,
     /// When it was made, or last given back.
     used: Stopwatch,
+    /// When it was made, or last asked.
+    asked: Stopwatch,
 }
 
 impl Deref for Pooled {
@@ -169,23 +174,24 @@ impl r2d2::ManageConnection for Manager {
 
     fn connect(&self) -> Result<Pooled, Self::Error> {
         let db = self.open().map_err(diesel::r2d2::Error::ConnectionError)?;
+        let now = Stopwatch::now();
         Ok(Pooled {
             db,
-            used: Stopwatch::now(),
+            used: now,
+            asked: now,
         })
     }
 
     fn is_valid(&self, pooled: &mut Pooled) -> Result<(), Self::Error> {
-        if pooled.used.elapsed() < FRESH {
+        if pooled.used.elapsed() < FRESH && pooled.asked.elapsed() < TRUSTED {
             return Ok(());
         }
+        pooled.asked = Stopwatch::now();
         // An embedded database cannot hang up; asking it would cost each query a statement.
         match &mut pooled.db {
             Db::Sqlite(_) => Ok(()),
             #[cfg(feature = "postgres")]
-            Db::Postgres(conn) => conn
-                .batch_execute("SELECT 1")
-                .map_err(diesel::r2d2::Error::QueryError),
+            Db::Postgres(conn) => can_write(conn).map_err(diesel::r2d2::Error::QueryError),
         }
     }
 
@@ -196,6 +202,16 @@ impl r2d2::ManageConnection for Manager {
         std::thread::panicking()
             || <Db as Connection>::TransactionManager::is_broken_transaction_manager(&mut pooled.db)
     }
+}
+
+/// An error where a connection leads to a database that takes nothing: one that became a standby, or was made
+/// read-only for a while. A session keeps that to its end, long after the database has another writer.
+#[cfg(feature = "postgres")]
+fn can_write(conn: &mut PgConnection) -> QueryResult<()> {
+    use diesel::sql_types::Bool;
+    let writes = "current_setting('transaction_read_only') = 'off'";
+    let writes: bool = diesel::select(diesel::dsl::sql::<Bool>(writes)).get_result(conn)?;
+    writes.then_some(()).ok_or(diesel::result::Error::NotFound)
 }
 
 /// The URL with limits on how long a silent network is believed in, where it sets none itself.

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 
 use super::db::Db;
 use super::error::StoreError;
+use super::instance;
 use super::schema::leases;
 use crate::domain::instant::Instant;
 
@@ -26,6 +27,9 @@ impl Lease {
 
 /// Takes a lease that is free or over, or extends it. `false`: another holds it.
 ///
+/// The time is the database's, where it has one of its own: a node whose clock is wrong would hold a lease long
+/// after its end. One that ends later than any can, left by such a clock or a backup, is free.
+///
 /// Within a transaction the row stays locked to its end, so that two holders, whose clocks may
 /// disagree, work one after the other even so.
 pub fn hold(
@@ -35,10 +39,14 @@ pub fn hold(
     length: Duration,
     now: Instant,
 ) -> Result<bool, StoreError> {
+    let now = instance::time(db)?.unwrap_or(now);
     let until = now.plus(length);
-    let free = leases::table
-        .find(lease.name())
-        .filter(leases::holder.eq(holder).or(leases::expires_at.le(now)));
+    let free = leases::table.find(lease.name()).filter(
+        leases::holder
+            .eq(holder)
+            .or(leases::expires_at.le(now))
+            .or(leases::expires_at.gt(until.plus(length))),
+    );
     let taken = diesel::update(free)
         .set((leases::holder.eq(holder), leases::expires_at.eq(until)))
         .execute(db)?;
@@ -47,6 +55,7 @@ pub fn hold(
 
 /// Gives a lease back before its end.
 pub fn give_back(db: &mut Db, lease: Lease, holder: &str, now: Instant) -> Result<(), StoreError> {
+    let now = instance::time(db)?.unwrap_or(now);
     let held = leases::table
         .find(lease.name())
         .filter(leases::holder.eq(holder));

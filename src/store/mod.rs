@@ -51,6 +51,7 @@ pub mod request_log;
 pub mod resource_servers;
 pub mod reviews;
 pub mod revocations;
+mod rewound;
 pub mod rotations;
 pub mod schema;
 pub mod scope_usage;

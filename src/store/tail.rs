@@ -7,6 +7,7 @@ use super::changes::{self, Subject};
 use super::db::{Db, Manager, Purpose};
 use super::error::{OpenError, StoreError};
 use super::revocations::{self, Numbered};
+use super::rewound;
 use super::signing_keys::{self, StoredKey};
 use crate::domain::instant::Instant as Moment;
 
@@ -125,9 +126,31 @@ impl Tail {
         }))
     }
 
-    /// Whether it stands before another tail: the database was put back to an earlier state.
+    /// Whether it stands before another tail: the database has lost what it told that one.
     pub fn is_before(&self, other: &Self) -> bool {
         self.head < other.head
+    }
+
+    /// Gives a database that has lost its last changes back what this process knows of them: see [`rewound`].
+    pub fn catch_up(
+        &mut self,
+        before: &Self,
+        held: impl FnOnce(i64) -> Vec<Numbered>,
+        now: Moment,
+    ) -> Result<(), StoreError> {
+        let known = revocations::head(&mut self.db)?;
+        let held = held(known);
+        let written = rewound::catch_up(&mut self.db, before.head.max(before.revoked), &held, now)?;
+        log::error!(
+            "the database has lost what it had told: it stands at change {} and stood at {}. A standby took over that \
+             had not heard all, or a backup was put in its place. Clients, credentials, grants and orders of that time \
+             may be as they were before. {written} revocations that it had lost are written down again: {}. See \
+             \"The database went back\" in docs/operations.md",
+            self.head,
+            before.head,
+            named(&held)
+        );
+        Ok(())
     }
 
     /// The last revocation that was read.
@@ -167,4 +190,20 @@ fn listen(db: &mut Db) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Revocations in the log, the first of them.
+fn named(revocations: &[Numbered]) -> String {
+    const MOST: usize = 50;
+    let named = revocations.iter().take(MOST);
+    let mut named: Vec<String> = named
+        .map(|one| format!("{} {} ({})", one.kind, one.id, one.realm))
+        .collect();
+    if revocations.len() > MOST {
+        named.push(format!("and {} more", revocations.len() - MOST));
+    }
+    if named.is_empty() {
+        named.push("none".to_owned());
+    }
+    named.join(", ")
 }

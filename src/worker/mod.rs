@@ -52,6 +52,7 @@ pub fn start(app: &Arc<App>) -> Loops {
         tokio::spawn(forget_revocations(Arc::clone(app))),
         tokio::spawn(tally::follow(Arc::clone(app))),
         tokio::spawn(nodes::beat(Arc::clone(app))),
+        tokio::spawn(nodes::compare_clocks(Arc::clone(app))),
     ];
     if let Some(shared) = &app.shared {
         loops.push(tokio::spawn(Arc::clone(shared).watch()));

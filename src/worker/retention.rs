@@ -14,8 +14,8 @@ use crate::domain::instant::Instant;
 use crate::domain::retention::Kept;
 use crate::store::{
     Db, StoreError, audit_events, changes, credential_uses, events, expiry_warnings, idempotency,
-    issued_tokens, leaks, offboarding, operator_keys, request_log, revocations, scope_usage,
-    secret_deliveries, status_lists, trespasses, usage_counters, webhook_deliveries,
+    instance, issued_tokens, leaks, offboarding, operator_keys, request_log, revocations,
+    scope_usage, secret_deliveries, status_lists, trespasses, usage_counters, webhook_deliveries,
     webhook_replays, webhook_secrets,
 };
 use crate::worker::WRONG_CLOCKS;
@@ -136,13 +136,28 @@ fn days(days: u32) -> Duration {
 /// Takes away what is old, until it is stopped.
 pub(super) async fn run(app: Arc<App>) {
     loop {
-        forget_news(&app).await;
-        let gone = apply(&app, app.clock.now()).await;
-        if !gone.is_empty() {
-            put_on_record(&app, gone).await;
+        match surely_past(&app).await {
+            Ok(now) => round(&app, now).await,
+            Err(error) => log::warn!("nothing old is taken away for now: {error}"),
         }
         tokio::time::sleep(ROUND).await;
     }
+}
+
+async fn round(app: &App, now: Instant) {
+    forget_news(app, now).await;
+    let gone = apply(app, now).await;
+    if !gone.is_empty() {
+        put_on_record(app, gone).await;
+    }
+}
+
+/// The earlier of two clocks, this machine's and the database's: what a clock that is ahead takes for old may be
+/// a revocation whose token lives.
+async fn surely_past(app: &App) -> Result<Instant, StoreError> {
+    let there = app.store.read(instance::time).await?;
+    let here = app.clock.now();
+    Ok(there.map_or(here, |there| there.min(here)))
 }
 
 /// Follows every rule; answers how many rows of which kinds that was.
@@ -192,8 +207,7 @@ async fn put_on_record(app: &App, gone: Vec<(&'static str, usize)>) {
 }
 
 /// Forgets what nodes tell each other, which is nobody's record.
-async fn forget_news(app: &App) {
-    let now = app.clock.now();
+async fn forget_news(app: &App, now: Instant) {
     let news = now.minus(CHANGES);
     match app.store.write(move |db| changes::purge(db, news)).await {
         Ok(0) => {}

@@ -35,6 +35,7 @@ mod durability;
 mod events;
 mod expiry_warnings;
 mod failed_authentications;
+mod failover;
 mod feed;
 mod first_order;
 mod following;

@@ -218,3 +218,29 @@ async fn a_service_that_turns_from_a_node_with_a_wrong_clock_to_one_with_another
         }
     }
 }
+
+#[actix_web::test]
+async fn a_node_whose_clock_is_a_day_ahead_forgets_no_revocation() {
+    for world in worlds_with(&[]).await {
+        if world.engine == Engine::Sqlite {
+            // One machine, and one clock.
+            continue;
+        }
+        let operator = world.operator().await;
+        let who = world.sandbox_client(&["orders:read"]).await;
+        operator.revoke(&who.credential_id).await.expect(200);
+        let held = || world.lines("SELECT id AS line FROM revocations");
+        assert_eq!(held(), [who.credential_id.as_str()]);
+        let ahead = node_off_by(&world, 86_400).await;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !ahead.log().contains("s ahead of the database's") {
+            assert!(Instant::now() < deadline, "{}", ahead.log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        // It has swept once by then, or does while it ends.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(!ahead.log().contains("forgot"), "{}", ahead.log());
+        drop(ahead);
+        assert_eq!(held(), [who.credential_id.as_str()]);
+    }
+}

@@ -28,8 +28,6 @@ const CLOCKS: Duration = Duration::from_secs(300);
 /// A realm's lists.
 #[derive(Default)]
 pub(super) struct Board {
-    /// Under which beginning of the feed all this was read.
-    beginning: u64,
     /// The last revocation that was taken in.
     upto: i64,
     /// Revocations that a node may not have heard of when it recorded a token.
@@ -71,13 +69,6 @@ impl Board {
         realm: Realm,
         settles: Duration,
     ) -> Result<(), StoreError> {
-        let beginning = from.feed.beginnings();
-        if self.beginning != beginning {
-            *self = Self {
-                beginning,
-                ..Self::default()
-            };
-        }
         let at = Monotonic::now();
         let is_due = self.fresh.iter().any(|fresh| fresh.again <= at);
         if from.feed.applied() <= self.upto && !is_due {

@@ -2,6 +2,7 @@
 
 use super::{Since, number, run};
 use crate::domain::instant::Instant;
+use crate::store::rewound::above;
 use crate::store::{Db, StoreError};
 
 /// A table whose records end.
@@ -153,12 +154,6 @@ pub(super) fn carry(
         revocations,
         voided_invoices,
     })
-}
-
-/// A number that was never given out, also not after a backup whose database is lost: nobody
-/// revokes a thousand times a second for years.
-fn above(head: i64, now: Instant) -> i64 {
-    head.max(now.epoch_micros() / 1000) + 1
 }
 
 /// How many numbers of a partner's events are passed over: more than it was told since the backup, also where the

@@ -51,6 +51,13 @@ impl World {
         }
     }
 
+    /// Does something on PostgreSQL in a transaction that stays open for so many seconds.
+    pub fn hold(&self, statement: &str, seconds: u32) -> std::thread::JoinHandle<()> {
+        let statements = format!("BEGIN; {statement}; SELECT pg_sleep({seconds}); COMMIT");
+        let database = self.database_url();
+        std::thread::spawn(move || drop(psql(&database, &statements)))
+    }
+
     /// Takes down the triggers that guard the audit trail's tables, as somebody may who owns the database.
     pub fn take_down_the_audit_fence(&self) {
         let triggers = match self.engine {
