@@ -222,3 +222,15 @@ async fn over_http(command: Command, output: &Output) -> Done {
 fn block_on(work: impl Future<Output = Done>) -> Done {
     actix_web::rt::System::new().block_on(work)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn every_command_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -54,11 +54,20 @@ impl Output {
         } else {
             let mut table = table();
             for (name, value) in record.as_object().into_iter().flatten() {
-                table.add_row([name.as_str(), &plain(value)]);
+                table.add_row([name.as_str(), &cell(value)]);
             }
             line(&table.to_string())?;
         }
         Ok(())
+    }
+
+    /// Prints a text as it is, or for scripts a record of it.
+    pub(super) fn text(&self, text: &str, record: &Value) -> Result<(), Failure> {
+        if self.is_for_people() {
+            line(text)
+        } else {
+            self.record(record)
+        }
     }
 
     /// Prints a list; in a table, the named columns only.
@@ -83,7 +92,7 @@ impl Output {
             table.add_row(
                 columns
                     .iter()
-                    .map(|name| row.get(name).map(plain).unwrap_or_default()),
+                    .map(|name| row.get(name).map(cell).unwrap_or_default()),
             );
         }
         line(&table.to_string())?;
@@ -124,6 +133,16 @@ fn no_such_field(name: &str, known: &[&str]) -> Failure {
         "--field {name}: no such field; there are {}",
         known.join(", ")
     ))
+}
+
+/// A value as a table shows it: what others wrote moves no cursor and makes no rows.
+fn cell(value: &Value) -> String {
+    let moves = |c: char| {
+        c.is_control() && c != '\n'
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let shown = |c: char| if moves(c) { '\u{fffd}' } else { c };
+    plain(value).chars().map(shown).collect()
 }
 
 /// A value without JSON's quotes; lists of plain values separated by spaces, money as `1900 EUR` in minor units.

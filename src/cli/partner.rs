@@ -100,9 +100,11 @@ pub(super) enum Verb {
         paging: Paging,
     },
     /// List who still calls which version of the partner API, and when last
+    // Its `--version` is the API's, not the program's.
+    #[command(disable_version_flag = true)]
     Versions {
         /// Only this one, such as 2026-09-01
-        #[arg(long)]
+        #[arg(id = "api_version", long = "version", value_name = "VERSION")]
         version: Option<String>,
         /// Only this partner
         #[arg(long)]

@@ -143,11 +143,21 @@ async fn rotate_secret(from: &Path, to: &Path, output: &Output) -> Done {
     output.record(&rotated)
 }
 
+/// Whether an argument is what it should name the file of.
+fn is_secret(argument: &str) -> bool {
+    argument.starts_with("eyJ") || argument.starts_with("onyx_")
+}
+
 /// A token from a file, or from standard input where it is named -.
 fn read(file: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     if file.as_os_str() == "-" {
         std::io::stdin().take(64 * 1024).read_to_string(&mut text)?;
+    } else if file.to_str().is_some_and(is_secret) {
+        // It would stand in a message about a file of that name.
+        return Err(Failure::Usage(
+            "name the file that the token is in, or - for standard input: others can read arguments".to_owned(),
+        ));
     } else {
         std::fs::File::open(file)
             .and_then(|open| open.take(64 * 1024).read_to_string(&mut text))

@@ -113,7 +113,8 @@ impl Settings {
     fn check(mut read: Reader) -> Result<Self, Vec<Problem>> {
         read.refuse_client_ca();
         let listen: SocketAddr = read.value("listen", "an address like 127.0.0.1:8080");
-        let base_url = read.base_url(listen);
+        let tls = read.tls();
+        let base_url = read.base_url(listen, tls.is_some());
         let keys_dir: PathBuf = read.text("keys_dir").into();
         let master_key_file = match read.optional_text("master_key_file") {
             Some(file) => file.into(),
@@ -139,7 +140,7 @@ impl Settings {
             roles: read.nonempty_list("roles", "a list of auth, admin, api, worker"),
             log: read.log_filter(),
             log_format: read.value("log_format", "text or json"),
-            tls: read.tls(),
+            tls,
             sandbox_auto_approve: read.value("sandbox_auto_approve", "true or false"),
             sandbox_secret_days: read.number("sandbox_secret_days", 1..=3650),
             live_secret_days: read.number("live_secret_days", 1..=3650),

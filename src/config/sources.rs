@@ -35,7 +35,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "base_url",
         None,
-        "public origin; https unless the host is loopback [default: http and the listener]",
+        "public origin; https unless the host is loopback [default: the listener, https with tls_cert]",
     ),
     setting(
         "database_url",
@@ -122,7 +122,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "tls_client_ca",
         None,
-        "PEM certificates that vouch for clients",
+        "not supported by this version: a start refuses it",
     ),
     setting(
         "sandbox_auto_approve",

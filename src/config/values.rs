@@ -166,15 +166,16 @@ impl Reader {
         filter
     }
 
-    /// The public origin. Said by nobody, it follows a listener on loopback.
-    pub(super) fn base_url(&mut self, listen: SocketAddr) -> String {
+    /// The public origin. Said by nobody, it follows the listener, as this machine reaches it.
+    pub(super) fn base_url(&mut self, listen: SocketAddr, is_tls: bool) -> String {
         let Some(text) = self.optional_text("base_url") else {
+            let scheme = if is_tls { "https" } else { "http" };
             let host = if listen.ip().is_loopback() {
                 listen.to_string()
             } else {
-                "127.0.0.1:8080".to_owned()
+                format!("127.0.0.1:{}", listen.port())
             };
-            return format!("http://{host}");
+            return format!("{scheme}://{host}");
         };
         match origin(&text) {
             Ok(origin) => origin,

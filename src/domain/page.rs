@@ -29,6 +29,13 @@ impl PageRequest {
         self.after.as_deref().unwrap_or("")
     }
 
+    /// The page of a list that is at hand whole, in the order of its ids.
+    pub fn of_all<T>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> &str) -> Page<T> {
+        rows.sort_by(|a, b| id(a).cmp(id(b)));
+        rows.retain(|row| id(row) > self.after());
+        self.page(rows, id)
+    }
+
     /// Cuts what was read to the page, and names the next one's start.
     pub fn page<T>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> &str) -> Page<T> {
         let more = rows.len() > self.limit;

@@ -1,7 +1,7 @@
 //! Corrections of the ledger: refunds of orders, and adjustments. Nothing in it is ever changed: a
 //! correction is an entry of its own, which names what it corrects.
 
-use super::{Act, PartnerError, quotas};
+use super::{Act, PartnerError, account, quotas};
 use crate::audit::{Action, Deed};
 use crate::domain::id::{LedgerEntryId, OrderId};
 use crate::domain::ledger::{Account, EntryKind, Movement};
@@ -48,6 +48,10 @@ pub fn refund(db: &mut Db, act: &Act, new: NewRefund) -> Result<LedgerEntry, Par
     })?;
     let left = charge.amount - ledger::refunded(db, &tenant, &order.id)?;
     let amount = new.amount.unwrap_or(left);
+    if left < 1 {
+        let detail = "names an order whose charge was given back already, all of it".to_owned();
+        return Err(PartnerError::Invalid("/order_id", detail));
+    }
     if amount > left || amount < 1 {
         let detail = format!("must be from 1 to {left}, which is what is left of the charge");
         return Err(PartnerError::Invalid("/amount", detail));
@@ -94,6 +98,7 @@ pub fn adjust(
     } else {
         Movement::credit(Account::Adjustments)
     };
+    account::takes(db, tenant, new.amount, "/amount/amount")?;
     let amount = i64::try_from(new.amount.amount.unsigned_abs()).unwrap_or(i64::MAX);
     let kind = EntryKind::Adjustment;
     let entry = correction(

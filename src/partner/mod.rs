@@ -4,6 +4,7 @@
 //! Nothing here is held in a node's memory, so nothing here takes the global number of changes:
 //! partners do not queue behind each other. This room refuses to know HTTP.
 
+mod account;
 pub mod error;
 pub mod events;
 pub mod idempotency;

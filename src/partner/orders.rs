@@ -5,7 +5,7 @@ use serde_json::json;
 use super::idempotency::{self, Answer, Once, Outcome};
 use super::quotas::{self, OrderQuotas};
 use super::usage::{self, NewUsage};
-use super::{Act, PartnerError};
+use super::{Act, PartnerError, account};
 use crate::audit::{Action, Deed};
 use crate::domain::event::EventKind;
 use crate::domain::id::{ClientId, CredentialId, LedgerEntryId, OrderId, PackageId};
@@ -85,6 +85,7 @@ fn accept(
     })?;
     let too_much = |error: TooMuch| PartnerError::Invalid("/quantity", error.to_string());
     let total = package.price().times(new.quantity).map_err(too_much)?;
+    account::takes(db, tenant, total, "/quantity")?;
     let included = package.included();
     let order = Order {
         partner_id: tenant.partner_id().clone(),

@@ -1,5 +1,7 @@
 //! Usage: what the holders of orders used, as a metering service or the sandbox says.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{Act, PartnerError};
@@ -12,6 +14,9 @@ use crate::domain::tenant::Tenant;
 use crate::events::data::UsageReached;
 use crate::store::usage_records::{self, UsageRecord};
 use crate::store::{Db, StoreError, allowances, orders};
+
+/// How far a meter's clock may be ahead.
+const AHEAD: Duration = Duration::from_secs(300);
 
 /// Usage to be written down.
 #[derive(Clone, Debug)]
@@ -28,6 +33,10 @@ pub fn record(db: &mut Db, act: &Act, new: NewUsage) -> Result<UsageRecord, Part
         let detail = "is not the id of an order".to_owned();
         PartnerError::Invalid("/order_id", detail)
     })?;
+    if new.recorded_at > act.now.plus(AHEAD) {
+        let detail = "is in the future: usage is recorded once it was used".to_owned();
+        return Err(PartnerError::Invalid("/recorded_at", detail));
+    }
     Ok(write(db, &order.tenant(), act, new)?)
 }
 

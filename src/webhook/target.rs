@@ -112,6 +112,10 @@ impl Guard {
             "http" if self.allow_loopback && is_loopback(&url) => {}
             _ => return Err(BadTarget::Scheme),
         }
+        // The reader mends what people mistype: what is kept must be what was sent.
+        if !is_plain(text, url.scheme()) {
+            return Err(BadTarget::Malformed);
+        }
         if !url.username().is_empty() || url.password().is_some() || has_at(text) {
             return Err(BadTarget::Userinfo);
         }
@@ -156,6 +160,16 @@ pub fn literal(url: &Url) -> Option<IpAddr> {
 
 fn is_loopback(url: &Url) -> bool {
     literal(url).is_some_and(|ip| ip.is_loopback()) || is_localhost(url)
+}
+
+/// Whether a URL is written out: its scheme, two slashes and a host, and nothing that a reader leaves out or turns.
+fn is_plain(text: &str, scheme: &str) -> bool {
+    let after = text
+        .get(..scheme.len())
+        .filter(|start| start.eq_ignore_ascii_case(scheme))
+        .and_then(|_| text[scheme.len()..].strip_prefix("://"));
+    let unclean = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
+    after.is_some_and(|rest| !rest.starts_with('/')) && !text.chars().any(unclean)
 }
 
 fn is_localhost(url: &Url) -> bool {

@@ -276,6 +276,47 @@ async fn usage_is_recorded_read_and_added_up() {
             json!({ "order_id": account.order, "quantity": 0, "unit": "", "recorded_at": "then" });
         let refused = operator.post("/usage-records", body).await.expect(422);
         assert_eq!(refused["errors"].as_array().unwrap().len(), 3);
+        let body = json!({ "order_id": account.order, "quantity": 1, "unit": "megabyte", "recorded_at": "2090-01-01T00:00:00Z" });
+        let early = operator.post("/usage-records", body).await.expect(422);
+        assert_eq!(early["errors"][0]["pointer"], "/recorded_at");
+    }
+}
+
+#[actix_web::test]
+async fn an_account_holds_no_more_than_json_can_say() {
+    let most = 9_007_199_254_740_991_i64;
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let mut dear = package();
+        dear["price"] = json!({ "amount": most, "currency": "EUR" });
+        let dear = operator.published(dear).await;
+        let who = world.sandbox_client(&PARTNER_SCOPES).await;
+        let shopper = world.shopper_as("sandbox", who).await;
+        shopper.order(&dear, 1, "sim-delay-1").await.expect(201);
+        let refused = shopper.order(&dear, 1, "sim-delay-2").await.expect(422);
+        assert_eq!(refused["errors"][0]["pointer"], "/quantity");
+        let owed = shopper.get("/ledger/balance").await.expect(200);
+        assert_eq!(owed["balance"]["amount"], most);
+        // Nor by an adjustment; and what is taken from it makes room.
+        let entries = shopper.get("/ledger/entries").await.expect(200);
+        let adjust = |amount: i64| {
+            json!({
+                "partner_id": shopper.who.partner_id, "realm": "sandbox", "reference": format!("A{amount}"),
+                "amount": { "amount": amount, "currency": "EUR" }, "reason": "said so",
+                "corrects": entries["data"][0]["id"],
+            })
+        };
+        let path = "/ledger/adjustments";
+        let refused = operator.post(path, adjust(2_000_000_000)).await.expect(422);
+        assert_eq!(refused["errors"][0]["pointer"], "/amount/amount");
+        operator
+            .post(path, adjust(-2_000_000_000))
+            .await
+            .expect(201);
+        operator.post(path, adjust(2_000_000_000)).await.expect(201);
+        let body = json!({ "partner_id": shopper.who.partner_id, "realm": "sandbox" });
+        let closed = operator.post("/invoices/close", body).await.expect(200);
+        assert_eq!(closed["data"][0]["total"]["amount"], most);
     }
 }
 

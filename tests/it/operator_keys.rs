@@ -105,7 +105,7 @@ async fn whatever_moves_money_is_done_once_under_a_key() {
         let order = ordered(&shopper, &package, "PO-1").await;
         let charge = charge_of(&shopper, &order).await;
 
-        let usage = json!({ "order_id": order, "quantity": 5, "unit": "MB", "recorded_at": "2090-01-01T00:00:00Z" });
+        let usage = json!({ "order_id": order, "quantity": 5, "unit": "MB", "recorded_at": "2026-01-01T00:00:00Z" });
         once_with(
             &operator,
             "/usage-records",
@@ -221,7 +221,7 @@ async fn a_key_is_bound_to_the_operator_and_the_operation_and_to_no_token() {
             (201, "")
         );
         // So is the same operator's for another operation.
-        let usage = json!({ "order_id": order, "quantity": 1, "unit": "MB", "recorded_at": "2090-01-01T00:00:00Z" });
+        let usage = json!({ "order_id": order, "quantity": 1, "unit": "MB", "recorded_at": "2026-01-01T00:00:00Z" });
         let operator = world.operator().await;
         assert_eq!(
             under(&operator, "k", "/usage-records", &usage).await.status,

@@ -7,10 +7,11 @@ mod verify;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use serde_json::{Value, json};
 
 use super::Done;
 use super::admin_client::{AdminClient, path_segment};
-use super::output::{Output, line};
+use super::output::Output;
 use super::paging::Paging;
 
 pub(super) use verify::{FromFile, offline};
@@ -108,6 +109,16 @@ pub(super) fn on_host(verb: &HostVerb, output: &Output) -> Done {
     }
 }
 
+/// A signed note by its parts (C2SP tlog-checkpoint): origin, size and root hash on a line each.
+fn checkpoint(note: &str) -> Value {
+    let mut lines = note.lines();
+    let mut next = || lines.next().unwrap_or_default();
+    let (origin, size, root) = (next(), next(), next());
+    json!({
+        "origin": origin, "size": size.parse::<u64>().ok(), "root": root, "checkpoint": note,
+    })
+}
+
 pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
     match verb {
         Verb::Host(verb) => on_host(&verb, output),
@@ -128,8 +139,14 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             output.list(&admin.get(&path).await?, COLUMNS)
         }
         Verb::Export { file } => keeping::export(admin, &file).await,
-        Verb::Checkpoint => line(admin.text("/audit/checkpoint").await?.trim_end()),
-        Verb::Key => line(admin.text("/audit/key").await?.trim_end()),
+        Verb::Checkpoint => {
+            let note = admin.text("/audit/checkpoint").await?;
+            output.text(note.trim_end(), &checkpoint(&note))
+        }
+        Verb::Key => {
+            let key = admin.text("/audit/key").await?;
+            output.text(key.trim_end(), &json!({ "key": key.trim_end() }))
+        }
         Verb::Proof { id } => {
             let proof = admin.get(&format!("/audit/events/{id}/proof")).await?;
             verify::proof(&proof)?;

@@ -136,9 +136,9 @@ pub async fn record(
     let mut body = Members::read(&request, payload).await?;
     let taken = (
         body.parsed("kind"),
-        body.text("reference", 200),
+        body.line("reference", 200),
         body.parsed("document_sha256"),
-        body.optional_text("lawful_basis", 200),
+        body.optional_line("lawful_basis", 200),
         body.parsed("in_force_from"),
         body.parsed("expires_at"),
     );

@@ -129,7 +129,7 @@ pub async fn record_usage(
     let taken = (
         body.parsed("order_id"),
         body.whole("quantity", 1..=MOST),
-        body.text("unit", 40),
+        body.line("unit", 40),
         body.parsed("recorded_at"),
     );
     let (order_id, quantity, unit, recorded_at) = body.finish(taken)?;
@@ -202,7 +202,7 @@ pub async fn refund(
     let taken = (
         body.parsed("order_id"),
         body.optional_whole("amount", 1..=LARGEST),
-        body.text("reference", 100),
+        body.line("reference", 100),
         body.text("reason", 1000),
     );
     let (order_id, amount, reference, reason) = body.finish(taken)?;
@@ -246,7 +246,7 @@ pub async fn adjust(
         body.parsed::<Realm>("realm"),
         money(&mut body, "amount"),
         body.parsed("corrects"),
-        body.text("reference", 100),
+        body.line("reference", 100),
         body.text("reason", 1000),
     );
     let (partner, realm, amount, corrects, reference, reason) = body.finish(taken)?;

@@ -217,7 +217,7 @@ pub async fn create(
     let mut body = Members::read(&request, payload).await?;
     let taken = (
         body.parsed("realm"),
-        body.text("name", 200),
+        body.line("name", 200),
         body.list::<Scope>("scopes", 100),
         body.optional_list::<Scope>("default_scopes", 100),
         body.optional_integer("token_ttl", token_ttls()),

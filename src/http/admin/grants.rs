@@ -164,7 +164,7 @@ pub async fn request(
         body.parsed("scope"),
         body.optional_text("resource", 2048),
         body.text("purpose", 1000),
-        body.optional_text("lawful_basis", 200),
+        body.optional_line("lawful_basis", 200),
         body.list("data_classes", 50),
         body.integer("retention_days", 0..=36_500),
         body.parsed("expires_at"),

@@ -11,10 +11,9 @@ use crate::app::{App, StartError};
 use crate::domain::Algorithm;
 use crate::domain::instant::Instant;
 use crate::domain::key::KeyState;
-use crate::domain::page::Page;
 use crate::domain::realm::Realm;
 use crate::http::extract::{KeysManage, Operator};
-use crate::http::list::{ListView, Parameters};
+use crate::http::list::{ListQuery, ListView};
 use crate::http::members::Members;
 use crate::http::openapi::domain::SigningAlgorithm;
 use crate::http::openapi::refusals::Conflict;
@@ -64,23 +63,23 @@ pub struct NewKey {
     pub alg: Option<Algorithm>,
 }
 
-/// Lists every signing key that is published now, on one page.
+/// Lists the signing keys that are published now.
 #[utoipa::path(
     get, path = "/admin/v1/keys", operation_id = "list_keys", tag = "keys",
     responses((status = 200, description = "The keys", body = ListView<KeyView>))
 )]
 pub async fn list(
     _: Operator<KeysManage>,
-    query: Parameters,
+    query: ListQuery,
     app: web::Data<App>,
 ) -> Result<web::Json<ListView<KeyView>>, Problem> {
-    query.finish()?;
+    let asked = query.page()?;
     let now = app.clock.now();
     let rows = app
         .store
         .read(move |db| signing_keys::published(db, now))
         .await?;
-    let page = Page { rows, next: None };
+    let page = asked.of_all(rows, |key: &StoredKey| &key.kid);
     Ok(ListView::of(page, |key| KeyView::at(key, now)))
 }
 

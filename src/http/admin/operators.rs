@@ -81,7 +81,7 @@ pub async fn create(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let mut body = Members::read(&request, payload).await?;
-    let taken = (body.text("name", 200), body.list::<Scope>("scopes", 100));
+    let taken = (body.line("name", 200), body.list::<Scope>("scopes", 100));
     let (name, scopes) = body.finish(taken)?;
     let scopes = scopes.into_iter().collect();
     let operator = app

@@ -176,11 +176,11 @@ pub async fn edit(
     let expected = etag::expected_version(&request, &id)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
-        body.changed_text("name", 200),
+        body.changed_line("name", 200),
         body.changed_text("description", 2000),
         body.replacement("price", price),
         body.replacement("validity_days", |body, name| body.integer(name, 1..=3650)),
-        body.changed_text("region", 64),
+        body.changed_line("region", 64),
         body.replacement("features", features),
         body.edit("included", included),
         body.edit("partners", |body, name| viewers(body, name)?),

@@ -126,9 +126,9 @@ pub async fn create(
 ) -> Result<HttpResponse, Problem> {
     let mut body = Members::read(&request, payload).await?;
     let taken = (
-        body.text("name", 200),
-        body.text("legal_name", 200),
-        body.text("security_contact", 320),
+        body.line("name", 200),
+        body.line("legal_name", 200),
+        body.line("security_contact", 320),
     );
     let (name, legal_name, security_contact) = body.finish(taken)?;
     let new = NewPartner {
@@ -160,9 +160,9 @@ pub async fn edit(
     etag::unbound(&request)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
-        body.changed_text("name", 200),
-        body.changed_text("legal_name", 200),
-        body.changed_text("security_contact", 320),
+        body.changed_line("name", 200),
+        body.changed_line("legal_name", 200),
+        body.changed_line("security_contact", 320),
         body.changed_bool("leaked_secret_grace"),
     );
     let (name, legal_name, security_contact, leaked_secret_grace) = body.finish(taken)?;

@@ -92,7 +92,7 @@ pub async fn create(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let mut body = Members::read(&request, payload).await?;
-    let taken = (body.text("name", LONGEST_NAME), figures(&mut body));
+    let taken = (body.line("name", LONGEST_NAME), figures(&mut body));
     let (name, figures) = body.finish(taken)?;
     let new = NewPlan { name, figures };
     let plan = app
@@ -123,7 +123,7 @@ pub async fn edit(
     let id: PlanId = id(&path)?;
     let expected = etag::expected_version(&request, &id)?;
     let mut body = Members::read(&request, payload).await?;
-    let taken = (body.changed_text("name", LONGEST_NAME), edited(&mut body));
+    let taken = (body.changed_line("name", LONGEST_NAME), edited(&mut body));
     let (name, change) = body.finish(taken)?;
     let plan = app
         .carry_out(who.actor, move |db, act| {

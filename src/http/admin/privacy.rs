@@ -106,7 +106,7 @@ pub async fn record(
         body.text("purpose", 2000),
         body.text("retention", 500),
         body.text("how_to_revoke", 2000),
-        body.text("support_contact", 320),
+        body.line("support_contact", 320),
         body.optional_parsed("url"),
     );
     let (requests, purpose, retention, how_to_revoke, support_contact, url) = body.finish(taken)?;

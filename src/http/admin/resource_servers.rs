@@ -154,7 +154,7 @@ pub async fn create(
     let taken = (
         body.parsed::<Realm>("realm"),
         body.text("identifier", MAX_IDENTIFIER),
-        body.text("name", 200),
+        body.line("name", 200),
         body.list::<Scope>("scopes", 100),
         body.optional_parsed("signing_alg"),
     );

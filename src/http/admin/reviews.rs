@@ -11,7 +11,7 @@ use crate::domain::id::{CredentialId, LeakReportId, PartnerId, ReviewId};
 use crate::domain::instant::Instant;
 use crate::domain::leak::{LeakAction, LeakReportState};
 use crate::domain::review::{CaseState, ReviewKind};
-use crate::http::extract::{Operator, SecurityRead, SecurityWrite};
+use crate::http::extract::{AnyScope, Operator, SecurityRead, SecurityWrite};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::members::Members;
 use crate::http::openapi::refusals::Conflict;
@@ -158,13 +158,17 @@ pub async fn close(
         ("state" = Option<LeakReportState>, Query, description = "Only reports in this state."),
         ("credential_id" = Option<CredentialId>, Query, description = "Only reports that this credential's secret was in."),
     ),
+    security(("operator" = ["security:read"]), ("operator" = ["security:write"])),
     responses((status = 200, description = "A page of reports", body = ListView<LeakReportView>))
 )]
 pub async fn list_leak_reports(
-    _: Operator<SecurityRead>,
+    who: Operator<AnyScope>,
     mut query: ListQuery,
     app: web::Data<App>,
 ) -> Result<web::Json<ListView<LeakReportView>>, Problem> {
+    if who.require("security:write").is_err() {
+        who.require("security:read")?;
+    }
     let filter = leaks::Filter {
         state: query.filter("state")?,
         credential_id: query.filter("credential_id")?,

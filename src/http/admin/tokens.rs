@@ -70,7 +70,7 @@ pub async fn revoke(
     let taken = (
         body.optional_text("token", MAX_TOKEN),
         body.optional_parsed("realm"),
-        body.optional_text("jti", 128),
+        body.optional_line("jti", 128),
     );
     let Some(token) = named(&app, body.finish(taken)?)? else {
         return Ok(web::Json(None.into()));

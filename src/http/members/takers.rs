@@ -24,6 +24,30 @@ impl Members {
         }
     }
 
+    /// Such a text on one line: a name, say, which lists and logs show among others.
+    pub fn line(&mut self, name: &str, max: usize) -> Option<String> {
+        match self.optional_line(name, max)? {
+            Some(text) => Some(text),
+            None => {
+                self.missing(name);
+                None
+            }
+        }
+    }
+
+    /// The same, or nothing. The outer `None`: a fault was noted.
+    pub fn optional_line(&mut self, name: &str, max: usize) -> Option<Option<String>> {
+        let text = self.optional_text(name, max)?;
+        if text.as_deref().is_some_and(breaks_a_line) {
+            let detail = format!(
+                "must be 1 to {max} characters on one line, without control characters and changes of direction"
+            );
+            self.fault(format!("/{name}"), "invalid", detail);
+            return None;
+        }
+        Some(text)
+    }
+
     /// Such a text, or nothing. The outer `None`: a fault was noted.
     pub fn optional_text(&mut self, name: &str, max: usize) -> Option<Option<String>> {
         match self.take(name) {
@@ -46,6 +70,12 @@ impl Members {
     pub fn changed_text(&mut self, name: &str, max: usize) -> Option<Option<String>> {
         self.not_null(name)?;
         self.optional_text(name, max)
+    }
+
+    /// The same on one line.
+    pub fn changed_line(&mut self, name: &str, max: usize) -> Option<Option<String>> {
+        self.not_null(name)?;
+        self.optional_line(name, max)
     }
 
     /// A yes or no to put in another's place, or nothing. The outer `None`: a fault was noted.
@@ -327,4 +357,13 @@ fn is_text(text: &str, max: usize) -> bool {
     fits && !text
         .chars()
         .any(|c| c.is_control() && c != '\n' && c != '\t')
+}
+
+/// Whether a text would not stay on its line, or not be read in its order.
+fn breaks_a_line(text: &str) -> bool {
+    let breaks = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().any(breaks)
 }

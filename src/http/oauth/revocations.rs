@@ -113,7 +113,7 @@ pub async fn poll(
             let answer = Poll {
                 cursor,
                 as_of: app.as_of(),
-                more: told.len() == PAGE,
+                more: told.len() == PAGE && !app.feed.after(who.realm, cursor, 1).0.is_empty(),
                 entries: told.iter().map(|told| &*told.json).collect(),
             };
             return Ok(HttpResponse::Ok().json(answer));

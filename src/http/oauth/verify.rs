@@ -55,7 +55,11 @@ async fn check(
     let verifier = app
         .verifier_for(realm, audience)
         .ok_or_else(Problem::not_found)?;
-    let refuse = |rejection: Rejection| Problem::refused(&rejection, realm.as_str(), None);
+    // Partners see what a gateway passes on: where the API says how to get in.
+    let described = (*audience == **app.addresses.api(realm) && realm != Realm::Admin)
+        .then(|| app.addresses.resource_metadata(realm));
+    let refuse =
+        |rejection: Rejection| Problem::refused(&rejection, realm.as_str(), described.as_deref());
     let caller = onyx_verifier::actix::authorize(request, &verifier)
         .await
         .map_err(refuse)?;

@@ -93,7 +93,7 @@ fn follows(after: i64, span: Span) -> Result<(), Problem> {
     let detail = if after < span.purged {
         "events after this number are kept no more, or a backup was restored: go on after purged_up_to, and fetch over the API what they were about"
     } else if after > span.last {
-        "there was no event with this number: a backup was restored; go on after last_seq, and fetch over the API what may have changed"
+        "there was no event with this number: a backup was restored; go on after purged_up_to, and fetch over the API what may have changed"
     } else {
         return Ok(());
     };

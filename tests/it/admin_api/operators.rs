@@ -190,3 +190,86 @@ async fn in_live_an_operator_of_ones_own_making_is_no_second_pair_of_eyes() {
         second.post(&path, json!({})).await.expect(200);
     }
 }
+
+/// Another operator, with these scopes alone.
+async fn limited<'a>(operator: &Operator<'a>, scopes: &[&str]) -> Operator<'a> {
+    let body = json!({ "name": "limited", "scopes": scopes });
+    let made = operator.post("/operators", body).await.expect(201);
+    let who = operator.issue(made["id"].as_str().unwrap()).await;
+    Operator {
+        world: operator.world,
+        token: operator.world.token("admin", &who, &[]).await,
+    }
+}
+
+#[actix_web::test]
+async fn who_makes_operators_sees_their_credentials_and_nobody_elses() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let maker = limited(&operator, &["operators:write"]).await;
+        let own = world.operator_credential().client_id;
+        let path = format!("/clients/{own}/credentials");
+        let listed = maker.get(&path).await.expect(200);
+        assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+        let who = world.sandbox_client(&["orders:read"]).await;
+        let path = format!("/clients/{}/credentials", who.client_id);
+        let refused = maker.get(&path).await;
+        assert_snapshot!(refused.problem(), @"403 insufficient_scope: the token lacks the scope clients:read");
+    }
+}
+
+#[actix_web::test]
+async fn reports_of_leaks_are_seen_by_who_reads_and_by_who_acts() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        for scope in ["security:read", "security:write"] {
+            let other = limited(&operator, &[scope]).await;
+            other.get("/leak-reports").await.expect(200);
+        }
+        let none = limited(&operator, &["partners:read"]).await;
+        assert_eq!(none.get("/leak-reports").await.status, 403);
+    }
+}
+
+#[actix_web::test]
+async fn short_lists_have_pages_too() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let whole = operator.get("/keys").await.expect(200);
+        let mut kids = Vec::new();
+        let mut path = "/keys?limit=2".to_owned();
+        loop {
+            let page = operator.get(&path).await.expect(200);
+            let rows = page["data"].as_array().unwrap();
+            kids.extend(rows.iter().map(|row| row["kid"].clone()));
+            match page["next_cursor"].as_str() {
+                Some(cursor) => path = format!("/keys?limit=2&cursor={cursor}"),
+                None => break,
+            }
+        }
+        let rows = whole["data"].as_array().unwrap();
+        let all: Vec<_> = rows.iter().map(|row| row["kid"].clone()).collect();
+        assert_eq!(kids, all);
+        let who = world.sandbox_client(&["orders:read"]).await;
+        let path = format!("/partners/{}/limits?limit=1", who.partner_id);
+        let page = operator.get(&path).await.expect(200);
+        let path = format!("{path}&cursor={}", page["next_cursor"].as_str().unwrap());
+        let rest = operator.get(&path).await.expect(200);
+        assert_eq!(rest["next_cursor"], serde_json::Value::Null);
+        assert_ne!(rest["data"][0]["realm"], page["data"][0]["realm"]);
+    }
+}
+
+#[actix_web::test]
+async fn a_name_stays_on_its_line() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        for name in ["a\nb", "a\tb", "a\u{2028}b", "a\u{202e}b", "a\u{7f}b"] {
+            let body = json!({ "name": name, "scopes": ["partners:read"] });
+            let refused = operator.post("/operators", body).await.expect(422);
+            assert_eq!(refused["errors"][0]["pointer"], "/name", "{name:?}");
+        }
+        let body = json!({ "name": "Zoë & 子 Ltd", "scopes": ["partners:read"] });
+        operator.post("/operators", body).await.expect(201);
+    }
+}

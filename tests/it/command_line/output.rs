@@ -196,6 +196,51 @@ fn wrong_usage_ends_with_2() {
     }
 }
 
+#[test]
+fn a_token_is_no_argument_and_is_not_repeated() {
+    let world = World::prepare(Engine::Sqlite, &[]);
+    let token = "eyJhbGciOiJFUzI1NiJ9.e30.c2ln";
+    for arguments in [
+        ["token", "inspect", token],
+        ["token", "inspect", "onyx_secret"],
+    ] {
+        let output = world.run(&arguments);
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.contains("standard input") && !said.contains(arguments[2]),
+            "{said}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn texts_are_records_for_scripts() {
+    for world in worlds().await {
+        // Once there is a head to show.
+        let checkpoint = loop {
+            let output = world.run(&["audit", "checkpoint"]);
+            if output.status.success() {
+                break String::from_utf8(output.stdout).unwrap();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        };
+        let origin = checkpoint.lines().next().unwrap();
+        assert_eq!(
+            world.cli(&["audit", "checkpoint", "--field", "origin"]),
+            origin
+        );
+        let told: Value =
+            serde_json::from_str(&world.cli(&["audit", "checkpoint", "--json"])).unwrap();
+        assert!(told["size"].is_u64() && told["checkpoint"].as_str().unwrap().starts_with(origin));
+        let key = world.cli(&["audit", "key"]);
+        assert_eq!(world.cli(&["audit", "key", "--field", "key"]), key);
+        let versions = world.cli(&["partner", "versions", "--version", "2026-09-01", "--json"]);
+        let versions: Value = serde_json::from_str(&versions).unwrap();
+        assert_eq!(versions["data"], serde_json::json!([]));
+    }
+}
+
 #[actix_web::test]
 async fn a_token_that_is_not_valid_is_decoded_and_refused() {
     for world in worlds().await {

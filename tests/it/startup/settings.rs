@@ -29,12 +29,12 @@ fn all_problems_of_the_configuration_are_told_at_once() {
         exit 2
         onyx-auth: token_tll in onyx.toml: unknown setting; did you mean token_ttl?
         onyx-auth: ONYX_LISTN: unknown setting; did you mean ONYX_LISTEN?
+        onyx-auth: tls_key: must be set together with tls_cert
         onyx-auth: ONYX_BASE_URL: must be https, since its host is not loopback
         onyx-auth: ONYX_DATABASE_URL: must start with sqlite:// or postgres://
         onyx-auth: ONYX_SIGNING_ALG: must be one of ES256, RS256, PS256, EdDSA
         onyx-auth: ONYX_TOKEN_TTL: must be a number from 60 to 900
         onyx-auth: log_format in onyx.toml: must be text or json
-        onyx-auth: tls_key: must be set together with tls_cert
         ");
     }
     assert!(!world.path().join("data").exists() && !world.path().join("keys").exists());
@@ -181,4 +181,35 @@ fn the_effective_settings_are_printed_with_the_password_masked() {
                 .contains("hunter2")
         );
     }
+}
+
+#[test]
+fn the_public_origin_follows_the_listener() {
+    let world = World::prepare(Engine::Sqlite, &[]);
+    let origin = |settings: &[(&str, &str)]| {
+        let mut command = world.command(&["config"]);
+        command
+            .env_remove("ONYX_BASE_URL")
+            .envs(settings.iter().copied());
+        let output = command.output().unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        let line = told.lines().find(|line| line.starts_with("base_url"));
+        line.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+            .to_owned()
+    };
+    let everywhere = ("ONYX_LISTEN", "0.0.0.0:9000");
+    let told = [
+        origin(&[("ONYX_LISTEN", "127.0.0.1:9000")]),
+        origin(&[everywhere]),
+        origin(&[
+            everywhere,
+            ("ONYX_TLS_CERT", "a.crt"),
+            ("ONYX_TLS_KEY", "a.key"),
+        ]),
+    ];
+    assert_snapshot!(told.join("\n"), @r#"
+    base_url = "http://127.0.0.1:9000"
+    base_url = "http://127.0.0.1:9000"
+    base_url = "https://127.0.0.1:9000"
+    "#);
 }

@@ -77,6 +77,25 @@ async fn what_leads_into_the_house_is_refused_and_not_asked() {
 }
 
 #[actix_web::test]
+async fn a_url_that_is_not_written_out_is_refused() {
+    for world in worlds().await {
+        let developer = world.developer().await;
+        for url in [
+            "https://hooks.exa\tmple.com/in",
+            "https://hooks.example.com/i\nn",
+            " https://hooks.example.com/in",
+            "https:hooks.example.com/in",
+            "https:///hooks.example.com/in",
+            "https:\\\\hooks.example.com\\in",
+        ] {
+            let body = json!({ "url": url, "event_types": ["*"] });
+            let refused = developer.send(Method::POST, "", body).await.expect(422);
+            assert_eq!(refused["errors"][0]["pointer"], "/url", "{url:?}");
+        }
+    }
+}
+
+#[actix_web::test]
 async fn proxies_of_the_environment_are_ignored() {
     let proxy = Receiver::start().await;
     let through = proxy.url("");

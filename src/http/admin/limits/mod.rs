@@ -14,11 +14,10 @@ use crate::app::App;
 use crate::domain::id::{PartnerId, PlanId};
 use crate::domain::instant::Instant;
 use crate::domain::limits::{Mode, Source};
-use crate::domain::page::Page;
 use crate::domain::realm::Realm;
 use crate::http::admin::packages::body::Environment as Named;
 use crate::http::extract::{LimitsWrite, Operator};
-use crate::http::list::{ListView, Parameters};
+use crate::http::list::{ListQuery, ListView};
 use crate::http::members::Members;
 use crate::http::openapi::domain::{ENVIRONMENTS, Environment};
 use crate::http::openapi::refusals::Conflict;
@@ -82,12 +81,12 @@ impl From<InForce> for LimitsView {
 pub async fn show(
     _: Operator<LimitsWrite>,
     path: web::Path<String>,
-    mut query: Parameters,
+    mut query: ListQuery,
     app: web::Data<App>,
 ) -> Result<web::Json<ListView<LimitsView>>, Problem> {
     let partner: PartnerId = id(&path)?;
-    let realm = query.take::<Named>("realm")?.map(|Named(realm)| realm);
-    query.finish()?;
+    let realm = query.filter::<Named>("realm")?.map(|Named(realm)| realm);
+    let asked = query.page()?;
     let now = app.clock.now();
     let read = app.store.read(move |db| {
         let realms = ENVIRONMENTS.iter().copied();
@@ -96,10 +95,7 @@ pub async fn show(
             .map(|realm| limits::get(db, &partner, realm, now))
             .collect::<Result<Vec<_>, _>>()
     });
-    let page = Page {
-        rows: read.await?,
-        next: None,
-    };
+    let page = asked.of_all(read.await?, |limits| limits.realm.as_str());
     Ok(ListView::of(page, LimitsView::from))
 }
 

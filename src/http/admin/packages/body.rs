@@ -86,11 +86,11 @@ type Taken = (
 
 pub(super) fn new_package(body: &mut Members) -> Taken {
     (
-        body.text("name", 200),
+        body.line("name", 200),
         body.text("description", 2000),
         price(body, "price"),
         body.integer("validity_days", 1..=3650),
-        body.text("region", 64),
+        body.line("region", 64),
         features(body, "features"),
         optional_included(body, "included"),
         viewers(body, "partners"),
@@ -151,7 +151,7 @@ fn included_of(body: &mut Members, name: &str, members: Map<String, Value>) -> O
     let mut part = Members::within(members);
     let taken = (
         part.whole("quantity", 1..=Included::MOST),
-        part.text("unit", Included::LONGEST_UNIT),
+        part.line("unit", Included::LONGEST_UNIT),
     );
     let (quantity, unit) = body.part(name, part, taken)?;
     Some(Included { quantity, unit })
