@@ -68,8 +68,14 @@ impl Journal {
     }
 
     fn add(&mut self, line: &str) -> io::Result<()> {
-        self.0.write_all(format!("{line}\n").as_bytes())?;
-        self.0.sync_data()
+        let size = self.0.metadata()?.len();
+        let written = self.0.write_all(format!("{line}\n").as_bytes());
+        let written = written.and_then(|()| self.0.sync_data());
+        if written.is_err() {
+            // The disk is full, perhaps: no half line may stay before the next.
+            self.0.set_len(size)?;
+        }
+        written
     }
 }
 
