@@ -275,14 +275,14 @@ mod tests {
     }
 
     #[test]
-    fn the_base_url_follows_a_loopback_listener() {
+    fn the_base_url_follows_the_listener() {
         assert_eq!(
             load(&[("ONYX_LISTEN", "127.0.0.1:9999")]).unwrap().base_url,
             "http://127.0.0.1:9999"
         );
         assert_eq!(
             load(&[("ONYX_LISTEN", "0.0.0.0:9999")]).unwrap().base_url,
-            "http://127.0.0.1:8080"
+            "http://127.0.0.1:9999"
         );
     }
 

@@ -29,11 +29,13 @@ impl PageRequest {
         self.after.as_deref().unwrap_or("")
     }
 
-    /// The page of a list that is at hand whole, in the order of its ids.
-    pub fn of_all<T>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> &str) -> Page<T> {
-        rows.sort_by(|a, b| id(a).cmp(id(b)));
-        rows.retain(|row| id(row) > self.after());
-        self.page(rows, id)
+    /// The page of a list that is at hand whole, in its order. `None`: nothing in it has the id that it starts after.
+    pub fn of_all<T>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> &str) -> Option<Page<T>> {
+        if let Some(after) = &self.after {
+            let last = rows.iter().position(|row| id(row) == after)?;
+            rows.drain(..=last);
+        }
+        Some(self.page(rows, id))
     }
 
     /// Cuts what was read to the page, and names the next one's start.

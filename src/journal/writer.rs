@@ -8,6 +8,7 @@ use prometheus::Histogram;
 
 use super::queue::Queue;
 use super::{Append, Habit, Row};
+use crate::causes::Causes;
 use crate::store::{Store, StoreError};
 use crate::telemetry::{observe, telemetry};
 
@@ -43,7 +44,10 @@ pub(super) fn run<R: Row>(
         *failed.lock().unwrap_or_else(PoisonError::into_inner) = (!is_written).then(Stopwatch::now);
         if missed > 0 {
             let all = lost.fetch_add(missed, Ordering::Relaxed) + missed;
-            log::warn!("{missed} rows could not be written and are lost, {all} since the start");
+            let name = R::JOURNAL;
+            log::warn!(
+                "{missed} rows of the journal {name} could not be written and are lost, {all} since the start"
+            );
         }
         if let Some(gathering) = habit.gathering.filter(|_| !is_full) {
             rows.rest(gathering);
@@ -90,8 +94,10 @@ async fn write<R: Row>(store: &Store, batch: &mut Vec<Append<R>>) -> Outcome {
             error @ (StoreError::Failed(_) | StoreError::Duplicate(_) | StoreError::Dangling(_)),
         ) => {
             log::warn!(
-                "a batch of {} rows failed, each is tried alone: {error:?}",
-                batch.len()
+                "a batch of {} rows of the journal {} failed, each is tried alone: {}",
+                batch.len(),
+                R::JOURNAL,
+                Causes(&error)
             );
             for append in batch.drain(..).filter(Append::is_awaited) {
                 let written = store

@@ -112,15 +112,15 @@ impl Guard {
             "http" if self.allow_loopback && is_loopback(&url) => {}
             _ => return Err(BadTarget::Scheme),
         }
-        // The reader mends what people mistype: what is kept must be what was sent.
-        if !is_plain(text, url.scheme()) {
-            return Err(BadTarget::Malformed);
-        }
         if !url.username().is_empty() || url.password().is_some() || has_at(text) {
             return Err(BadTarget::Userinfo);
         }
         if url.fragment().is_some() {
             return Err(BadTarget::Fragment);
+        }
+        // The reader mends what people mistype: what is kept must be what was sent.
+        if !is_plain(text, url.scheme()) {
+            return Err(BadTarget::Malformed);
         }
         match literal(&url) {
             Some(address) if !self.allows(address) => Err(BadTarget::Blocked),

@@ -95,3 +95,33 @@ async fn a_database_of_a_newer_program_is_named() {
         assert!(detail.contains("run a newer onyx-auth"), "{detail}");
     }
 }
+
+#[actix_web::test]
+async fn a_process_that_is_not_ready_is_named_with_its_own_word() {
+    for world in worlds().await {
+        let (_, rows) = examine(&world);
+        let process = |rows: &[(String, String, String)]| {
+            let row = rows.iter().find(|(check, _, _)| check == "process");
+            let (_, state, detail) = row.unwrap();
+            (state.clone(), detail.clone())
+        };
+        assert_eq!(process(&rows).0, "ok");
+        if world.engine != Engine::Postgres {
+            continue;
+        }
+        // Whoever asks anew gets an answer: only the one that follows changes waits.
+        let held = world.hold("LOCK TABLE sequences IN ACCESS EXCLUSIVE MODE", 20);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(18);
+        loop {
+            let (code, rows) = examine(&world);
+            let (state, detail) = process(&rows);
+            if state == "failed" {
+                assert!(detail.contains("news: the database was heard"), "{detail}");
+                assert_eq!(code, Some(1));
+                break;
+            }
+            assert!(std::time::Instant::now() < deadline, "{rows:?}");
+        }
+        held.join().unwrap();
+    }
+}

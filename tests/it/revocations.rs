@@ -379,11 +379,18 @@ async fn a_gateway_is_told_who_calls() {
             world.get("/live/oauth2/verify", Some(&token)).await.status,
             401
         );
+        // Where the API says how to get in; of another audience this server says nothing.
         let bare = world.get("/sandbox/oauth2/verify", None).await;
+        let described = format!(
+            "Bearer realm=\"sandbox\", resource_metadata=\"{}/.well-known/oauth-protected-resource/sandbox/v1\"",
+            world.base
+        );
         assert_eq!(
             (bare.status, bare.header("www-authenticate")),
-            (401, "Bearer realm=\"sandbox\"")
+            (401, described.as_str())
         );
+        let bare = world.get(&elsewhere, None).await;
+        assert_eq!(bare.header("www-authenticate"), "Bearer realm=\"sandbox\"");
         operator.revoke(&who.credential_id).await.expect(200);
         assert_eq!(
             world

@@ -3,6 +3,7 @@
 mod database;
 mod files;
 mod issuer;
+mod process;
 mod rates;
 mod signing;
 
@@ -122,6 +123,7 @@ async fn examine(settings: &Settings, clock: &Clock) -> Report {
         Some(store) => signing::examine(settings, &store, clock, &mut report).await,
         None => None,
     };
+    process::examine(settings, &mut report).await;
     rates::examine(settings, &mut report).await;
     issuer::examine(settings, clock, published.as_deref(), &mut report).await;
     report

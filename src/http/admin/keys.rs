@@ -13,7 +13,7 @@ use crate::domain::instant::Instant;
 use crate::domain::key::KeyState;
 use crate::domain::realm::Realm;
 use crate::http::extract::{KeysManage, Operator};
-use crate::http::list::{ListQuery, ListView};
+use crate::http::list::{ListQuery, ListView, bad_cursor};
 use crate::http::members::Members;
 use crate::http::openapi::domain::SigningAlgorithm;
 use crate::http::openapi::refusals::Conflict;
@@ -80,6 +80,7 @@ pub async fn list(
         .read(move |db| signing_keys::published(db, now))
         .await?;
     let page = asked.of_all(rows, |key: &StoredKey| &key.kid);
+    let page = page.ok_or_else(bad_cursor)?;
     Ok(ListView::of(page, |key| KeyView::at(key, now)))
 }
 

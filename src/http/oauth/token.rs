@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use super::door::Door;
 use crate::app::App;
+use crate::causes::Causes;
 use crate::domain::id::ClientId;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
@@ -287,7 +288,7 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
         | Refusal::NoIndex(_)
         | Refusal::Randomness(_)
         | Refusal::Signer(_) => {
-            log::error!("nothing could be given: {refusal:?}");
+            log::error!("nothing could be given: {}", Causes(refusal));
             answer.insert_header((RETRY_AFTER, "1"));
         }
         Refusal::LimitExceeded(over) => {

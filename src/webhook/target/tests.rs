@@ -124,6 +124,12 @@ fn a_url_is_https_and_nothing_besides() {
         "//hooks.example.com",
         "https://",
         "https://a b/",
+        "https:hooks.example.com/",
+        "https:///hooks.example.com/",
+        "https:\\\\hooks.example.com/",
+        "https://hooks.exa\tmple.com/",
+        "https://hooks.example.com/\n",
+        " https://hooks.example.com/",
     ] {
         assert_eq!(told(bad), BadTarget::Malformed, "{bad}");
     }

@@ -17,7 +17,7 @@ use crate::domain::limits::{Mode, Source};
 use crate::domain::realm::Realm;
 use crate::http::admin::packages::body::Environment as Named;
 use crate::http::extract::{LimitsWrite, Operator};
-use crate::http::list::{ListQuery, ListView};
+use crate::http::list::{ListQuery, ListView, bad_cursor};
 use crate::http::members::Members;
 use crate::http::openapi::domain::{ENVIRONMENTS, Environment};
 use crate::http::openapi::refusals::Conflict;
@@ -96,6 +96,7 @@ pub async fn show(
             .collect::<Result<Vec<_>, _>>()
     });
     let page = asked.of_all(read.await?, |limits| limits.realm.as_str());
+    let page = page.ok_or_else(bad_cursor)?;
     Ok(ListView::of(page, LimitsView::from))
 }
 
