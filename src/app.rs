@@ -299,7 +299,11 @@ impl App {
         {
             // It is done and durable. Until this node has heard of it, it would let in what was revoked: it
             // answers nobody rather.
-            self.directory.doubt();
+            let (doubt, feed) = (self.directory.doubt(), Arc::clone(&self.feed));
+            tokio::spawn(async move {
+                feed.reaches(seq).await;
+                drop(doubt);
+            });
             log::warn!(
                 "this node has not heard of its own revocation {seq} yet, and answers 503 until it has"
             );

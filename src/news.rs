@@ -103,7 +103,7 @@ impl Hears for News {
         self.feed.hear(revoked, upto, purged);
     }
 
-    fn held_after(&self, seq: i64) -> Vec<Numbered> {
-        self.feed.held_after(seq)
+    fn held(&self) -> Vec<Numbered> {
+        self.feed.held()
     }
 }

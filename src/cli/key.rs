@@ -7,11 +7,15 @@ use super::Done;
 use super::admin_client::{AdminClient, path_segment};
 use super::confirm::confirm;
 use super::output::Output;
+use super::paging::Paging;
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
     /// List the published signing keys
-    List,
+    List {
+        #[command(flatten)]
+        paging: Paging,
+    },
     /// Make a successor: published now, signing once every cache has seen it
     Rotate {
         /// sandbox, live or admin
@@ -37,8 +41,8 @@ pub(super) enum Verb {
 
 pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Done {
     match verb {
-        Verb::List => {
-            let list = admin.get("/keys").await?;
+        Verb::List { paging } => {
+            let list = admin.get(&paging.of("/keys", &[])).await?;
             output.list(
                 &list,
                 &[

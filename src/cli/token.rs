@@ -153,7 +153,7 @@ fn read(file: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     if file.as_os_str() == "-" {
         std::io::stdin().take(64 * 1024).read_to_string(&mut text)?;
-    } else if file.to_str().is_some_and(is_secret) {
+    } else if file.to_str().is_some_and(is_secret) && !file.exists() {
         // It would stand in a message about a file of that name.
         return Err(Failure::Usage(
             "name the file that the token is in, or - for standard input: others can read arguments".to_owned(),

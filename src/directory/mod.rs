@@ -9,7 +9,7 @@ mod marks;
 mod tail;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant as Monotonic};
 
 use tokio::sync::Notify;
@@ -52,8 +52,8 @@ pub trait Hears: Send + Sync {
     /// Revocations in order, up to where they are complete, and up to where older ones were
     /// forgotten. What was heard before may come again.
     fn hear(&self, revoked: Vec<Numbered>, upto: i64, purged: i64);
-    /// What was heard of revocations with numbers above one, and still matters.
-    fn held_after(&self, seq: i64) -> Vec<Numbered>;
+    /// What was heard of revocations, and still matters.
+    fn held(&self) -> Vec<Numbered>;
 }
 
 /// What the follower keeps true.
@@ -66,8 +66,17 @@ struct Shared {
     started: Monotonic,
     /// When the database was last heard, in microseconds after `started`.
     heard: AtomicU64,
-    /// Before which moment nothing that was heard counts, likewise.
-    doubted: AtomicU64,
+    /// How many revocations are known to be on record, and were not heard yet.
+    doubts: AtomicUsize,
+}
+
+/// Something that is on record, and that this process has yet to hear of.
+pub struct Doubt(Arc<Shared>);
+
+impl Drop for Doubt {
+    fn drop(&mut self) {
+        self.0.doubts.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Directory {
@@ -88,10 +97,10 @@ impl Directory {
             keys_changed: Notify::new(),
             started: Monotonic::now(),
             heard: AtomicU64::new(0),
-            doubted: AtomicU64::new(0),
+            doubts: AtomicUsize::new(0),
         });
         let mut tail = Tail::connect(&store)?;
-        OnRecord::read(&mut tail, &clock)?.tell(&*listener);
+        OnRecord::read(&mut tail, clock.now())?.tell(&*listener);
         let follower = Follower::start(store.clone(), tail, &shared, listener, clock)
             .map_err(|error| OpenError::Connect(error.to_string()))?;
         Ok(Self {
@@ -197,15 +206,13 @@ impl Directory {
 
     /// Whether what is held may be trusted.
     pub fn is_fresh(&self) -> bool {
-        let shared = &self.shared;
-        let heard = shared.heard.load(Ordering::Relaxed);
-        heard >= shared.doubted.load(Ordering::Relaxed) && self.staleness() <= self.max_staleness
+        self.shared.doubts.load(Ordering::Relaxed) == 0 && self.staleness() <= self.max_staleness
     }
 
-    /// Trusts nothing that is held until the database was asked once more: there is something that was not heard.
-    pub fn doubt(&self) {
-        let now = micros(self.shared.started.elapsed());
-        self.shared.doubted.fetch_max(now, Ordering::Relaxed);
+    /// Trusts nothing that is held until the doubt is dropped: there is something that was not heard.
+    pub fn doubt(&self) -> Doubt {
+        self.shared.doubts.fetch_add(1, Ordering::Relaxed);
+        Doubt(Arc::clone(&self.shared))
     }
 
     /// Waits until signing keys were changed, here or elsewhere.
@@ -263,11 +270,8 @@ impl Shared {
     }
 
     fn heard_at(&self, moment: Monotonic) {
-        let since = micros(moment.saturating_duration_since(self.started));
-        self.heard.fetch_max(since, Ordering::Relaxed);
+        let since = moment.saturating_duration_since(self.started).as_micros();
+        self.heard
+            .fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,6 @@
 //! The thread that keeps the directory true.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -8,6 +9,9 @@ use std::time::Duration;
 use super::{Hears, Shared};
 use crate::causes::Causes;
 use crate::clock::Clock;
+use crate::domain::instant::Instant;
+use crate::domain::realm::Realm;
+use crate::domain::revocation::RevocationKind;
 use crate::store::revocations::Numbered;
 use crate::store::signing_keys::StoredKey;
 use crate::store::tail::Tail;
@@ -110,21 +114,37 @@ pub(super) struct OnRecord {
 }
 
 impl OnRecord {
-    pub(super) fn read(tail: &mut Tail, clock: &Clock) -> Result<Self, StoreError> {
+    pub(super) fn read(tail: &mut Tail, now: Instant) -> Result<Self, StoreError> {
         let mut revoked = Vec::new();
         let purged = tail.revocations(|mut page| revoked.append(&mut page))?;
         Ok(Self {
-            keys: tail.keys(clock.now())?,
+            keys: tail.keys(now)?,
             revoked,
             upto: tail.revoked(),
             purged,
         })
     }
 
+    /// What was heard, still matters, and is not among it.
+    fn missing(&self, held: &[Numbered], now: Instant) -> Vec<Numbered> {
+        let known: HashSet<_> = self.revoked.iter().map(identity).collect();
+        let is_lost = |one: &Numbered| one.expires_at > now && !known.contains(&identity(one));
+        let mut seen = HashSet::new();
+        let lost = held
+            .iter()
+            .filter(|one| is_lost(one) && seen.insert(identity(one)));
+        lost.cloned().collect()
+    }
+
     pub(super) fn tell(self, listener: &dyn Hears) {
         listener.hear_keys(self.keys);
         listener.hear(self.revoked, self.upto, self.purged);
     }
+}
+
+/// What a revocation is about, whatever its number.
+fn identity(one: &Numbered) -> (Realm, RevocationKind, &str, Option<&str>) {
+    (one.realm, one.kind, &one.id, one.scope.as_deref())
 }
 
 /// A new tail with the revocations on record, however long it takes. `None`: told to stop.
@@ -135,23 +155,44 @@ fn reconnect(
     clock: &Clock,
     stop: &AtomicBool,
 ) -> Option<(Tail, OnRecord)> {
+    let mut told = String::new();
     while !stop.load(Ordering::Relaxed) {
-        let connected = Tail::connect(store).map_err(|error| error.to_string());
-        let read = connected.and_then(|mut tail| {
-            if tail.is_before(before) {
-                // What is revoked stays refused: also where the database no longer knows.
-                let held = |seq| listener.held_after(seq);
-                tail.catch_up(before, held, clock.now())
-                    .map_err(|error| error.to_string())?;
+        match connect(store, before, listener, clock.now()) {
+            Ok(Some(both)) => return Some(both),
+            // Mended: now it can be read.
+            Ok(None) => {}
+            Err(error) => {
+                if error != told {
+                    log::warn!("the database cannot be followed yet: {error}");
+                    told = error;
+                }
+                std::thread::sleep(RETRY);
             }
-            let on_record = OnRecord::read(&mut tail, clock).map_err(|error| error.to_string())?;
-            Ok((tail, on_record))
-        });
-        match read {
-            Ok(both) => return Some(both),
-            Err(error) => log::debug!("not yet: {error}"),
         }
-        std::thread::sleep(RETRY);
     }
     None
+}
+
+/// `None`: the database had lost something, and is mended.
+fn connect(
+    store: &Store,
+    before: &Tail,
+    listener: &dyn Hears,
+    now: Instant,
+) -> Result<Option<(Tail, OnRecord)>, String> {
+    let mut tail = Tail::connect(store).map_err(|error| Causes(&error).to_string())?;
+    let on_record = OnRecord::read(&mut tail, now).map_err(|error| Causes(&error).to_string())?;
+    // What is revoked stays refused: also where the database no longer knows.
+    let missing = on_record.missing(&listener.held(), now);
+    if missing.is_empty() && !tail.is_before(before) {
+        return Ok(Some((tail, on_record)));
+    }
+    let mended = tail.mend(before, &missing, now);
+    mended.map_err(|error| {
+        format!(
+            "it has lost what it had told, and that cannot be mended: {}",
+            Causes(&error)
+        )
+    })?;
+    Ok(None)
 }

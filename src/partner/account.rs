@@ -26,7 +26,8 @@ pub(super) fn takes(
         .find(|owed| owed.currency == entry.currency)
         .map_or(0, |owed| owed.amount);
     let after = owed.saturating_add(entry.amount);
-    if after.unsigned_abs() > LARGEST.unsigned_abs() {
+    // What brings it nearer to nothing is taken, however much there is.
+    if after.unsigned_abs() > LARGEST.unsigned_abs().max(owed.unsigned_abs()) {
         let detail = format!(
             "takes the account beyond {LARGEST} minor units, which is the most that it can hold"
         );

@@ -211,13 +211,12 @@ impl Feed {
         }
     }
 
-    /// Every live entry with a number above one: for a database that has lost them.
-    pub fn held_after(&self, seq: i64) -> Vec<Numbered> {
+    /// Every live entry, in order: for a database that may have lost some.
+    pub fn held(&self) -> Vec<Numbered> {
         let mut held = Vec::new();
         for (realm, feed) in &self.realms {
             let entries = feed.entries.read().unwrap_or_else(PoisonError::into_inner);
-            let after = entries.range(seq.saturating_add(1)..);
-            held.extend(after.filter_map(|(_, told)| numbered(*realm, told)));
+            held.extend(entries.values().filter_map(|told| numbered(*realm, told)));
         }
         held.sort_by_key(|one| one.seq);
         held
@@ -328,9 +327,12 @@ mod tests {
             3,
             0,
         );
-        let held = feed.held_after(1);
+        let held = feed.held();
         let told: Vec<_> = held.iter().map(|one| (one.seq, one.realm)).collect();
-        assert_eq!(told, [(2, Realm::Sandbox), (3, Realm::Live)]);
+        assert_eq!(
+            told,
+            [(1, Realm::Live), (2, Realm::Sandbox), (3, Realm::Live)]
+        );
         let wanted = numbered(3, Realm::Live);
         let last = held.last().unwrap();
         assert_eq!(

@@ -11,24 +11,53 @@ use super::revocations::Numbered;
 use super::schema::{revocations, sequences, status_lists};
 use crate::domain::instant::Instant;
 
-/// Moves the numbers on above all that were given out, and writes down revocations that are not on record; answers
-/// how many. What somebody else has done already is left as it is.
+/// The counters that nodes follow.
+const FOLLOWED: [&str; 4] = [
+    "changes",
+    "changes_purged",
+    "revocations",
+    "revocations_purged",
+];
+
+/// How many numbers of status lists are passed over: more than were given out since, whoever knew of them.
+const PASSED: i64 = 1_000_000;
+
+/// Lets the numbers go on above all that were given out, and writes revocations down that are not on record.
 ///
-/// Status lists of before are closed: nobody knows which of their places were given out.
-pub(super) fn catch_up(
+/// Every node then finds its own number purged, and looks at everything again. Status lists of before are closed:
+/// nobody knows which of their places were given out.
+pub(super) fn mend(
     db: &mut Db,
     given_out: i64,
-    held: &[Numbered],
+    missing: &[Numbered],
     now: Instant,
-) -> Result<usize, StoreError> {
+) -> Result<(), StoreError> {
     db.transaction(|db| {
-        let above = above(given_out, now);
-        let behind = sequences::table
-            .filter(sequences::name.eq_any(["changes", "revocations"]))
-            .filter(sequences::value.lt(given_out));
-        // Locks both: who comes second finds it done.
-        diesel::update(behind)
-            .set(sequences::value.eq(above))
+        // First a lock: nothing is numbered meanwhile.
+        let followed = || sequences::table.filter(sequences::name.eq_any(FOLLOWED));
+        diesel::update(followed())
+            .set(sequences::value.eq(sequences::value))
+            .execute(db)?;
+        let highest: Option<i64> = followed()
+            .select(diesel::dsl::max(sequences::value))
+            .first(db)?;
+        let above = above(given_out.max(highest.unwrap_or(0)), now);
+        let mut last = above;
+        for one in missing {
+            last += 1;
+            insert(db, last, one)?;
+        }
+        for (name, value) in [
+            ("changes", above),
+            ("changes_purged", above),
+            ("revocations", last),
+        ] {
+            diesel::update(sequences::table.find(name))
+                .set(sequences::value.eq(value))
+                .execute(db)?;
+        }
+        diesel::update(sequences::table.find("status_lists"))
+            .set(sequences::value.eq(sequences::value + PASSED))
             .execute(db)?;
         diesel::update(status_lists::table.filter(status_lists::closed_at.is_null()))
             .set((
@@ -36,17 +65,7 @@ pub(super) fn catch_up(
                 status_lists::closed_at.eq(now),
             ))
             .execute(db)?;
-        let mut written = 0;
-        for one in held {
-            let is_there: bool = diesel::select(diesel::dsl::exists(
-                revocations::table.filter(revocations::seq.eq(one.seq)),
-            ))
-            .get_result(db)?;
-            if !is_there {
-                written += insert(db, one)?;
-            }
-        }
-        Ok(written)
+        Ok(())
     })
 }
 
@@ -56,10 +75,10 @@ pub(super) fn above(head: i64, now: Instant) -> i64 {
     head.max(now.epoch_micros() / 1000) + 1
 }
 
-fn insert(db: &mut Db, one: &Numbered) -> Result<usize, StoreError> {
-    Ok(diesel::insert_into(revocations::table)
+fn insert(db: &mut Db, seq: i64, one: &Numbered) -> Result<(), StoreError> {
+    diesel::insert_into(revocations::table)
         .values((
-            revocations::seq.eq(one.seq),
+            revocations::seq.eq(seq),
             revocations::realm.eq(one.realm),
             revocations::kind.eq(one.kind),
             revocations::id.eq(&one.id),
@@ -69,5 +88,6 @@ fn insert(db: &mut Db, one: &Numbered) -> Result<usize, StoreError> {
             revocations::reason.eq("lost"),
             revocations::actor.eq("host"),
         ))
-        .execute(db)?)
+        .execute(db)?;
+    Ok(())
 }

@@ -131,24 +131,22 @@ impl Tail {
         self.head < other.head
     }
 
-    /// Gives a database that has lost its last changes back what this process knows of them: see [`rewound`].
-    pub fn catch_up(
+    /// Mends a database that has lost its last changes: see [`rewound`]. It is to be read anew afterwards.
+    pub fn mend(
         &mut self,
         before: &Self,
-        held: impl FnOnce(i64) -> Vec<Numbered>,
+        missing: &[Numbered],
         now: Moment,
     ) -> Result<(), StoreError> {
-        let known = revocations::head(&mut self.db)?;
-        let held = held(known);
-        let written = rewound::catch_up(&mut self.db, before.head.max(before.revoked), &held, now)?;
+        rewound::mend(&mut self.db, before.head.max(before.revoked), missing, now)?;
         log::error!(
             "the database has lost what it had told: it stands at change {} and stood at {}. A standby took over that \
              had not heard all, or a backup was put in its place. Clients, credentials, grants and orders of that time \
-             may be as they were before. {written} revocations that it had lost are written down again: {}. See \
+             may be as they were before. Revocations that it had lost are written down again: {}. See \
              \"The database went back\" in docs/operations.md",
             self.head,
             before.head,
-            named(&held)
+            named(missing)
         );
         Ok(())
     }

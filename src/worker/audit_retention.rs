@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::retention::surely_past;
 use crate::app::App;
 use crate::audit::retain::{self, Step};
 use crate::store::StoreError;
@@ -33,7 +34,7 @@ async fn events(app: &App) -> Result<usize, StoreError> {
     let mut deleted = 0;
     let mut announced = false;
     loop {
-        let now = app.clock.now();
+        let now = surely_past(app).await?;
         let keys = Arc::clone(app.master.audit());
         let before = now.minus(kept);
         let step = app

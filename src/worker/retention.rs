@@ -154,7 +154,7 @@ async fn round(app: &App, now: Instant) {
 
 /// The earlier of two clocks, this machine's and the database's: what a clock that is ahead takes for old may be
 /// a revocation whose token lives.
-async fn surely_past(app: &App) -> Result<Instant, StoreError> {
+pub(super) async fn surely_past(app: &App) -> Result<Instant, StoreError> {
     let there = app.store.read(instance::time).await?;
     let here = app.clock.now();
     Ok(there.map_or(here, |there| there.min(here)))

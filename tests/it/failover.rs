@@ -83,6 +83,63 @@ async fn what_was_revoked_stays_refused_where_the_database_has_lost_it() {
 }
 
 #[actix_web::test]
+async fn what_one_node_alone_had_heard_is_told_to_all() {
+    for world in worlds().await {
+        let other = world.neighbour().await;
+        let operator = world.operator().await;
+        let (stolen, more) = (
+            world.sandbox_client(&["orders:read"]).await,
+            world.sandbox_client(&["orders:read"]).await,
+        );
+        let tokens = [
+            world.token("sandbox", &stolen, &[]).await,
+            world.token("sandbox", &more, &[]).await,
+        ];
+        operator.revoke(&stolen.credential_id).await.expect(200);
+        operator.revoke(&more.credential_id).await.expect(200);
+        for node in [&world, &other] {
+            for token in &tokens {
+                let deadline = Instant::now() + Duration::from_secs(10);
+                while me(node, token).await.status != 401 {
+                    assert!(Instant::now() < deadline);
+                }
+            }
+        }
+        // Lost without a trace: the numbers go on, and the last of them was given out again.
+        let lost = "DELETE FROM revocations";
+        world.execute(lost);
+        world.execute("UPDATE sequences SET value = value + 5 WHERE name = 'changes'");
+        world.execute("UPDATE sequences SET value = (SELECT value FROM sequences WHERE name = 'changes') WHERE name = 'changes_purged'");
+        for node in [&world, &other] {
+            until_logged(node, "the directory hears the database again").await;
+        }
+        until_in(&world, &[&stolen.credential_id, &more.credential_id]).await;
+        let fresh = world.neighbour().await;
+        for node in [&world, &other, &fresh] {
+            for token in &tokens {
+                assert_eq!(me(node, token).await.status, 401);
+            }
+        }
+        drop(operator);
+    }
+}
+
+/// Waits until these credentials' revocations are on record, each once.
+async fn until_in(world: &World, wanted: &[&String]) {
+    let mut wanted: Vec<&str> = wanted.iter().map(|id| id.as_str()).collect();
+    wanted.sort_unstable();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let there = world.lines("SELECT id AS line FROM revocations ORDER BY id");
+        if there == wanted {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{there:?}: {}", world.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[actix_web::test]
 async fn a_lease_that_ends_when_none_can_is_nobodys() {
     for mut world in worlds().await {
         assert_eq!(world.terminate(), Some(0));

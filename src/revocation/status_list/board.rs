@@ -165,7 +165,12 @@ impl Board {
             let number = on_record.number;
             self.names.insert(on_record.id.clone(), number);
             let list = match before.remove(&number) {
-                Some(list) if on_record.retired_at.is_none() => List { on_record, ..list },
+                // By its name: a number can be another list's where the database has lost one.
+                Some(list)
+                    if on_record.retired_at.is_none() && list.on_record.id == on_record.id =>
+                {
+                    List { on_record, ..list }
+                }
                 _ => List::of(on_record),
             };
             self.lists.insert(number, list);
