@@ -7,6 +7,7 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::Failure;
+use crate::domain::line::breaks_a_line;
 
 /// How data is printed.
 #[derive(Args, Clone, Debug, Default)]
@@ -137,11 +138,13 @@ fn no_such_field(name: &str, known: &[&str]) -> Failure {
 
 /// A value as a table shows it: what others wrote moves no cursor and makes no rows.
 fn cell(value: &Value) -> String {
-    let moves = |c: char| {
-        c.is_control() && c != '\n'
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let shown = |c: char| {
+        if breaks_a_line(c) && c != '\n' {
+            '\u{fffd}'
+        } else {
+            c
+        }
     };
-    let shown = |c: char| if moves(c) { '\u{fffd}' } else { c };
     plain(value).chars().map(shown).collect()
 }
 

@@ -206,7 +206,12 @@ impl Directory {
 
     /// Whether what is held may be trusted.
     pub fn is_fresh(&self) -> bool {
-        self.shared.doubts.load(Ordering::Relaxed) == 0 && self.staleness() <= self.max_staleness
+        !self.is_doubted() && self.staleness() <= self.max_staleness
+    }
+
+    /// Whether a revocation of this process's own was not heard yet.
+    pub fn is_doubted(&self) -> bool {
+        self.shared.doubts.load(Ordering::Relaxed) > 0
     }
 
     /// Trusts nothing that is held until the doubt is dropped: there is something that was not heard.
@@ -224,6 +229,10 @@ impl Directory {
     pub fn check_news(&self) -> Result<(), StoreError> {
         if self.is_fresh() {
             return Ok(());
+        }
+        if self.is_doubted() {
+            let why = "a revocation of this node's own was not heard yet".to_owned();
+            return Err(StoreError::Unreachable(why));
         }
         let silence = self.staleness().as_secs();
         Err(StoreError::Unreachable(format!(

@@ -24,6 +24,7 @@ pub mod leak;
 pub mod ledger;
 pub mod lifecycle;
 pub mod limits;
+pub mod line;
 pub mod money;
 pub mod month;
 pub mod order;

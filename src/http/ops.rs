@@ -83,10 +83,14 @@ fn check(name: &'static str, reason: &'static str, good: bool, detail: String) -
 /// Where nothing is heard from the database, cached clients are no longer trusted.
 fn news(app: &App) -> Check {
     let (silence, most) = (app.directory.staleness(), app.settings.max_staleness);
-    let detail = format!(
-        "the database was heard {:.3} s ago; {most} s are allowed",
-        silence.as_secs_f64()
-    );
+    let detail = if app.directory.is_doubted() {
+        "a revocation of this node's own was not heard yet".to_owned()
+    } else {
+        format!(
+            "the database was heard {:.3} s ago; {most} s are allowed",
+            silence.as_secs_f64()
+        )
+    };
     check("news", "stale", app.directory.is_fresh(), detail)
 }
 

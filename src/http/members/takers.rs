@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::Members;
 use crate::domain::edit::Edit;
+use crate::domain::line::breaks_a_line;
 
 /// The longest text that has a form of its own.
 const LONGEST: usize = 2048;
@@ -38,7 +39,10 @@ impl Members {
     /// The same, or nothing. The outer `None`: a fault was noted.
     pub fn optional_line(&mut self, name: &str, max: usize) -> Option<Option<String>> {
         let text = self.optional_text(name, max)?;
-        if text.as_deref().is_some_and(breaks_a_line) {
+        if text
+            .as_deref()
+            .is_some_and(|text| text.chars().any(breaks_a_line))
+        {
             let detail = format!(
                 "must be 1 to {max} characters on one line, without control characters and changes of direction"
             );
@@ -357,13 +361,4 @@ fn is_text(text: &str, max: usize) -> bool {
     fits && !text
         .chars()
         .any(|c| c.is_control() && c != '\n' && c != '\t')
-}
-
-/// Whether a text would not stay on its line, or not be read in its order.
-fn breaks_a_line(text: &str) -> bool {
-    let breaks = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().any(breaks)
 }
