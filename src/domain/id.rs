@@ -326,13 +326,24 @@ impl FromStr for ClientId {
     }
 }
 
-impl RequestId {
-    /// What sorts at or before every request of this moment and later, and after all earlier ones.
-    pub fn floor(moment: Instant) -> Self {
-        let millis = u64::try_from(moment.epoch_micros() / 1_000).unwrap_or(0);
-        Self(printed(Self::PREFIX, Ulid::from_parts(millis, 0)))
-    }
+macro_rules! found_by_time {
+    ($($name:ident),+) => { $(
+        impl $name {
+            /// What sorts at or before every one of this moment and later, and after all earlier ones.
+            pub fn floor(moment: Instant) -> Self {
+                let millis = u64::try_from(moment.epoch_micros() / 1_000).unwrap_or(0);
+                Self(printed(Self::PREFIX, Ulid::from_parts(millis, 0)))
+            }
+
+            /// What sorts after every one from before this moment: they know no more than the millisecond.
+            pub fn ceiling(moment: Instant) -> Self {
+                Self::floor(moment.plus(std::time::Duration::from_millis(1)))
+            }
+        }
+    )+ };
 }
+
+found_by_time!(RequestId, AuditEventId);
 
 text_id!(
     /// An id of anything that this server names by a ULID, whatever its kind.

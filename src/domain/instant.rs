@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
 
 /// A moment in UTC with microsecond precision.
 #[derive(
@@ -96,7 +96,13 @@ impl std::str::FromStr for Instant {
     /// Reads RFC 3339, and takes any offset to UTC.
     fn from_str(text: &str) -> Result<Self, BadInstant> {
         let time = DateTime::parse_from_rfc3339(text).map_err(|_| BadInstant)?;
-        Ok(Self::from(time.with_timezone(&Utc)))
+        let time = time.with_timezone(&Utc);
+        // An offset can lead out of the years that RFC 3339 can write, and that sort as text.
+        if (0..=9999).contains(&time.year()) {
+            Ok(Self::from(time))
+        } else {
+            Err(BadInstant)
+        }
     }
 }
 
@@ -132,6 +138,16 @@ mod tests {
         let time: Instant = "2030-01-31T13:00:00.123456789+01:00".parse().unwrap();
         assert_eq!(time.to_string(), "2030-01-31T12:00:00.123456Z");
         assert_eq!(time.to_whole_seconds().to_string(), "2030-01-31T12:00:00Z");
+    }
+
+    #[test]
+    fn a_moment_is_within_the_years_that_can_be_written() {
+        for good in ["9999-12-31T23:59:59Z", "0000-01-01T00:00:00Z"] {
+            assert_eq!(good.parse::<Instant>().unwrap().to_string(), good);
+        }
+        for bad in ["9999-12-31T23:59:59-05:00", "0000-01-01T00:00:00+00:01"] {
+            assert!(bad.parse::<Instant>().is_err(), "{bad}");
+        }
     }
 
     #[test]

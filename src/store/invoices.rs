@@ -84,6 +84,9 @@ fn count_up(db: &mut Db, tenant: &Tenant, by: i64) -> Result<i64, StoreError> {
     Ok(value)
 }
 
+/// How many lines are written at a time: on PostgreSQL each statement is a journey.
+const LINES: usize = 1000;
+
 /// Writes an invoice with the entries that it bills. An entry that another bills is
 /// [`StoreError::Duplicate`].
 pub fn insert(
@@ -96,17 +99,19 @@ pub fn insert(
     diesel::insert_into(invoices::table)
         .values(invoice)
         .execute(db)?;
-    for entry in entries {
-        let line = (
+    let line = |entry| {
+        (
             invoice_lines::partner_id.eq(tenant.partner_id()),
             invoice_lines::realm.eq(tenant.realm()),
             invoice_lines::invoice_id.eq(&invoice.id),
             invoice_lines::entry_id.eq(entry),
             invoice_lines::voided.eq(false),
-        );
-        diesel::insert_into(invoice_lines::table)
-            .values(line)
-            .execute(db)?;
+        )
+    };
+    for some in entries.chunks(LINES) {
+        let lines: Vec<_> = some.iter().map(line).collect();
+        let insert = diesel::insert_into(invoice_lines::table).values(lines);
+        on_engine!(db, conn => insert.execute(conn))?;
     }
     Ok(())
 }

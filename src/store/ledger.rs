@@ -174,42 +174,48 @@ pub fn refunded(db: &mut Db, tenant: &Tenant, order: &OrderId) -> Result<i64, St
     Ok(amounts.iter().sum())
 }
 
+/// Entries from before a moment that no invoice bills and that one must.
+///
+/// `NOT voided` as the index of what is billed has it: with a bound value SQLite would go through all of a tenant's
+/// lines for each of its entries.
+macro_rules! to_bill {
+    ($before:expr) => {
+        ledger_entries::table
+            .filter(ledger_entries::created_at.lt($before))
+            .filter(ledger_entries::kind.eq_any(EntryKind::BILLED))
+            .filter(diesel::dsl::not(diesel::dsl::exists(
+                invoice_lines::table
+                    .filter(invoice_lines::partner_id.eq(ledger_entries::partner_id))
+                    .filter(invoice_lines::realm.eq(ledger_entries::realm))
+                    .filter(invoice_lines::entry_id.eq(ledger_entries::id))
+                    .filter(diesel::dsl::not(invoice_lines::voided)),
+            )))
+    };
+}
+
 /// Entries of a tenant that no invoice bills and that one must, from before a moment, the oldest first.
 pub fn unbilled(
     db: &mut Db,
     tenant: &Tenant,
     before: Instant,
 ) -> Result<Vec<LedgerEntry>, StoreError> {
-    Ok(ledger_entries::table
+    Ok(to_bill!(before)
         .filter(ledger_entries::partner_id.eq(tenant.partner_id()))
         .filter(ledger_entries::realm.eq(tenant.realm()))
-        .filter(ledger_entries::created_at.lt(before))
-        .filter(ledger_entries::kind.eq_any(EntryKind::BILLED))
-        .filter(diesel::dsl::not(diesel::dsl::exists(
-            invoice_lines::table
-                .filter(invoice_lines::partner_id.eq(ledger_entries::partner_id))
-                .filter(invoice_lines::realm.eq(ledger_entries::realm))
-                .filter(invoice_lines::entry_id.eq(ledger_entries::id))
-                .filter(invoice_lines::voided.eq(false)),
-        )))
         .order(ledger_entries::id.asc())
         .load(db)?)
 }
 
 /// Tenants with entries from before a moment that no invoice bills, for the server itself.
 pub fn tenants_to_bill(db: &mut Db, before: Instant) -> Result<Vec<Tenant>, StoreError> {
-    let tenants: Vec<(PartnerId, Realm)> = ledger_entries::table
-        .filter(ledger_entries::created_at.lt(before))
-        .filter(ledger_entries::kind.eq_any(EntryKind::BILLED))
-        .filter(diesel::dsl::not(diesel::dsl::exists(
-            invoice_lines::table
-                .filter(invoice_lines::partner_id.eq(ledger_entries::partner_id))
-                .filter(invoice_lines::realm.eq(ledger_entries::realm))
-                .filter(invoice_lines::entry_id.eq(ledger_entries::id))
-                .filter(invoice_lines::voided.eq(false)),
-        )))
+    let tenants: Vec<(PartnerId, Realm)> = to_bill!(before)
         .select((ledger_entries::partner_id, ledger_entries::realm))
         .distinct()
+        // Whoever bills several in one transaction holds their counters in the order of all others.
+        .order((
+            ledger_entries::partner_id.asc(),
+            ledger_entries::realm.asc(),
+        ))
         .load(db)?;
     let tenant = |(partner, realm)| Tenant::of_record(partner, realm);
     Ok(tenants.into_iter().map(tenant).collect())
@@ -234,4 +240,34 @@ pub fn of_invoice(
         .order(ledger_entries::id.asc())
         .select(ledger_entries::all_columns)
         .load(db)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::sqlite::{Sqlite, SqliteConnection};
+
+    use super::*;
+    use crate::store::migrate;
+
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        detail: String,
+    }
+
+    #[test]
+    fn whether_an_entry_is_billed_is_found_by_the_entry() {
+        let mut db = Db::Sqlite(SqliteConnection::establish(":memory:").unwrap());
+        migrate::run(&mut db).unwrap();
+        let Db::Sqlite(conn) = &mut db else { return };
+        let query = to_bill!(Instant::from_epoch_seconds(0));
+        let text = diesel::debug_query::<Sqlite, _>(&query).to_string();
+        let (text, _) = text.split_once(" -- binds").unwrap();
+        let plan: Vec<Step> = diesel::sql_query(format!("EXPLAIN QUERY PLAN {text}"))
+            .load(conn)
+            .unwrap();
+        let plan: Vec<String> = plan.into_iter().map(|step| step.detail).collect();
+        let by_entry = "USING INDEX invoice_lines_once (partner_id=? AND realm=? AND entry_id=?)";
+        assert!(plan.iter().any(|step| step.contains(by_entry)), "{plan:?}");
+    }
 }

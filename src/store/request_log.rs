@@ -107,6 +107,7 @@ pub fn page(db: &mut Db, mut filter: Filter, page: &PageRequest) -> Result<Page<
         query = query.filter(request_log::at.ge(from));
     }
     if let Some(to) = filter.to {
+        query = query.filter(request_log::request_id.lt(RequestId::ceiling(to)));
         query = query.filter(request_log::at.lt(to));
     }
     if let Some(last) = &page.after {

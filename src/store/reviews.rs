@@ -55,7 +55,10 @@ pub fn open_on(db: &mut Db, kind: ReviewKind, pointer: &str) -> Result<Option<Re
         reviews::kind
             .eq(kind)
             .and(reviews::pointer.eq(pointer))
-            .and(reviews::state.eq(CaseState::Open)),
+            // As the index of open ones has it: SQLite takes it for nothing else.
+            .and(diesel::dsl::sql::<diesel::sql_types::Bool>(
+                "state = 'open'",
+            )),
     );
     Ok(open.first(db).optional()?)
 }

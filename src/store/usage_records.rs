@@ -95,12 +95,12 @@ pub fn page(
 pub fn totals(db: &mut Db, tenant: &Tenant, filter: &Filter) -> Result<Vec<Total>, StoreError> {
     use diesel::dsl::sql;
     use diesel::sql_types::BigInt;
-    let grouped = usage_records::table
-        .group_by(usage_records::unit)
-        .select((
-            usage_records::unit,
-            sql::<BigInt>("CAST(SUM(quantity) AS BIGINT)"),
-        ))
-        .order(usage_records::unit.asc());
-    Ok(of_tenant!(tenant, filter, grouped).load(db)?)
+    let grouped = usage_records::table.group_by(usage_records::unit).select((
+        usage_records::unit,
+        sql::<BigInt>("CAST(SUM(quantity) AS BIGINT)"),
+    ));
+    let mut totals: Vec<Total> = of_tenant!(tenant, filter, grouped).load(db)?;
+    // Here, since databases sort by their languages.
+    totals.sort_by(|one, other| one.unit.cmp(&other.unit));
+    Ok(totals)
 }

@@ -21,7 +21,7 @@ pub(super) async fn run(app: Arc<App>) {
         match round(&app).await {
             Ok(0) => {}
             Ok(made) => log::info!("opened {made} invoices for the month that ended"),
-            Err(error) => log::warn!("a month could not be billed, and will be: {error}"),
+            Err(error) => log::warn!("nobody's month could be billed, and will be: {error}"),
         }
         tokio::time::sleep(ROUND).await;
     }
@@ -37,10 +37,15 @@ async fn round(app: &App) -> Result<usize, PartnerError> {
     let mut made = 0;
     for tenant in tenants {
         let act = app.partner_act(Actor::policy());
+        let named = tenant.partner_id().clone();
         let bills = app
             .store
             .write(move |db| close(db, &tenant, &act, ended, Closing::Open));
-        made += bills.await?.len();
+        match bills.await {
+            Ok(bills) => made += bills.len(),
+            // One whose month cannot be billed keeps nobody else from an invoice.
+            Err(error) => log::warn!("{named}'s month could not be billed, and will be: {error}"),
+        }
     }
     Ok(made)
 }

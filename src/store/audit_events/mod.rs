@@ -157,9 +157,14 @@ pub fn page(
         query = query.filter(audit_events::outcome.eq(outcome));
     }
     if let Some(from) = filter.from {
+        // The key knows the millisecond, the column the rest.
+        let floor = AuditEventId::floor(from).to_string();
+        query = query.filter(audit_events::id.ge(floor));
         query = query.filter(audit_events::at.ge(from));
     }
     if let Some(to) = filter.to {
+        let ceiling = AuditEventId::ceiling(to).to_string();
+        query = query.filter(audit_events::id.lt(ceiling));
         query = query.filter(audit_events::at.lt(to));
     }
     let rows = query

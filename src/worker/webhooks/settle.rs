@@ -76,6 +76,11 @@ pub(super) fn write(
         }
     }
     deliveries::insert_attempts(db, attempts)?;
+    // Partners are told in the order in which everybody holds their counters.
+    held.sort_by_key(|(batch, ..)| {
+        let tenant = &batch.tenant;
+        (tenant.partner_id().clone(), tenant.realm().as_str())
+    });
     for (batch, fate, cancelled) in held {
         for replay in cancelled {
             // What was on its way when it was cancelled is not tried again.

@@ -1,0 +1,2 @@
+-- Nothing: SQLite lowers ASCII alone. The number is PostgreSQL's.
+SELECT 1;
