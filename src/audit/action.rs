@@ -50,6 +50,7 @@ words!(
         KeyRotated = "key.rotated",
         KeyRevoked = "key.revoked",
         DatabaseRestored = "database.restored",
+        DatabaseMoved = "database.moved",
         PlanCreated = "plan.created",
         PlanChanged = "plan.changed",
         LimitsChanged = "limits.changed",

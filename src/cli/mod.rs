@@ -1,6 +1,6 @@
 //! The command line: one file a noun.
 //!
-//! `serve`, `quickstart`, `migrate`, `backup` and `restore` work on this machine; every other noun speaks
+//! `serve`, `quickstart`, `migrate`, `move`, `backup` and `restore` work on this machine; every other noun speaks
 //! to the admin API over HTTP, as any client of it would. Data goes to standard
 //! output, prose to standard error. Exit 0: done; 1: refused or failed; 2: wrong usage.
 
@@ -30,6 +30,7 @@ mod paging;
 mod partner;
 mod quickstart;
 mod recommendation;
+mod relocate;
 mod resource_server;
 mod serve;
 mod settings;
@@ -67,6 +68,8 @@ enum Command {
     Backup(backup::Backup),
     /// Put a backup in the place of the database
     Restore(backup::Restore),
+    /// Move all that an SQLite database holds to PostgreSQL
+    Move(relocate::Move),
     /// Print the effective settings, secrets masked
     Config(SettingFlags),
     /// Look at clock, database, keys, files and issuer; change nothing
@@ -156,6 +159,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(doctor) => doctor::run(&doctor, &output),
         Command::Backup(options) => backup::take(&options, &output),
         Command::Restore(options) => backup::restore(&options, &output),
+        Command::Move(options) => relocate::run(&options, &output),
         Command::Operator(operator::Verb::Host(verb)) => operator::on_host(&verb, &output),
         Command::Audit(audit::Verb::Host(verb)) => audit::on_host(&verb, &output),
         Command::Leak(leak::Verb::Local(verb)) => leak::on_host(verb, &output),
@@ -213,6 +217,7 @@ async fn over_http(command: Command, output: &Output) -> Done {
         | Command::Doctor(_)
         | Command::Backup(_)
         | Command::Restore(_)
+        | Command::Move(_)
         | Command::Webhook(_)
         | Command::Token(_) => Ok(()),
     }

@@ -80,6 +80,12 @@ pub enum OpenError {
         "the database has migration {0}, which this program does not know: run a newer onyx-auth"
     )]
     Newer(String),
+    /// What is here is history.
+    #[error(
+        "it moved to PostgreSQL at {0}: name that database in database_url (or run `onyx-auth move` again, where it \
+         was cut short)"
+    )]
+    Moved(String),
     /// A query failed while opening.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -16,6 +16,8 @@ pub enum Fact {
     QuickstartPartner,
     /// That audit events from before there were MACs have theirs.
     AuditTrailAdopted,
+    /// When all of an SQLite database moved to PostgreSQL: what is here is history.
+    MovedAt,
 }
 
 impl Fact {
@@ -24,6 +26,7 @@ impl Fact {
             Fact::MasterKeyFingerprint => "master_key_fingerprint",
             Fact::QuickstartPartner => "quickstart_partner",
             Fact::AuditTrailAdopted => "audit_trail_adopted",
+            Fact::MovedAt => "moved_at",
         }
     }
 }
@@ -42,6 +45,20 @@ pub fn remember(db: &mut Db, fact: Fact, value: &str) -> Result<(), StoreError> 
     diesel::insert_into(instance::table)
         .values((instance::name.eq(fact.name()), instance::value.eq(value)))
         .execute(db)?;
+    Ok(())
+}
+
+/// Remembers something, whatever was remembered before.
+#[cfg(feature = "postgres")]
+pub fn put(db: &mut Db, fact: Fact, value: &str) -> Result<(), StoreError> {
+    forget(db, fact)?;
+    remember(db, fact, value)
+}
+
+/// Forgets something.
+#[cfg(feature = "postgres")]
+pub fn forget(db: &mut Db, fact: Fact) -> Result<(), StoreError> {
+    diesel::delete(instance::table.find(fact.name())).execute(db)?;
     Ok(())
 }
 

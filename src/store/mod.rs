@@ -153,6 +153,7 @@ impl Store {
     pub fn migrate(&self) -> Result<Vec<String>, OpenError> {
         let mut db = self.writers.connection()?;
         let ran = migrate::run(&mut db)?;
+        refuse_moved(&mut db)?;
         let wall = transaction(&mut db, None, |db| {
             migrate::lock(db)?;
             walls::raise(db)
@@ -167,7 +168,12 @@ impl Store {
 
     /// Migrations that have not run yet, by name.
     pub fn pending(&self) -> Result<Vec<String>, OpenError> {
-        migrate::outstanding(&mut **self.writers.connection()?)
+        let mut db = self.writers.connection()?;
+        let outstanding = migrate::outstanding(&mut db)?;
+        if outstanding.is_empty() {
+            refuse_moved(&mut db)?;
+        }
+        Ok(outstanding)
     }
 
     /// Asks whether the database itself keeps tenants apart, and changes nothing.
@@ -308,6 +314,14 @@ impl Store {
     /// Where the database is.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+}
+
+/// Refuses a database from which all has moved: what was revoked since lives on in it.
+fn refuse_moved(db: &mut Db) -> Result<(), OpenError> {
+    match instance::get(db, instance::Fact::MovedAt)? {
+        Some(at) => Err(OpenError::Moved(at)),
+        None => Ok(()),
     }
 }
 

@@ -38,6 +38,12 @@ async fn no_canary_is_told_where_lines_are_json() {
     }
 }
 
+/// Asks every route for what it is there for, so that there is something of every kind.
+pub async fn ask_everything(world: &World) {
+    let receiver = Receiver::start().await;
+    telling::tell(world, &mut Ledger::default(), &receiver).await;
+}
+
 async fn no_canary_is_told(world: &World, loudest: &str) {
     let mut ledger = Ledger::default();
     let receiver = Receiver::start().await;

@@ -49,6 +49,7 @@ mod key_files;
 mod leak_scan;
 mod leaks;
 mod limits;
+mod moving;
 mod neighbours;
 mod nodes;
 mod operator_keys;

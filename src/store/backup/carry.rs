@@ -145,7 +145,7 @@ pub(super) fn carry(
              UPDATE sequences SET value = {floor} WHERE name IN ('changes', 'changes_purged', 'revocations_purged'); \
              UPDATE sequences SET value = {floor} + {revocations} WHERE name = 'revocations'; \
              UPDATE status_lists SET leased = size, closed_at = COALESCE(closed_at, CURRENT_TIMESTAMP); \
-             DELETE FROM instance WHERE name = 'backup'"
+             DELETE FROM instance WHERE name IN ('backup', 'moved_at')"
         ),
     )?;
     Ok(Kept {

@@ -6,6 +6,8 @@
 mod carry;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
+mod relocate;
 mod sqlite;
 
 use std::fs::{File, OpenOptions};
@@ -20,6 +22,9 @@ use super::db::{Db, Manager, Purpose, Target, on_engine};
 use super::error::{OpenError, StoreError};
 use super::migrate;
 use crate::domain::instant::Instant;
+
+#[cfg(feature = "postgres")]
+pub use relocate::{MoveError, Moved, relocate};
 
 /// What a backup says of itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,6 +45,9 @@ pub struct Label {
 
 /// The only form that there is yet.
 const FORMAT: u32 = 1;
+
+/// The last revocation.
+const FEED_HEAD: &str = "SELECT value AS line FROM sequences WHERE name = 'revocations'";
 
 /// A backup cannot be taken or restored; each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +89,7 @@ pub enum BackupError {
         version: String,
     },
     /// What is put on record is sealed, and the key is not to be had.
-    #[error("the restore cannot be put on record, and the server would not start either: {0}")]
+    #[error("this cannot be put on record, and the server would not start either: {0}")]
     NoKey(String),
     /// Somebody works on the database.
     #[error("the database is in use: stop every onyx-auth that runs on it, then try again")]
@@ -150,10 +158,7 @@ pub fn take(
             engine: engine(db).to_owned(),
             version: version.to_owned(),
             made_at: now.to_string(),
-            feed_head: number(
-                db,
-                "SELECT value AS line FROM sequences WHERE name = 'revocations'",
-            )?,
+            feed_head: number(db, FEED_HEAD)?,
             migrations: migrations(db)?,
         })
     };

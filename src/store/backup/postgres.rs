@@ -16,12 +16,12 @@ use super::{BackupError, Label, failed, lines, migrations, run};
 use crate::store::{Db, in_use};
 
 /// How many rows are fetched, or put back, at a time.
-const BATCH: usize = 1000;
+pub(super) const BATCH: usize = 1000;
 /// How often, and how soon again, it is tried to be alone.
 const TRIES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
-const TABLES: &str = "SELECT tablename AS line FROM pg_tables WHERE schemaname = current_schema() \
+pub(super) const TABLES: &str = "SELECT tablename AS line FROM pg_tables WHERE schemaname = current_schema() \
                       AND tablename NOT LIKE '\\_\\_%' ORDER BY tablename";
 
 /// A line between rows.
@@ -96,8 +96,7 @@ pub(super) fn hold(conn: &mut PgConnection) -> Result<(), BackupError> {
 /// What makes the constraints again that a load has dropped.
 pub(super) struct Constraints(Vec<String>);
 
-/// Puts the file's rows in the place of all there are. Until [`check`] no row need point at one that
-/// is there.
+/// Puts the file's rows in the place of all there are.
 pub(super) fn load(db: &mut Db, path: &Path, label: &Label) -> Result<Constraints, BackupError> {
     if label.migrations != migrations(db)? {
         return Err(BackupError::OtherTables {
@@ -105,6 +104,14 @@ pub(super) fn load(db: &mut Db, path: &Path, label: &Label) -> Result<Constraint
             version: label.version.clone(),
         });
     }
+    refill(db, |conn| read_rows(conn, path))
+}
+
+/// Empties all tables for whoever fills them again. Until [`check`] no row need point at one that is there.
+pub(super) fn refill(
+    db: &mut Db,
+    fill: impl FnOnce(&mut PgConnection) -> Result<(), BackupError>,
+) -> Result<Constraints, BackupError> {
     // Tables point at one another in circles.
     let constraints =
         "FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace";
@@ -135,7 +142,7 @@ pub(super) fn load(db: &mut Db, path: &Path, label: &Label) -> Result<Constraint
     let Db::Postgres(conn) = db else {
         return Err(BackupError::Broken("not a PostgreSQL database".to_owned()));
     };
-    read_rows(conn, path)?;
+    fill(conn)?;
     for table in &tables {
         run(db, &format!("ALTER TABLE \"{table}\" ENABLE TRIGGER USER"))?;
     }
@@ -179,7 +186,8 @@ fn read_rows(conn: &mut PgConnection, path: &Path) -> Result<(), BackupError> {
     Err(not_whole("its end is missing"))
 }
 
-fn insert(
+/// Puts a batch of rows, each as JSON, into a table.
+pub(super) fn insert(
     conn: &mut PgConnection,
     table: Option<&str>,
     batch: &mut Vec<String>,

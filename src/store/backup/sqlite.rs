@@ -101,11 +101,8 @@ pub(super) fn attach(
     std::io::copy(&mut from, &mut to).map_err(fail)?;
     let mut source = open(&copy.0)?;
     let not = |detail: String| BackupError::NotABackup(path.to_owned(), detail);
-    let query = "SELECT integrity_check AS line FROM pragma_integrity_check LIMIT 1";
-    let found = diesel::sql_query(query).load::<Line>(&mut source);
-    let found = found.map_err(|error| not(format!("it is damaged: {error}")))?;
-    if let Some(damage) = found.first().filter(|found| found.line != "ok") {
-        return Err(not(format!("it is damaged: {}", damage.line)));
+    if let Some(damage) = damage(&mut source) {
+        return Err(not(format!("it is damaged: {damage}")));
     }
     match crate::store::migrate::run(&mut Db::Sqlite(source)) {
         Err(OpenError::Newer(version)) => {
@@ -118,6 +115,18 @@ pub(super) fn attach(
         .bind::<Text, _>(text(&copy.0)?)
         .execute(conn)?;
     Ok(copy)
+}
+
+/// What the engine finds wrong with a file.
+pub(super) fn damage(conn: &mut SqliteConnection) -> Option<String> {
+    let query = "SELECT integrity_check AS line FROM pragma_integrity_check LIMIT 1";
+    match diesel::sql_query(query).load::<Line>(conn) {
+        Ok(found) => found
+            .into_iter()
+            .map(|found| found.line)
+            .find(|line| line != "ok"),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// Puts the attached database's rows in the place of all there are.
@@ -164,7 +173,7 @@ fn open(path: &Path) -> Result<SqliteConnection, BackupError> {
     Ok(SqliteConnection::establish(text(path)?)?)
 }
 
-fn text(path: &Path) -> Result<&str, BackupError> {
+pub(super) fn text(path: &Path) -> Result<&str, BackupError> {
     path.to_str().ok_or_else(|| {
         let cause = std::io::Error::other("its name must be UTF-8");
         failed(path, cause)

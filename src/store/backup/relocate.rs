@@ -1,0 +1,197 @@
+//! From SQLite to PostgreSQL: every row as it is, with its number, so that nobody who follows notices.
+//!
+//! Both databases are held alone meanwhile, and the old one is marked before the new one counts: at no time would
+//! servers start on both, and one let in what was revoked on the other.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use diesel::connection::DefaultLoadingMode;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use super::{BackupError, FEED_HEAD, Line, fingerprint, lines, number, postgres, sqlite};
+use crate::domain::instant::Instant;
+use crate::store::db::{Db, Manager, Purpose, Target};
+use crate::store::instance::{self, Fact};
+use crate::store::{StoreError, migrate, transaction};
+
+/// A database cannot move; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum MoveError {
+    /// One of the two cannot be held, read or written.
+    #[error(transparent)]
+    Failed(#[from] BackupError),
+    /// The file is missing, damaged or something else.
+    #[error("{0} cannot be moved: {1}")]
+    NoSource(PathBuf, String),
+    /// Something is in the other database.
+    #[error(
+        "the PostgreSQL database holds an installation already: name one that nothing was ever served from, or \
+         another schema of it"
+    )]
+    Occupied,
+    /// Nothing is left to be done.
+    #[error("it moved there at {0}: start servers on the PostgreSQL database")]
+    Done(String),
+}
+
+impl From<StoreError> for MoveError {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// What moved.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved {
+    /// When.
+    pub at: Instant,
+    /// How many rows.
+    pub rows: i64,
+    /// The last revocation, which whoever follows goes on from.
+    pub feed_head: i64,
+}
+
+/// Moves all that an SQLite file holds into an empty PostgreSQL database, in one transaction. `record` writes down
+/// who did so, in the same.
+pub fn relocate(
+    from: &Path,
+    to: &Target,
+    now: Instant,
+    record: impl FnOnce(&mut Db, Moved) -> Result<(), BackupError>,
+) -> Result<Moved, MoveError> {
+    let mut old = hold_old(from)?;
+    let Some(installation) = fingerprint(&mut old)? else {
+        let detail = "nothing was ever served from it".to_owned();
+        return Err(MoveError::NoSource(from.to_owned(), detail));
+    };
+    let mut new = hold_new(to)?;
+    match (
+        fingerprint(&mut new)?,
+        instance::get(&mut old, Fact::MovedAt)?,
+    ) {
+        (None, _) => {}
+        (Some(there), Some(at)) if there == installation => return Err(MoveError::Done(at)),
+        (Some(_), _) => return Err(MoveError::Occupied),
+    }
+    instance::put(&mut old, Fact::MovedAt, &now.to_string())?;
+    let moved = transaction(&mut new, None, |new| fill(new, &mut old, now, record));
+    drop(new);
+    if moved.is_err() && is_empty(to) {
+        // It stays where it was.
+        instance::forget(&mut old, Fact::MovedAt)?;
+    }
+    Ok(moved?)
+}
+
+fn hold_old(path: &Path) -> Result<Db, MoveError> {
+    let no = |detail: String| MoveError::NoSource(path.to_owned(), detail);
+    // Opened here first, so that a missing file is never made.
+    let file = File::open(path).map_err(|error| no(error.to_string()))?;
+    if !sqlite::is_one(&file, path)? {
+        return Err(no("it is no SQLite database".to_owned()));
+    }
+    let mut db = open(&Target::Sqlite(sqlite::text(path)?.to_owned()))?;
+    if let Db::Sqlite(conn) = &mut db {
+        sqlite::hold(conn)?;
+        if let Some(damage) = sqlite::damage(conn) {
+            return Err(no(format!("it is damaged: {damage}")));
+        }
+    }
+    migrate::run(&mut db).map_err(BackupError::from)?;
+    Ok(db)
+}
+
+fn hold_new(target: &Target) -> Result<Db, MoveError> {
+    let mut db = open(target)?;
+    if let Db::Postgres(conn) = &mut db {
+        postgres::hold(conn)?;
+    }
+    migrate::run(&mut db).map_err(BackupError::from)?;
+    Ok(db)
+}
+
+fn open(target: &Target) -> Result<Db, BackupError> {
+    Ok(Manager::new(target, Purpose::Writing).open()?)
+}
+
+/// Whether nothing has come there for certain, whatever became of the answer to a commit.
+fn is_empty(target: &Target) -> bool {
+    let asked = open(target).and_then(|mut db| Ok(fingerprint(&mut db)?));
+    matches!(asked, Ok(None))
+}
+
+fn fill(
+    new: &mut Db,
+    old: &mut Db,
+    now: Instant,
+    record: impl FnOnce(&mut Db, Moved) -> Result<(), BackupError>,
+) -> Result<Moved, BackupError> {
+    let mut tables = Vec::new();
+    for table in lines(new, postgres::TABLES)? {
+        let query = rows_of(&table, new, old)?;
+        tables.push((table, query));
+    }
+    let Db::Sqlite(from) = old else {
+        return Err(BackupError::Broken("not an SQLite database".to_owned()));
+    };
+    let mut rows = 0;
+    let constraints = postgres::refill(new, |to| {
+        for (table, query) in &tables {
+            rows += copy(from, query, to, table)?;
+        }
+        Ok(())
+    })?;
+    instance::forget(new, Fact::MovedAt)?;
+    let moved = Moved {
+        at: now,
+        rows,
+        feed_head: number(new, FEED_HEAD)?,
+    };
+    record(new, moved)?;
+    postgres::check(new, constraints)?;
+    Ok(moved)
+}
+
+/// The query that writes each row of a table as JSON, as PostgreSQL reads it.
+fn rows_of(table: &str, new: &mut Db, old: &mut Db) -> Result<String, BackupError> {
+    let there = format!(
+        "SELECT attname AS line FROM pg_attribute WHERE attrelid = '\"{table}\"'::regclass \
+         AND attnum > 0 AND NOT attisdropped ORDER BY attname"
+    );
+    let here = format!("SELECT name AS line FROM pragma_table_info('{table}') ORDER BY name");
+    // A column that the other does not know would be left out without a word.
+    if lines(new, &there)? != lines(old, &here)? {
+        let detail = format!("{table} has other columns on PostgreSQL");
+        return Err(BackupError::Broken(detail));
+    }
+    let members = format!(
+        "SELECT group_concat('''' || name || ''', ' || CASE type \
+             WHEN 'BLOB' THEN '''\\x'' || hex(\"' || name || '\")' ELSE '\"' || name || '\"' END, ', ') AS line \
+         FROM pragma_table_info('{table}')"
+    );
+    let members = lines(old, &members)?.pop().unwrap_or_default();
+    Ok(format!(
+        "SELECT json_object({members}) AS line FROM \"{table}\""
+    ))
+}
+
+fn copy(
+    from: &mut SqliteConnection,
+    query: &str,
+    to: &mut PgConnection,
+    table: &str,
+) -> Result<i64, BackupError> {
+    let (mut batch, mut rows) = (Vec::new(), 0);
+    for row in diesel::sql_query(query).load_iter::<Line, DefaultLoadingMode>(from)? {
+        batch.push(row?.line);
+        rows += 1;
+        if batch.len() >= postgres::BATCH {
+            postgres::insert(to, Some(table), &mut batch)?;
+        }
+    }
+    postgres::insert(to, Some(table), &mut batch)?;
+    Ok(rows)
+}
