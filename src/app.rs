@@ -291,6 +291,7 @@ impl App {
         E: From<StoreError> + Send + 'static,
     {
         let (value, touched) = self.store.change(now, work).await?;
+        let read_anew = self.directory.read_anew();
         self.directory.forget(&touched.subjects);
         if let Some(seq) = touched.revoked
             && tokio::time::timeout(NEWS, self.feed.reaches(seq))
@@ -301,7 +302,17 @@ impl App {
             // answers nobody rather.
             let (doubt, feed) = (self.directory.doubt(), Arc::clone(&self.feed));
             tokio::spawn(async move {
-                feed.reaches(seq).await;
+                tokio::select! {
+                    _ = feed.reaches(seq) => {}
+                    () = read_anew => {
+                        if feed.applied() < seq {
+                            log::error!(
+                                "the database has lost revocation {seq}, which this node had written: look into the \
+                                 audit log for what was revoked last, and revoke it again"
+                            );
+                        }
+                    }
+                }
                 drop(doubt);
             });
             log::warn!(

@@ -143,6 +143,7 @@ type Outline = (What, Option<Realm>, Place);
 #[derive(Debug, Default)]
 pub struct Tally {
     counts: Mutex<Counts>,
+    writing: tokio::sync::Mutex<()>,
     /// A second, and the closer looks that were taken in it.
     looks: Mutex<(i64, u32)>,
 }
@@ -170,6 +171,11 @@ impl Tally {
         }
         looks.1 = looks.1.saturating_add(1);
         looks.1 <= CLOSER_LOOKS
+    }
+
+    /// A turn at writing: who takes one waits for whoever is at it.
+    pub async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.writing.lock().await
     }
 
     /// Takes what was counted.

@@ -117,7 +117,7 @@ async fn serve_and_show(
     exit: bool,
     output: &Output,
 ) -> Done {
-    let _loops = worker::start(&app);
+    let loops = worker::start(&app);
     let running = server::start(&app, listeners)?;
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = actix_web::rt::spawn(running.run(async {
@@ -138,7 +138,7 @@ async fn serve_and_show(
         drop(stop);
     }
     let ended = serving.await;
-    worker::finish(&app).await;
+    worker::finish(&app, loops).await;
     if let Ok(ended) = ended {
         ended?;
     }

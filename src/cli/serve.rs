@@ -20,11 +20,22 @@ pub(super) fn serve(flags: &SettingFlags) -> Done {
     let app = build(settings)?;
     log::info!("this is onyx-auth {}", env!("CARGO_PKG_VERSION"));
     block_on(async {
-        let _loops = worker::start(&app);
+        let mut loops = worker::start(&app);
         let running = server::start(&app, listeners)?;
-        let ended = running.run(std::future::pending()).await;
-        worker::finish(&app).await;
-        Ok(ended?)
+        let mut is_whole = true;
+        let failed = async {
+            loops.failed().await;
+            is_whole = false;
+        };
+        let ended = running.run(failed).await;
+        worker::finish(&app, loops).await;
+        ended?;
+        if is_whole {
+            Ok(())
+        } else {
+            let why = "work beside the server has failed, as the log says; start it again";
+            Err(Failure::Refused(why.to_owned()))
+        }
     })?;
     app.close();
     log::info!("stopped");

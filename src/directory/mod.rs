@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant as Monotonic};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 use crate::domain::id::ClientId;
@@ -68,6 +68,10 @@ struct Shared {
     heard: AtomicU64,
     /// How many revocations are known to be on record, and were not heard yet.
     doubts: AtomicUsize,
+    /// How often it was tried to connect anew.
+    tries: AtomicU64,
+    /// The last of these tries of which all that is on record was taken in.
+    read_anew: watch::Sender<u64>,
 }
 
 /// Something that is on record, and that this process has yet to hear of.
@@ -98,6 +102,8 @@ impl Directory {
             started: Monotonic::now(),
             heard: AtomicU64::new(0),
             doubts: AtomicUsize::new(0),
+            tries: AtomicU64::new(0),
+            read_anew: watch::Sender::new(0),
         });
         let mut tail = Tail::connect(&store)?;
         OnRecord::read(&mut tail, clock.now())?.tell(&*listener);
@@ -218,6 +224,16 @@ impl Directory {
     pub fn doubt(&self) -> Doubt {
         self.shared.doubts.fetch_add(1, Ordering::Relaxed);
         Doubt(Arc::clone(&self.shared))
+    }
+
+    /// Waits until all that is on record was read anew, by a connection that is made from now on.
+    pub fn read_anew(&self) -> impl Future<Output = ()> + use<> {
+        let before = self.shared.tries.load(Ordering::SeqCst);
+        let mut read = self.shared.read_anew.subscribe();
+        async move {
+            // Where the directory is gone, nobody asks any more.
+            let _ = read.wait_for(|last| *last > before).await;
+        }
     }
 
     /// Waits until signing keys were changed, here or elsewhere.

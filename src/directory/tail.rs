@@ -1,7 +1,7 @@
 //! The thread that keeps the directory true.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -88,8 +88,8 @@ fn follow(
                     "the directory hears nothing from the database: {}",
                     Causes(&error)
                 );
-                let Some((fresh, on_record)) = reconnect(store, &tail, listener, clock, stop)
-                else {
+                let reached = reconnect(store, &tail, listener, clock, stop, &shared.tries);
+                let Some((fresh, on_record, nth)) = reached else {
                     return;
                 };
                 tail = fresh;
@@ -99,6 +99,7 @@ fn follow(
                 shared.forget_all();
                 on_record.tell(listener);
                 shared.heard_at(tail.asked());
+                shared.read_anew.send_replace(nth);
                 log::info!("the directory hears the database again");
             }
         }
@@ -147,18 +148,21 @@ fn identity(one: &Numbered) -> (Realm, RevocationKind, &str, Option<&str>) {
     (one.realm, one.kind, &one.id, one.scope.as_deref())
 }
 
-/// A new tail with the revocations on record, however long it takes. `None`: told to stop.
+/// A new tail with the revocations on record, however long it takes, and which of the tries it was. `None`: told to
+/// stop.
 fn reconnect(
     store: &Store,
     before: &Tail,
     listener: &dyn Hears,
     clock: &Clock,
     stop: &AtomicBool,
-) -> Option<(Tail, OnRecord)> {
+    tries: &AtomicU64,
+) -> Option<(Tail, OnRecord, u64)> {
     let mut told = String::new();
     while !stop.load(Ordering::Relaxed) {
+        let nth = tries.fetch_add(1, Ordering::SeqCst) + 1;
         match connect(store, before, listener, clock.now()) {
-            Ok(Some(both)) => return Some(both),
+            Ok(Some((tail, on_record))) => return Some((tail, on_record, nth)),
             // Mended: now it can be read.
             Ok(None) => {}
             Err(error) => {

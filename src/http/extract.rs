@@ -149,6 +149,12 @@ impl Follower {
         verified.is_ok_and(|caller| now.epoch_seconds() < caller.expires_at())
     }
 
+    /// What is answered to whoever may not go on.
+    pub fn refusal(&self) -> Problem {
+        let rejection = Rejection::InvalidToken(TokenFault::Revoked);
+        Problem::refused(&rejection, self.realm.as_str(), None)
+    }
+
     /// How long the token lives on.
     pub fn lives_for(&self, now: Instant) -> Duration {
         let verified = self.verifier.verify_at(&self.token, now.epoch_seconds());
@@ -189,6 +195,22 @@ impl FromRequest for Follower {
             })
         })
     }
+}
+
+/// That a request was let in, and by which scope's right does not matter any more.
+struct LetIn;
+
+/// Refuses whoever was let in and may no more: a body takes as long to arrive as its sender likes, and meanwhile its
+/// token may be revoked. Who was not let in by a token is not asked.
+pub(super) async fn check_again(request: &HttpRequest) -> Result<(), Problem> {
+    if request.extensions().get::<LetIn>().is_none() {
+        return Ok(());
+    }
+    let gate = Gate::of(request)?;
+    let verifier = gate.app.verifier(gate.realm);
+    gate.verify(request, verifier.ok_or_else(Problem::not_found)?)
+        .await
+        .map(|_| ())
 }
 
 /// Recognises whoever asks for what is not served, as far as his token is good: a call of a partner's is charged,
@@ -349,9 +371,7 @@ impl Gate {
         verifier: &Verifier,
         scope: Option<&str>,
     ) -> Result<Caller, Problem> {
-        self.app.directory.check_news()?;
-        let verified = onyx_verifier::actix::authorize(request, verifier).await;
-        let caller = verified.map_err(|rejection| self.refuse(&rejection))?;
+        let caller = self.verify(request, verifier).await?;
         remark(request, |remarks| {
             remarks.client_id = caller.client_id().parse().ok();
             remarks.caller = self.tenant(&caller);
@@ -363,7 +383,14 @@ impl Gate {
                 .require_scope(scope)
                 .map_err(|rejection| self.refuse(&rejection))?;
         }
+        request.extensions_mut().insert(LetIn);
         Ok(caller)
+    }
+
+    async fn verify(&self, request: &HttpRequest, verifier: &Verifier) -> Result<Caller, Problem> {
+        self.app.directory.check_news()?;
+        let verified = onyx_verifier::actix::authorize(request, verifier).await;
+        verified.map_err(|rejection| self.refuse(&rejection))
     }
 
     /// Charges the request to the client's partner; noted for whoever finishes the answer.

@@ -1,6 +1,7 @@
 //! Lists: `limit` and `cursor` in, `{"data","next_cursor"}` out.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use base64::Engine as _;
@@ -19,17 +20,23 @@ pub const DEFAULT_LIMIT: u8 = 20;
 pub const MAX_LIMIT: u8 = 100;
 
 /// The parameters of a query, each of which is taken out by name.
+///
+/// A query that cannot be read fails when the first is taken, or at the end: who calls is asked first, and that
+/// may take a while.
 #[derive(Debug)]
 pub struct Parameters {
-    given: BTreeMap<String, String>,
+    given: Result<BTreeMap<String, String>, SentTwice>,
     /// The parameters that this path takes.
     known: Vec<String>,
 }
 
+/// The parameter that a query has more than once.
+#[derive(Clone, Debug)]
+struct SentTwice(String);
+
 /// The query of a list: the page, and filters that the handler takes out one by one.
 #[derive(Debug)]
 pub struct ListQuery {
-    page: PageRequest,
     filters: Parameters,
 }
 
@@ -66,24 +73,17 @@ pub struct ListView<T> {
 }
 
 impl Parameters {
-    fn parse(query: &str) -> Result<Self, Problem> {
-        let mut given = BTreeMap::new();
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            if given.insert(name.to_string(), value.into_owned()).is_some() {
-                return Err(Problem::bad_parameter(format!(
-                    "{name} was sent more than once"
-                )));
-            }
-        }
-        Ok(Self {
-            given,
+    fn of(query: &str) -> Self {
+        Self {
+            given: parse(query),
             known: Vec::new(),
-        })
+        }
     }
 
-    fn text(&mut self, name: &str) -> Option<String> {
+    fn text(&mut self, name: &str) -> Result<Option<String>, Problem> {
         self.known.push(name.to_owned());
-        self.given.remove(name)
+        let given = self.given.as_mut().map_err(|twice| twice.clone())?;
+        Ok(given.remove(name))
     }
 
     /// Takes a parameter out. `None`: not sent.
@@ -91,7 +91,7 @@ impl Parameters {
         &mut self,
         name: &str,
     ) -> Result<Option<T>, Problem> {
-        let Some(text) = self.text(name) else {
+        let Some(text) = self.text(name)? else {
             return Ok(None);
         };
         let value = text
@@ -105,9 +105,18 @@ impl Parameters {
         Ok(Some(value))
     }
 
+    /// Takes a yes or no out. `None`: not sent.
+    pub fn flag(&mut self, name: &str) -> Result<Option<bool>, Problem> {
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
+        let flag = text.parse().map(Some);
+        flag.map_err(|_| Problem::bad_parameter(format!("{name} must be true or false")))
+    }
+
     /// Takes a whole number out. `None`: not sent.
     pub fn whole(&mut self, name: &str) -> Result<Option<u64>, Problem> {
-        let Some(text) = self.text(name) else {
+        let Some(text) = self.text(name)? else {
             return Ok(None);
         };
         let number = text.parse().map(Some);
@@ -120,7 +129,7 @@ impl Parameters {
         name: &str,
         bounds: std::ops::RangeInclusive<u32>,
     ) -> Result<Option<u32>, Problem> {
-        let Some(text) = self.text(name) else {
+        let Some(text) = self.text(name)? else {
             return Ok(None);
         };
         let number = text.parse().ok().filter(|number| bounds.contains(number));
@@ -135,7 +144,7 @@ impl Parameters {
 
     /// A parameter that nobody took is an error.
     pub fn finish(self) -> Result<(), Problem> {
-        match self.given.keys().next() {
+        match self.given?.keys().next() {
             Some(name) => Err(Problem::bad_parameter(format!(
                 "{name} is not a parameter of this list"
             ))
@@ -146,35 +155,31 @@ impl Parameters {
 }
 
 impl FromRequest for Parameters {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::parse(request.query_string()))
+        ready(Ok(Self::of(request.query_string())))
+    }
+}
+
+fn parse(query: &str) -> Result<BTreeMap<String, String>, SentTwice> {
+    let mut given = BTreeMap::new();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        if given.insert(name.to_string(), value.into_owned()).is_some() {
+            return Err(SentTwice(name.into_owned()));
+        }
+    }
+    Ok(given)
+}
+
+impl From<SentTwice> for Problem {
+    fn from(SentTwice(name): SentTwice) -> Self {
+        Problem::bad_parameter(format!("{name} was sent more than once"))
     }
 }
 
 impl ListQuery {
-    fn parse(query: &str) -> Result<Self, Problem> {
-        let mut filters = Parameters::parse(query)?;
-        let limit = match filters.text("limit") {
-            None => DEFAULT_LIMIT.into(),
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|limit| (1..=MAX_LIMIT.into()).contains(limit))
-                .ok_or_else(|| Problem::bad_parameter("limit must be a number from 1 to 100"))?,
-        };
-        let after = filters
-            .text("cursor")
-            .map(|cursor| decode(&cursor))
-            .transpose()?;
-        Ok(Self {
-            page: PageRequest { limit, after },
-            filters,
-        })
-    }
-
     /// Takes a filter out. `None`: not sent.
     pub fn filter<T: std::str::FromStr<Err: std::fmt::Display>>(
         &mut self,
@@ -204,18 +209,25 @@ impl ListQuery {
     }
 
     /// The same of a list that checks cursors by itself.
-    pub fn page(self) -> Result<PageRequest, Problem> {
+    pub fn page(mut self) -> Result<PageRequest, Problem> {
+        let limit = self.filters.number("limit", 1..=MAX_LIMIT.into())?;
+        let cursor = self.filters.text("cursor")?;
+        let after = cursor.map(|cursor| decode(&cursor)).transpose()?;
         self.filters.finish()?;
-        Ok(self.page)
+        Ok(PageRequest {
+            limit: limit.map_or(DEFAULT_LIMIT.into(), |limit| limit as usize),
+            after,
+        })
     }
 }
 
 impl FromRequest for ListQuery {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::parse(request.query_string()))
+        let filters = Parameters::of(request.query_string());
+        ready(Ok(Self { filters }))
     }
 }
 

@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use serde_json::{Map, Value};
 
+use super::extract::check_again;
 use super::problem::{FieldFault, Problem};
 use super::{body, json};
 
@@ -21,9 +22,11 @@ pub struct Members {
 }
 
 impl Members {
-    /// Reads a JSON object. An empty body is an empty object.
+    /// Reads a JSON object. An empty body is an empty object. Whoever sends it must still be let in when it is there.
     pub async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Self, Problem> {
-        Self::of(request, &body::bytes(request, payload).await?)
+        let sent = body::bytes(request, payload).await?;
+        check_again(request).await?;
+        Self::of(request, &sent)
     }
 
     /// The same of a body that was read already.

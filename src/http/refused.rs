@@ -54,6 +54,7 @@ pub(super) fn of_oauth(refusal: &Refusal) -> Option<Refused> {
         | Refusal::LimitExceeded(_)
         | Refusal::Store(_)
         | Refusal::Append(_)
+        | Refusal::Late
         | Refusal::NoKey
         | Refusal::NoIndex(_)
         | Refusal::Randomness(_)

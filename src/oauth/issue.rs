@@ -1,7 +1,7 @@
 //! Issuing: claims, signature, and a record that is durable before the answer.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant as Stopwatch};
 
 use onyx_verifier::{Audience, Claims, StatusClaim, StatusListRef};
 use utoipa::ToSchema;
@@ -20,6 +20,10 @@ use crate::keys::KeyRing;
 use crate::revocation::status_list::indices::{Indices, Place};
 use crate::store::issued_tokens::IssuedToken;
 use crate::usage::Usage;
+
+/// How long looking up, placing and signing may take: whoever derives status lists counts on it that what is recorded
+/// later knows of all that was revoked before (see `revocation::status_list`).
+pub const PROMPT: Duration = Duration::from_secs(2);
 
 /// A successful answer (RFC 6749 §5.1).
 #[derive(ToSchema)]
@@ -84,6 +88,8 @@ pub struct Press<'a> {
     pub rsn: i64,
     /// The moment of the request.
     pub now: Instant,
+    /// The same by a clock that nobody sets.
+    pub began: Stopwatch,
 }
 
 /// Signs a token for what was granted, and answers it once its record is durable.
@@ -111,6 +117,9 @@ pub async fn issue(
         },
         first_use: (!marks.was_used()).then_some(press.now),
     };
+    if press.began.elapsed() > PROMPT {
+        return Err(Refusal::Late);
+    }
     press.tokens.append(record).await?;
     let client = &granted.who.entry.client.id;
     press.usage.asked(client, &granted.scopes, press.now);

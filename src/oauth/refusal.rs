@@ -53,6 +53,9 @@ pub enum Refusal {
     /// The token's record did not become durable: no token is given.
     #[error("the server cannot record a token right now; try again")]
     Append(#[from] AppendError),
+    /// Looking everything up took so long that it may be true no more.
+    #[error("the server took too long to look everything up; try again")]
+    Late,
     /// No key signs for the audience's algorithm.
     #[error("the server cannot sign a token right now; try again")]
     NoKey,
@@ -92,6 +95,7 @@ impl Refusal {
             | Self::TooManyFailures(_)
             | Self::Store(_)
             | Self::Append(_)
+            | Self::Late
             | Self::NoKey
             | Self::NoIndex(_)
             | Self::Randomness(_)

@@ -22,7 +22,7 @@ mod webhooks;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::app::App;
 use crate::config::Role;
@@ -35,57 +35,115 @@ const WRONG_CLOCKS: Duration = Duration::from_secs(900);
 /// How often revocations that are over are dropped from memory.
 const FORGET_ROUND: Duration = Duration::from_secs(60);
 
+/// How long deliveries that are on their way are waited for when all requests are answered.
+const LAST_DELIVERIES: Duration = Duration::from_secs(5);
+
 /// The loops of a process; they end when this is dropped.
 #[derive(Debug)]
-pub struct Loops(Vec<JoinHandle<()>>);
+pub struct Loops {
+    endless: JoinSet<()>,
+    /// What delivers events; it ends by itself when the process stops.
+    courier: Option<Courier>,
+}
 
-impl Drop for Loops {
-    fn drop(&mut self) {
-        self.0.iter().for_each(JoinHandle::abort);
+#[derive(Debug)]
+struct Courier {
+    node: String,
+    work: JoinSet<()>,
+}
+
+impl Loops {
+    /// Waits until one of them has failed, which none of them should: without it the process does half its work, and
+    /// says nothing of it.
+    pub async fn failed(&mut self) {
+        let courier = async {
+            match &mut self.courier {
+                Some(courier) => failure(&mut courier.work).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            error = failure(&mut self.endless) => {
+                log::error!("work beside the server has failed, so the process ends: {error}");
+            }
+            error = courier => {
+                log::error!("the delivery of events has failed, so the process ends: {error}");
+            }
+        }
+    }
+
+    /// Gives webhook endpoints back, also where some do not answer: others need not wait for claims to end.
+    async fn leave_endpoints(&mut self, app: &App) {
+        let Some(Courier { node, mut work }) = self.courier.take() else {
+            return;
+        };
+        let ended = tokio::time::timeout(LAST_DELIVERIES, work.join_next()).await;
+        if !matches!(ended, Ok(Some(Ok(())))) {
+            work.shutdown().await;
+            webhooks::leave(app, node).await;
+        }
     }
 }
 
 /// Starts the loops that the process's roles ask for.
 pub fn start(app: &Arc<App>) -> Loops {
-    let mut loops = vec![
-        tokio::spawn(follow_keys(Arc::clone(app))),
-        tokio::spawn(forget_revocations(Arc::clone(app))),
-        tokio::spawn(tally::follow(Arc::clone(app))),
-        tokio::spawn(nodes::beat(Arc::clone(app))),
-        tokio::spawn(nodes::compare_clocks(Arc::clone(app))),
-    ];
+    let mut loops = JoinSet::new();
+    let mut courier = None;
+    loops.spawn(follow_keys(Arc::clone(app)));
+    loops.spawn(forget_revocations(Arc::clone(app)));
+    loops.spawn(tally::follow(Arc::clone(app)));
+    loops.spawn(nodes::beat(Arc::clone(app)));
+    loops.spawn(nodes::compare_clocks(Arc::clone(app)));
     if let Some(shared) = &app.shared {
-        loops.push(tokio::spawn(Arc::clone(shared).watch()));
+        loops.spawn(Arc::clone(shared).watch());
     }
     if app.settings.has_role(Role::Auth) {
-        loops.push(tokio::spawn(uses::follow(Arc::clone(app))));
-        loops.push(tokio::spawn(indices::lease_ahead(Arc::clone(app))));
+        loops.spawn(uses::follow(Arc::clone(app)));
+        loops.spawn(indices::lease_ahead(Arc::clone(app)));
     }
     if app.settings.has_role(Role::Worker) {
-        loops.push(tokio::spawn(retention::run(Arc::clone(app))));
-        loops.push(tokio::spawn(trespasses::run(Arc::clone(app))));
-        loops.push(tokio::spawn(sequencer::follow(Arc::clone(app))));
-        loops.push(tokio::spawn(audit_retention::follow(Arc::clone(app))));
-        loops.push(tokio::spawn(warn::run(Arc::clone(app))));
-        loops.push(tokio::spawn(version_notices::run(Arc::clone(app))));
-        loops.push(tokio::spawn(leaks::follow(Arc::clone(app))));
-        loops.push(tokio::spawn(agreements::expire(Arc::clone(app))));
-        loops.push(tokio::spawn(grants::expire(Arc::clone(app))));
-        loops.push(tokio::spawn(deliveries::settle(Arc::clone(app))));
-        loops.push(tokio::spawn(simulate::run(Arc::clone(app))));
+        loops.spawn(retention::run(Arc::clone(app)));
+        loops.spawn(trespasses::run(Arc::clone(app)));
+        loops.spawn(sequencer::follow(Arc::clone(app)));
+        loops.spawn(audit_retention::follow(Arc::clone(app)));
+        loops.spawn(warn::run(Arc::clone(app)));
+        loops.spawn(version_notices::run(Arc::clone(app)));
+        loops.spawn(leaks::follow(Arc::clone(app)));
+        loops.spawn(agreements::expire(Arc::clone(app)));
+        loops.spawn(grants::expire(Arc::clone(app)));
+        loops.spawn(deliveries::settle(Arc::clone(app)));
+        loops.spawn(simulate::run(Arc::clone(app)));
         let days = u64::from(app.settings.key_rotation_days);
         if days > 0 {
             let age = Duration::from_secs(days * 24 * 3600);
-            loops.push(tokio::spawn(keys::rotate(Arc::clone(app), age)));
+            loops.spawn(keys::rotate(Arc::clone(app), age));
         }
-        loops.push(tokio::spawn(invoices::run(Arc::clone(app))));
-        loops.push(tokio::spawn(webhooks::run(Arc::clone(app))));
+        loops.spawn(invoices::run(Arc::clone(app)));
+        let node = webhooks::new_node();
+        let mut work = JoinSet::new();
+        work.spawn(webhooks::run(Arc::clone(app), node.clone()));
+        courier = Some(Courier { node, work });
     }
-    Loops(loops)
+    Loops {
+        endless: loops,
+        courier,
+    }
+}
+
+/// Waits until one has failed; whoever ends otherwise has nothing left to do.
+async fn failure(work: &mut JoinSet<()>) -> JoinError {
+    loop {
+        match work.join_next().await {
+            Some(Err(error)) => return error,
+            Some(Ok(())) => {}
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// What is left to do when the last request is answered.
-pub async fn finish(app: &App) {
+pub async fn finish(app: &App, mut loops: Loops) {
+    loops.leave_endpoints(app).await;
     if let Err(error) = uses::record(app).await {
         log::warn!("uses of credentials could not be written: {error}");
     }
@@ -114,5 +172,21 @@ async fn forget_revocations(app: Arc<App>) {
         if let Ok(now) = retention::surely_past(&app).await {
             app.feed.forget_before(now.minus(WRONG_CLOCKS));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_fails_is_told_and_what_ends_is_not() {
+        let mut work = JoinSet::new();
+        work.spawn(async {});
+        work.spawn(std::future::pending());
+        let quiet = tokio::time::timeout(Duration::from_millis(50), failure(&mut work)).await;
+        assert!(quiet.is_err());
+        work.spawn(async { panic!("a fault") });
+        assert!(failure(&mut work).await.is_panic());
     }
 }

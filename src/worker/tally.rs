@@ -20,6 +20,8 @@ pub(super) async fn follow(app: Arc<App>) {
 
 /// Puts on record what was added up until now. What fails is counted on.
 pub(super) async fn record(app: &App) -> Result<(), StoreError> {
+    // Whoever is at it may fail, and gives back what it took: the end of a process waits for that.
+    let _turn = app.tally.turn().await;
     let counts = app.tally.take();
     if counts.is_empty() {
         return Ok(());

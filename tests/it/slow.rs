@@ -4,7 +4,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::support::world::{Engine, World};
+use serde_json::json;
+
+use crate::support::shop::{order, package};
+use crate::support::world::{Engine, World, worlds};
 
 /// Longer than any patience of the server.
 const LONG: Duration = Duration::from_secs(120);
@@ -182,4 +185,48 @@ async fn an_address_has_so_many_connections_and_no_more_unless_it_is_a_trusted_p
     let world = world_with(&trusting).await;
     let mut held: Vec<_> = (0..40).map(|_| connect(&world)).collect();
     assert!(held.iter_mut().all(is_served));
+}
+
+/// A request of which all but the last byte of the body has gone out.
+fn all_but_the_end(world: &World, path: &str, token: &str, more: &str, body: &str) -> TcpStream {
+    let mut socket = connect(world);
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n{more}\r\n",
+        body.len()
+    );
+    let sent = [head.as_bytes(), &body.as_bytes()[..body.len() - 1]].concat();
+    socket.write_all(&sent).unwrap();
+    socket
+}
+
+#[actix_web::test]
+async fn whoever_is_revoked_while_its_body_arrives_is_refused() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let package = operator.published(package()).await;
+        let shopper = world.shopper().await;
+        let bought = order(&package, 1, "PO-1").to_string();
+        let key = "Idempotency-Key: k\r\n";
+        let path = shopper.path("/orders");
+        let ordering = all_but_the_end(&world, &path, &shopper.token, key, &bought);
+        let thief = world.second_operator().await;
+        let path = format!("/admin/v1/clients/{}/credentials", shopper.who.client_id);
+        let asked = json!({ "label": "mine" }).to_string();
+        let issuing = all_but_the_end(&world, &path, &thief.token, "", &asked);
+        // Both are let in, and wait.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        operator
+            .revoke(&shopper.who.credential_id)
+            .await
+            .expect(200);
+        let body = json!({ "token": thief.token });
+        operator.post("/tokens/revoke", body).await.expect(200);
+        for mut socket in [ordering, issuing] {
+            socket.write_all(b"}").unwrap();
+            let answer = until_closed(&mut socket);
+            assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+        }
+        assert_eq!(world.lines("SELECT id AS line FROM orders"), [""; 0]);
+    }
 }

@@ -464,6 +464,23 @@ async fn two_nodes_share_the_endpoints_and_either_takes_over() {
 }
 
 #[actix_web::test]
+async fn one_that_is_asked_to_end_gives_back_what_a_receiver_holds_up() {
+    for mut world in worlds_with(&[LOOPBACK, ("ONYX_DRAIN_DELAY", "0")]).await {
+        let one = world.subscriber().await;
+        one.receiver.behave(Behaviour::Hang);
+        world.tell(&one.who.partner_id, 1);
+        one.receiver.wait_for(1).await;
+        assert_eq!(world.terminate(), Some(0));
+        let held = "SELECT COALESCE(lease_owner, '-') AS line FROM webhook_endpoints";
+        assert_eq!(world.lines(held), ["-"]);
+        assert_eq!(
+            world.lines("SELECT node AS line FROM webhook_workers"),
+            [""; 0]
+        );
+    }
+}
+
+#[actix_web::test]
 async fn a_secret_that_takes_over_signs_beside_the_one_before_it() {
     for world in worlds_with(&[LOOPBACK]).await {
         let one = world.subscriber().await;

@@ -69,7 +69,10 @@ async fn holds_its_own(world: &World) {
     assert_eq!(world.lines(owner), holder);
     world.tell(&one.who.partner_id, 3);
     one.wait_for(4..=6).await;
-    assert_eq!(one.came(), [1, 2, 3, 4, 5, 6]);
+    // Each once; several are on their way at a time.
+    let mut came = one.came();
+    came.sort_unstable();
+    assert_eq!(came, [1, 2, 3, 4, 5, 6]);
     assert_eq!(world.lines(owner), holder);
     drop(ahead);
 }

@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
-use actix_web::{Error, HttpResponse, web};
+use actix_web::{Error, HttpRequest, HttpResponse, web};
 use futures_util::stream;
 use serde::Serialize;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::domain::id::{AuditEventId, PartnerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::http::audit::{AuditEventView, AuditOutcome, AuditProofView, encode};
-use crate::http::extract::{AuditRead, Operator};
+use crate::http::extract::{AuditRead, Operator, check_again};
 use crate::http::list::{ListQuery, ListView, Parameters};
 use crate::http::openapi::refusals::Conflict;
 use crate::http::problem::{Problem, ProblemView};
@@ -179,6 +179,7 @@ pub async fn consistency(
 )]
 pub async fn export(
     who: Operator<AuditRead>,
+    request: HttpRequest,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let keys = Arc::clone(app.master.audit());
@@ -191,22 +192,33 @@ pub async fn export(
         )
     });
     recorded.await?;
-    let lines = stream::unfold(Some((app, export)), |state| async {
-        let (app, mut export) = state?;
-        let read = app.store.read(move |db| {
-            let text = export.more(db)?;
-            Ok::<_, StoreError>((text, export))
-        });
-        match read.await {
-            Ok((Some(text), export)) => {
-                Some((Ok::<_, Error>(Bytes::from(text)), Some((app, export))))
-            }
+    let lines = stream::unfold(Some((request, app, export)), |state| async {
+        let (request, app, export) = state?;
+        match more(&request, &app, export).await {
+            Ok((Some(text), export)) => Some((
+                Ok::<_, Error>(Bytes::from(text)),
+                Some((request, app, export)),
+            )),
             Ok((None, _)) => None,
             // The connection breaks off, and the export has no end: whoever reads it sees that.
-            Err(error) => Some((Err(Problem::from(error).into()), None)),
+            Err(problem) => Some((Err(problem.into()), None)),
         }
     });
     Ok(HttpResponse::build(StatusCode::OK)
         .content_type("application/x-ndjson")
         .streaming(Box::pin(lines)))
+}
+
+/// The next lines of an export, for whoever may still have them: it is read as slowly as its reader likes.
+async fn more(
+    request: &HttpRequest,
+    app: &App,
+    mut export: Export,
+) -> Result<(Option<String>, Export), Problem> {
+    check_again(request).await?;
+    let read = app.store.read(move |db| {
+        let text = export.more(db)?;
+        Ok::<_, StoreError>((text, export))
+    });
+    Ok(read.await?)
 }

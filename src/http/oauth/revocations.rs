@@ -109,6 +109,10 @@ pub async fn poll(
     loop {
         let (told, cursor) = app.feed.after(who.realm, after, PAGE);
         let waited = told.is_empty() && !woken(&app, &mut news, deadline).await;
+        if !who.may_go_on(app.clock.now()) {
+            // Revoked, or over, while it waited.
+            return Err(who.refusal());
+        }
         if !told.is_empty() || waited {
             let answer = Poll {
                 cursor,

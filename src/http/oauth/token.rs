@@ -1,7 +1,7 @@
 //! `POST /{realm}/oauth2/token` (RFC 6749 §3.2).
 
 use std::cell::OnceCell;
-use std::time::Duration;
+use std::time::{Duration, Instant as Stopwatch};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
@@ -160,6 +160,7 @@ async fn answer(
     let from = source::address(request, &app.settings.trusted_proxies);
     let door = Door::knock(app, realm, &asked.client_id, from, now)?;
     // Before the look-up: a revocation that this node has not heard of then kills the token.
+    let began = Stopwatch::now();
     let rsn = app.feed.applied();
     let desk = Desk {
         directory: &app.directory,
@@ -185,6 +186,7 @@ async fn answer(
         realm,
         rsn,
         now,
+        began,
     };
     Ok(issue(press, granted, from).await?)
 }
@@ -284,6 +286,7 @@ fn refused(refusal: &Refusal, request: &HttpRequest, realm: Realm) -> HttpRespon
     match refusal {
         Refusal::Store(_)
         | Refusal::Append(_)
+        | Refusal::Late
         | Refusal::NoKey
         | Refusal::NoIndex(_)
         | Refusal::Randomness(_)
@@ -337,6 +340,7 @@ fn status(refusal: &Refusal, used_header: bool) -> StatusCode {
         Refusal::LimitExceeded(_) | Refusal::TooManyFailures(_) => StatusCode::TOO_MANY_REQUESTS,
         Refusal::Store(_)
         | Refusal::Append(_)
+        | Refusal::Late
         | Refusal::NoKey
         | Refusal::NoIndex(_)
         | Refusal::Randomness(_)

@@ -36,6 +36,8 @@ pub(super) struct Board {
     lists: BTreeMap<i64, List>,
     /// When the lists on record were read.
     looked: Option<Monotonic>,
+    /// When the database last failed.
+    failed: Option<Monotonic>,
 }
 
 struct Fresh {
@@ -62,6 +64,16 @@ struct Found {
 }
 
 impl Board {
+    /// Whether the database has failed since somebody asked.
+    pub(super) fn has_failed_since(&self, asked: Monotonic) -> bool {
+        self.failed.is_some_and(|failed| failed >= asked)
+    }
+
+    /// Notes that the database has failed.
+    pub(super) fn has_failed(&mut self) {
+        self.failed = Some(Monotonic::now());
+    }
+
     /// Takes in what was revoked, and tokens recorded since, where there can be any.
     pub(super) async fn follow(
         &mut self,

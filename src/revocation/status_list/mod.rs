@@ -27,8 +27,12 @@ use super::feed::Feed;
 use board::Board;
 pub use signed::{Signed, TTL};
 
-/// How long a record of a token may take to be written after its node stopped hearing news.
+/// How long a record of a token may take to be written after its node stopped hearing news: as long as its request may
+/// take before ([`crate::oauth::issue::PROMPT`]), and the journal after that.
 const WRITING: Duration = Duration::from_secs(12);
+
+/// How long somebody waits for whoever derives a realm's lists.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// No list to show.
 #[derive(Debug, thiserror::Error)]
@@ -95,11 +99,27 @@ impl StatusLists {
         let asked = Monotonic::now();
         let board = self.realms.get(&realm).ok_or(Missing::Unknown)?;
         // One derives, and all who wait are served by what it finds.
-        let mut board = board.lock().await;
-        board.follow(from, realm, self.settles).await?;
-        board.look_up(from.store, realm, id, asked).await?;
+        let mut board = tokio::time::timeout(PATIENCE, board.lock())
+            .await
+            .map_err(|_| silent())?;
+        if board.has_failed_since(asked) {
+            // Not each in turn: the next would wait for all before it.
+            return Err(silent().into());
+        }
+        let derived = async {
+            board.follow(from, realm, self.settles).await?;
+            board.look_up(from.store, realm, id, asked).await
+        };
+        if let Err(error) = derived.await {
+            board.has_failed();
+            return Err(error.into());
+        }
         board.sign(from, realm, id).await
     }
+}
+
+fn silent() -> StoreError {
+    StoreError::Unreachable("status lists cannot be derived right now".to_owned())
 }
 
 impl std::fmt::Debug for StatusLists {

@@ -150,8 +150,21 @@ struct Courier {
     sends: u64,
 }
 
+/// A name under which endpoints are held, which no other process has.
+pub(super) fn new_node() -> String {
+    crate::keys::hex(&rand::random::<[u8; 8]>())
+}
+
+/// Gives back what a node holds, so that others need not wait for its claims to end.
+pub(super) async fn leave(app: &App, node: String) {
+    let left = app.store.write(move |db| webhook_lanes::leave(db, &node));
+    if let Err(error) = left.await {
+        log::warn!("webhook endpoints could not be given back, and are free soon: {error}");
+    }
+}
+
 /// Delivers until the process stops.
-pub(super) async fn run(app: Arc<App>) {
+pub(super) async fn run(app: Arc<App>, node: String) {
     let now = Moment::now();
     let pace = match app.store.target() {
         Target::Sqlite(_) => PACE.0,
@@ -160,7 +173,7 @@ pub(super) async fn run(app: Arc<App>) {
     };
     let courier = Courier {
         app,
-        node: crate::keys::hex(&rand::random::<[u8; 8]>()),
+        node,
         pace,
         lanes: HashMap::new(),
         tasks: JoinSet::new(),
@@ -184,8 +197,9 @@ impl Courier {
             let is_stopping = self.app.stopping.load(Ordering::Relaxed);
             if is_stopping {
                 self.lanes.values_mut().for_each(|lane| lane.leaves = true);
-                if self.lanes.values().all(Lane::is_idle) && !self.settle.under_way {
-                    return self.leave().await;
+                let writes = self.settle.under_way || self.hold.under_way;
+                if self.lanes.values().all(Lane::is_idle) && !writes {
+                    return leave(&self.app, self.node).await;
                 }
             }
             let now = Moment::now();
@@ -205,18 +219,6 @@ impl Courier {
                     self.hear(news);
                 }
             }
-        }
-    }
-
-    /// Gives back what it holds, so that others need not wait for its claims to end.
-    async fn leave(&self) {
-        let node = self.node.clone();
-        let left = self
-            .app
-            .store
-            .write(move |db| webhook_lanes::leave(db, &node));
-        if let Err(error) = left.await {
-            log::warn!("webhook endpoints could not be given back, and are free soon: {error}");
         }
     }
 

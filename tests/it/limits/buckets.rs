@@ -46,6 +46,28 @@ async fn every_answer_says_what_is_left() {
 }
 
 #[actix_web::test]
+async fn a_query_that_cannot_be_read_waits_until_it_is_known_who_calls() {
+    for world in worlds().await {
+        let who = world.sandbox_client(&["orders:read"]).await;
+        let token = world.token("sandbox", &who, &[]).await;
+        for query in [
+            "limit=many",
+            "cursor=!",
+            "state=odd",
+            "state=paid&state=paid",
+        ] {
+            // It has seen nobody yet, and has to look the caller up.
+            let node = world.neighbour().await;
+            let path = format!("/sandbox/v1/orders?{query}");
+            let answer = node.get(&path, Some(&token)).await;
+            assert_eq!(answer.status, 400, "{query}: {}", answer.text);
+            assert_eq!(told(&answer).0, "requests", "{query}");
+            assert!(!answer.header("onyx-version").is_empty(), "{query}");
+        }
+    }
+}
+
+#[actix_web::test]
 async fn who_is_over_is_refused_with_the_limit_and_the_time_and_others_are_not() {
     for world in worlds().await {
         let operator = world.operator().await;

@@ -12,7 +12,7 @@ use crate::admin::packages::{self, NewPackage};
 use crate::app::App;
 use crate::domain::package::Viewer;
 use crate::http::body::{self, BodyError};
-use crate::http::extract::{CatalogueWrite, Operator};
+use crate::http::extract::{CatalogueWrite, Operator, check_again};
 use crate::http::json;
 use crate::http::list::Parameters;
 use crate::http::members::Members;
@@ -74,10 +74,12 @@ pub async fn import(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
-    let dry_run = query.take("dry_run")?.unwrap_or(false);
+    let dry_run = query.flag("dry_run")?.unwrap_or(false);
     query.finish()?;
     let body = body::bytes_within(&request, payload, MAX_IMPORT).await;
-    let new = read(&request, &body.map_err(unread)?)?;
+    let body = body.map_err(unread)?;
+    check_again(&request).await?;
+    let new = read(&request, &body)?;
     let count = new.len();
     let named: Vec<_> = new.iter().map(|one| one.viewers.clone()).collect();
     let faults = app.store.read(move |db| strangers(db, &named)).await?;
