@@ -72,7 +72,9 @@ async fn around<B: MessageBody>(
     logging::in_request(context, async move {
         let (started, method) = (Stopwatch::now(), request.method().clone());
         log::trace!("{method} begins");
+        let under_way = UnderWay(&method, started);
         let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().await;
+        std::mem::forget(under_way);
         let outcome = outcome.unwrap_or_else(|_| Err(Panicked.into()));
         let took = started.elapsed();
         match outcome {
@@ -100,6 +102,16 @@ async fn around<B: MessageBody>(
         }
     })
     .await
+}
+
+/// A request without an answer yet. Dropped, it gets none: its connection was reset.
+struct UnderWay<'a>(&'a Method, Stopwatch);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let (method, ms) = (self.0.as_str(), self.1.elapsed().as_millis());
+        log::info!(method; "{method} - broken off by the caller after {ms} ms");
+    }
 }
 
 /// Where the caller's trace stands (W3C Trace Context §3.2). What is malformed, or sent twice, is as if

@@ -154,15 +154,7 @@ impl Store {
         let mut db = self.writers.connection()?;
         let ran = migrate::run(&mut db)?;
         refuse_moved(&mut db)?;
-        let wall = transaction(&mut db, None, |db| {
-            migrate::lock(db)?;
-            walls::raise(db)
-        });
-        let wall = wall.unwrap_or_else(|error: StoreError| Wall::Missing(error.to_string()));
-        if let Wall::Missing(why) = &wall {
-            log::warn!("no row-level security stands behind the tenants' queries: {why}");
-        }
-        let _ = self.wall.set(wall);
+        let _ = self.wall.set(raise_wall(&mut db));
         Ok(ran)
     }
 
@@ -315,6 +307,19 @@ impl Store {
     pub fn target(&self) -> &Target {
         &self.target
     }
+}
+
+/// Has the database itself keep tenants apart, as far as it can.
+fn raise_wall(db: &mut Db) -> Wall {
+    let raised = transaction(db, None, |db| {
+        migrate::lock(db)?;
+        walls::raise(db)
+    });
+    let wall = raised.unwrap_or_else(|error: StoreError| Wall::Missing(error.to_string()));
+    if let Wall::Missing(why) = &wall {
+        log::warn!("no row-level security stands behind the tenants' queries: {why}");
+    }
+    wall
 }
 
 /// Refuses a database from which all has moved: what was revoked since lives on in it.

@@ -1,8 +1,12 @@
 //! Who fails to authenticate too often waits; and nobody is kept out by others' failures.
 
-use reqwest::Method;
+use std::time::Duration;
 
-use crate::support::world::{Answer, Credential, World, worlds, worlds_with};
+use reqwest::Method;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::support::world::{Answer, Credential, Engine, World, worlds, worlds_with};
 
 const PROXIED: &[(&str, &str)] = &[("ONYX_TRUSTED_PROXIES", "127.0.0.1/32")];
 
@@ -274,5 +278,53 @@ async fn successes_block_nobody_however_many_there_are() {
                 assert_eq!(refused.status, 400);
             }
         }
+    }
+}
+
+#[actix_web::test]
+async fn whoever_breaks_off_before_it_is_answered_has_failed() {
+    for world in worlds().await {
+        if world.engine != Engine::Postgres {
+            // The look-up cannot be held up there.
+            continue;
+        }
+        let held = world.hold("LOCK TABLE clients IN ACCESS EXCLUSIVE MODE", 3);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut sockets = Vec::new();
+        for n in 0..60 {
+            let mut socket = TcpStream::connect(world.base.trim_start_matches("http://"))
+                .await
+                .unwrap();
+            let form = format!(
+                "grant_type=client_credentials&client_id={}&client_secret=x",
+                made_up(n)
+            );
+            let request = format!(
+                "POST /sandbox/oauth2/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                 Content-Length: {}\r\n\r\n{form}",
+                form.len()
+            );
+            socket.write_all(request.as_bytes()).await.unwrap();
+            sockets.push(socket);
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        for socket in sockets {
+            // Its end is a reset.
+            socket.set_zero_linger().unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let shown = (made_up(99), "x");
+        let path = "/sandbox/oauth2/token";
+        let request = world.request(Method::POST, path);
+        let form = [("grant_type", "client_credentials")];
+        let request = request.basic_auth(&shown.0, Some(shown.1)).form(&form);
+        let answer = Answer::of(request.send().await.unwrap()).await;
+        assert_eq!(answer.status, 429, "{}", answer.text);
+        assert!(
+            world
+                .log()
+                .contains("POST - broken off by the caller after")
+        );
+        held.join().unwrap();
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Whoever failed too often waits outside: that is known from memory, before anybody is looked up.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
 use super::token::Denial;
@@ -22,6 +23,18 @@ pub(super) struct Door<'a> {
     client_id: &'a str,
     knock: Knock,
     now: Instant,
+    /// Whether it was taken down how it went.
+    told: Cell<bool>,
+}
+
+/// Whoever breaks off before it is known how it went has failed: else one could ask for ever who is known, and have the
+/// database busy, without being counted.
+impl Drop for Door<'_> {
+    fn drop(&mut self) {
+        if !self.told.get() {
+            self.count_failure();
+        }
+    }
 }
 
 impl<'a> Door<'a> {
@@ -40,9 +53,13 @@ impl<'a> Door<'a> {
             client_id,
             knock,
             now,
+            told: Cell::new(false),
         };
         match door.knock.must_wait() {
-            Some(block) => Err(door.wait(block)),
+            Some(block) => {
+                door.told.set(true);
+                Err(door.wait(block))
+            }
             None => Ok(door),
         }
     }
@@ -53,6 +70,7 @@ impl<'a> Door<'a> {
         outcome: Result<T, Refusal>,
         who: impl FnOnce(&T) -> &Authenticated,
     ) -> Result<T, Denial> {
+        self.told.set(true);
         match outcome {
             Ok(let_in) => {
                 self.succeeded(&who(&let_in).entry);
@@ -78,12 +96,16 @@ impl<'a> Door<'a> {
         }
     }
 
-    fn failed(&self, refusal: Refusal) -> Denial {
+    fn count_failure(&self) {
         self.remember_where_it_worked();
         let began = self.app.failures.failed(&self.knock, self.now);
         for subject in began.into_iter().flatten() {
             telemetry().abuse.began(subject.as_str());
         }
+    }
+
+    fn failed(&self, refusal: Refusal) -> Denial {
+        self.count_failure();
         match self.knock.blocked() {
             // Its secret was looked at because of where it comes from, and was wrong.
             Some(block) => self.wait(block),

@@ -15,7 +15,7 @@ use super::{BackupError, FEED_HEAD, Line, fingerprint, lines, number, postgres, 
 use crate::domain::instant::Instant;
 use crate::store::db::{Db, Manager, Purpose, Target};
 use crate::store::instance::{self, Fact};
-use crate::store::{StoreError, migrate, transaction};
+use crate::store::{StoreError, migrate, raise_wall, transaction};
 
 /// A database cannot move; each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +110,7 @@ fn hold_new(target: &Target) -> Result<Db, MoveError> {
         postgres::hold(conn)?;
     }
     migrate::run(&mut db).map_err(BackupError::from)?;
+    raise_wall(&mut db);
     Ok(db)
 }
 
