@@ -212,6 +212,16 @@ impl Shared {
         }
     }
 
+    /// The policy by which it forgets what it was told to keep, where it may say so and has one.
+    pub async fn evicts(mut connection: MultiplexedConnection) -> Option<String> {
+        let asked = redis::cmd("INFO").arg("memory").to_owned();
+        let told: String = asked.query_async(&mut connection).await.ok()?;
+        let policy = told
+            .lines()
+            .find_map(|line| line.strip_prefix("maxmemory_policy:"))?;
+        (policy.trim() != "noeviction").then(|| policy.trim().to_owned())
+    }
+
     async fn probe(&self, connection: &MultiplexedConnection) -> Result<(), RedisError> {
         let bucket = Bucket {
             name: "probe".to_owned(),

@@ -64,7 +64,11 @@ impl Target {
         {
             return Ok(Self::Sqlite(path.to_owned()));
         }
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        let postgres = url
+            .strip_prefix("postgres://")
+            .or_else(|| url.strip_prefix("postgresql://"));
+        if let Some(rest) = postgres {
+            refuse_bare(rest)?;
             #[cfg(feature = "postgres")]
             return Ok(Self::Postgres(url.to_owned()));
             #[cfg(not(feature = "postgres"))]
@@ -72,6 +76,19 @@ impl Target {
         }
         Err(OpenError::UnknownScheme)
     }
+}
+
+/// Refuses a URL whose password has characters that end it: what comes after them would be taken for the host, and told
+/// in the error that it is none.
+fn refuse_bare(rest: &str) -> Result<(), OpenError> {
+    let (before_query, _) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = before_query.split_once('/').unwrap_or((before_query, ""));
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    let is_cut = !authority.contains('@') && !port.bytes().all(|b| b.is_ascii_digit());
+    if is_cut || path.contains('@') || authority.matches('@').count() > 1 {
+        return Err(OpenError::BarePassword);
+    }
+    Ok(())
 }
 
 /// How a PostgreSQL session behaves: who waits for a lock or a lost answer gives up before
@@ -232,4 +249,28 @@ fn with_keepalives(url: &str) -> String {
         }
     }
     url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_that_ends_too_early_is_refused_before_anybody_repeats_it() {
+        for good in [
+            "onyx:p%40ss%2Fword@db.example.com:5432/onyx",
+            "db.example.com/onyx?user=a@b",
+            "/onyx?host=/run/postgresql",
+            "[::1]:5432/onyx",
+        ] {
+            assert!(refuse_bare(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "onyx:p@ss@db.example.com/onyx",
+            "onyx:pa/ss@db.example.com/onyx",
+            "onyx:pa?ss@db.example.com/onyx",
+        ] {
+            assert!(refuse_bare(bad).is_err(), "{bad}");
+        }
+    }
 }

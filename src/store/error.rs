@@ -55,6 +55,11 @@ pub enum OpenError {
     /// The URL has neither known scheme.
     #[error("database_url: must start with sqlite:// or postgres://")]
     UnknownScheme,
+    /// The password ends the URL's authority.
+    #[error(
+        "database_url: a password's own `@`, `/`, `:` and `?` are written %40, %2F, %3A and %3F"
+    )]
+    BarePassword,
     /// Built without PostgreSQL.
     #[error(
         "database_url: this build has no PostgreSQL; build with `--features postgres` (system libpq) \

@@ -69,8 +69,11 @@ pub fn insert_all(db: &mut Db, calls: &[&Call]) -> Result<(), StoreError> {
 /// A page of calls, newest first.
 pub fn page(db: &mut Db, mut filter: Filter, page: &PageRequest) -> Result<Page<Call>, StoreError> {
     // Rows are led by their partner: who asks about a client or a credential means its partner's.
-    if filter.partner_id.is_none() {
-        filter.partner_id = partner_of(db, &filter)?;
+    if filter.partner_id.is_none()
+        && let Some((partner, realm)) = tenant_of(db, &filter)?
+    {
+        filter.partner_id = Some(partner);
+        filter.realm = filter.realm.or(Some(realm));
     }
     let mut query = request_log::table.into_boxed();
     if let Some(partner) = filter.partner_id {
@@ -135,27 +138,23 @@ pub fn of_tenant(
     page(db, filter, asked)
 }
 
-fn partner_of(db: &mut Db, filter: &Filter) -> Result<Option<PartnerId>, StoreError> {
-    let of_client = |db: &mut Db, id: &ClientId| {
-        let found = clients::table.find(id).select(clients::partner_id);
-        found.first(db).optional()
-    };
-    let found: Option<Option<PartnerId>> = match (&filter.client_id, &filter.credential_id) {
-        (Some(client), _) => of_client(db, client)?,
-        (None, Some(credential)) => {
-            let client = credentials::table
-                .find(credential)
-                .select(credentials::client_id)
-                .first(db)
-                .optional()?;
-            match client {
-                Some(client) => of_client(db, &client)?,
-                None => None,
-            }
-        }
+/// Whose client or credential is asked about, and in which realm it is.
+fn tenant_of(db: &mut Db, filter: &Filter) -> Result<Option<(PartnerId, Realm)>, StoreError> {
+    let client: Option<ClientId> = match (&filter.client_id, &filter.credential_id) {
+        (Some(client), _) => Some(client.clone()),
+        (None, Some(credential)) => credentials::table
+            .find(credential)
+            .select(credentials::client_id)
+            .first(db)
+            .optional()?,
         (None, None) => None,
     };
-    Ok(found.flatten())
+    let Some(client) = client else {
+        return Ok(None);
+    };
+    let found = clients::table.find(&client).select(clients::partner_id);
+    let partner: Option<Option<PartnerId>> = found.first(db).optional()?;
+    Ok(partner.flatten().map(|partner| (partner, client.realm())))
 }
 
 /// A tenant's first call of a route that was answered with success. `None`: there is none on record.

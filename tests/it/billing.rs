@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::shop::package;
-use crate::support::world::{PARTNER_SCOPES, World, at_once, worlds};
+use crate::support::world::{PARTNER_SCOPES, World, at_once, days_away, worlds};
 
 /// A partner with every scope, and an order of 3 × 19.00 EUR of it.
 struct Account<'a> {
@@ -367,5 +367,19 @@ async fn who_has_read_its_ledger_and_an_invoice_has_reconciled() {
         while state().await != "passed" {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
+    }
+}
+
+#[actix_web::test]
+async fn a_month_to_come_cannot_be_billed() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let (now, next) = (chrono::Utc::now(), days_away(32));
+        let month = now.format("%Y-%m").to_string();
+        let body = json!({ "period": month });
+        operator.post("/invoices/close", body).await.expect(200);
+        let body = json!({ "period": next[..7] });
+        let refused = operator.post("/invoices/close", body).await;
+        assert_eq!(refused.expect(422)["errors"][0]["pointer"], "/period");
     }
 }

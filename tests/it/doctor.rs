@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::support::redis::Redis;
 use crate::support::world::{Engine, World, worlds};
 
 /// What the doctor says, by check; and how it ended.
@@ -124,4 +125,24 @@ async fn a_process_that_is_not_ready_is_named_with_its_own_word() {
         }
         held.join().unwrap();
     }
+}
+
+#[actix_web::test]
+async fn a_redis_that_forgets_is_named() {
+    let redis = Redis::start();
+    let mut world = World::prepare(Engine::Sqlite, &[("ONYX_REDIS_URL", &redis.url())]);
+    world.cli(&["operator", "bootstrap"]);
+    world.start().await;
+    let of_redis = |rows: Vec<(String, String, String)>| {
+        let mut row = rows.into_iter().filter(|(check, _, _)| check == "redis");
+        row.next().unwrap()
+    };
+    assert_eq!(of_redis(examine(&world).1).1, "ok");
+    let mut set = redis::cmd("CONFIG");
+    set.arg("SET").arg("maxmemory-policy").arg("allkeys-lru");
+    set.exec(&mut redis.connection().unwrap()).unwrap();
+    let (code, rows) = examine(&world);
+    let (_, state, detail) = of_redis(rows);
+    assert_eq!((code, state.as_str()), (Some(0), "warning"));
+    assert!(detail.contains("allkeys-lru"), "{detail}");
 }

@@ -14,7 +14,16 @@ pub(super) async fn examine(settings: &Settings, report: &mut Report) {
         Err(error) => return report.ill("redis", error.to_string()),
     };
     match shared.connect().await {
-        Ok(_) => report.well("redis", "answers, and takes decisions"),
+        Ok(connection) => match Shared::evicts(connection).await {
+            Some(policy) => {
+                let detail = format!(
+                    "its maxmemory-policy is {policy}: when it is full it forgets what partners have used up; set \
+                     noeviction"
+                );
+                report.doubtful("redis", detail);
+            }
+            None => report.well("redis", "answers, and takes decisions"),
+        },
         Err(error) => {
             let detail = format!("{error}; without it each node goes by its share of the rates");
             report.doubtful("redis", detail);

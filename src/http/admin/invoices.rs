@@ -61,7 +61,7 @@ impl From<Invoice> for PartnerInvoiceView {
 
 /// What is billed.
 #[derive(Debug, ToSchema)]
-#[schema(as = Close, example = json!({"period": "2030-01"}))]
+#[schema(as = Close, example = json!({"period": "2026-10"}))]
 pub struct CloseBody {
     /// Only this partner; with `realm`.
     pub partner_id: Option<PartnerId>,
@@ -99,8 +99,16 @@ pub async fn close(
         body.optional_parsed::<Month>("period"),
         body.optional_flag("draft"),
     );
-    let (partner, realm, period, draft) = body.finish(taken)?;
     let now = app.clock.now();
+    if taken
+        .2
+        .flatten()
+        .is_some_and(|period| period > Month::of(now))
+    {
+        let detail = "must not be a month to come: nothing of it can be billed";
+        body.fault("/period".to_owned(), "invalid", detail);
+    }
+    let (partner, realm, period, draft) = body.finish(taken)?;
     let period = period.unwrap_or(Month::of(now));
     let closing = match draft {
         Some(true) => Closing::Draft,
