@@ -283,6 +283,11 @@ impl App {
         }
     }
 
+    /// How long what a request was answered is kept under its key.
+    pub fn answers_kept(&self) -> Duration {
+        Duration::from_secs(u64::from(self.settings.kept.idempotency) * 24 * 3600)
+    }
+
     /// Makes a change that every node must hear of; on this one it counts before it is answered.
     pub async fn change<T, E, F>(&self, now: Instant, work: F) -> Result<T, E>
     where

@@ -35,6 +35,7 @@ where
         let written = app.store.write(work);
         return sent(Outcome::Executed(written.await?));
     };
+    let once = once.kept_for(app.answers_kept());
     let place = app.running.enter(&once)?;
     let written = app.store.write(move |db| {
         let outcome = idempotency::once(db, &once, now, |db, _| work(db))?;
@@ -56,19 +57,20 @@ pub async fn execute<F>(
 where
     F: FnOnce(&mut Db, &Once) -> Result<Outcome, PartnerError> + Send + 'static,
 {
-    let place = enter(request, app, &once)?;
-    execute_at(request, app, tenant, (once, place), work).await
+    let at = enter(request, app, once)?;
+    execute_at(request, app, tenant, at, work).await
 }
 
-/// A request's place among those that run, or that it runs already.
-fn enter(request: &HttpRequest, app: &App, once: &Once) -> Result<Place, Problem> {
-    let entered = app.running.enter(once);
+/// A request with its place among those that run, or that it runs already.
+fn enter(request: &HttpRequest, app: &App, once: Once) -> Result<(Once, Place), Problem> {
+    let once = once.kept_for(app.answers_kept());
+    let entered = app.running.enter(&once);
     if let Err(PartnerError::InProgress) = &entered {
         remark(request, |remarks| {
             remarks.idempotency(Idempotency::InProgress);
         });
     }
-    Ok(entered?)
+    Ok((once, entered?))
 }
 
 /// Executes a tenant's request that has its place.
@@ -101,13 +103,7 @@ pub async fn execute_if_keyed<F>(
 where
     F: FnOnce(&mut Db, &Tenant) -> Result<Answer, PartnerError> + Send + 'static,
 {
-    let at = match once {
-        Some(once) => {
-            let place = enter(request, app, &once)?;
-            Some((once, place))
-        }
-        None => None,
-    };
+    let at = once.map(|once| enter(request, app, once)).transpose()?;
     Execution(at).finish(request, app, tenant, work).await
 }
 
@@ -134,7 +130,7 @@ pub async fn begin(
         return Ok(Begun::Now(Execution(None)));
     };
     // Before it is looked at: of those that come at once, one goes on.
-    let place = enter(request, app, &once)?;
+    let (once, place) = enter(request, app, once)?;
     let (tenant, now, asked) = (tenant.clone(), app.clock.now(), once.clone());
     let read = app
         .store

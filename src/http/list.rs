@@ -1,6 +1,5 @@
 //! Lists: `limit` and `cursor` in, `{"data","next_cursor"}` out.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
@@ -21,18 +20,14 @@ pub const MAX_LIMIT: u8 = 100;
 
 /// The parameters of a query, each of which is taken out by name.
 ///
-/// A query that cannot be read fails when the first is taken, or at the end: who calls is asked first, and that
+/// What is wrong with a query is told when its parameters are taken, or at the end: who calls is asked first, and that
 /// may take a while.
 #[derive(Debug)]
 pub struct Parameters {
-    given: Result<BTreeMap<String, String>, SentTwice>,
+    given: Vec<(String, String)>,
     /// The parameters that this path takes.
     known: Vec<String>,
 }
-
-/// The parameter that a query has more than once.
-#[derive(Clone, Debug)]
-struct SentTwice(String);
 
 /// The query of a list: the page, and filters that the handler takes out one by one.
 #[derive(Debug)]
@@ -75,15 +70,26 @@ pub struct ListView<T> {
 impl Parameters {
     fn of(query: &str) -> Self {
         Self {
-            given: parse(query),
+            given: url::form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
             known: Vec::new(),
         }
     }
 
     fn text(&mut self, name: &str) -> Result<Option<String>, Problem> {
         self.known.push(name.to_owned());
-        let given = self.given.as_mut().map_err(|twice| twice.clone())?;
-        Ok(given.remove(name))
+        let (mut found, rest): (Vec<_>, _) = std::mem::take(&mut self.given)
+            .into_iter()
+            .partition(|(given, _)| given == name);
+        self.given = rest;
+        let value = found.pop().map(|(_, value)| value);
+        if found.is_empty() {
+            Ok(value)
+        } else {
+            let detail = format!("{name} was sent more than once");
+            Err(Problem::bad_parameter(detail))
+        }
     }
 
     /// Takes a parameter out. `None`: not sent.
@@ -144,7 +150,13 @@ impl Parameters {
 
     /// A parameter that nobody took is an error.
     pub fn finish(self) -> Result<(), Problem> {
-        match self.given?.keys().next() {
+        self.finish_before(None)
+    }
+
+    /// The same, where all that stands behind a parameter of this name is somebody else's.
+    pub fn finish_before(self, others: Option<&str>) -> Result<(), Problem> {
+        let given = self.given.iter().map(|(name, _)| name.as_str());
+        match given.take_while(|name| Some(*name) != others).next() {
             Some(name) => Err(Problem::bad_parameter(format!(
                 "{name} is not a parameter of this list"
             ))
@@ -160,22 +172,6 @@ impl FromRequest for Parameters {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Ok(Self::of(request.query_string())))
-    }
-}
-
-fn parse(query: &str) -> Result<BTreeMap<String, String>, SentTwice> {
-    let mut given = BTreeMap::new();
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        if given.insert(name.to_string(), value.into_owned()).is_some() {
-            return Err(SentTwice(name.into_owned()));
-        }
-    }
-    Ok(given)
-}
-
-impl From<SentTwice> for Problem {
-    fn from(SentTwice(name): SentTwice) -> Self {
-        Problem::bad_parameter(format!("{name} was sent more than once"))
     }
 }
 

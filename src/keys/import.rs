@@ -57,6 +57,16 @@ pub fn import_all(
                 path.display()
             );
         }
+        if let Some(known) = &known
+            && (known.realm, known.alg) != (realm, alg)
+        {
+            log::warn!(
+                "{} holds a key that is known as {} of {}; it is passed over, and another must sign here",
+                path.display(),
+                known.alg,
+                known.realm
+            );
+        }
         if known.is_none() {
             let key = provision::introduce(db, key, now)?;
             log::info!(

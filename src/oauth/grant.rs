@@ -351,7 +351,7 @@ fn wanted_scopes(request: &TokenRequest) -> Result<Option<ScopeSet>, Refusal> {
 }
 
 fn malformed_scope() -> Refusal {
-    Refusal::InvalidScope("scope must be names separated by single spaces".into())
+    Refusal::InvalidScope("scope must be names separated by spaces".into())
 }
 
 /// The machine binds every client to a redirect URI, which this grant has no use for.

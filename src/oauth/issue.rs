@@ -109,6 +109,11 @@ pub async fn issue(
     let token = key
         .signing()
         .sign_access_token(&claims(press, &granted, life, &place, &jti))?;
+    if token.len() > onyx_verifier::MAX_TOKEN_LENGTH {
+        // No verifier of ours reads it, so nobody could revoke it either.
+        let advice = "the token would be too long: ask for fewer scopes or resources";
+        return Err(Refusal::InvalidScope(advice.into()));
+    }
     let marks = &granted.who.marks;
     let record = TokenRecord {
         token: IssuedToken {

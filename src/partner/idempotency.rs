@@ -22,7 +22,7 @@ use crate::store::operator_keys::{self, OperatorAnswer};
 use crate::store::together::Together;
 use crate::store::{Db, StoreError};
 
-/// How long an answer is kept.
+/// How long an answer is kept, unless operators say otherwise.
 pub const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 type Hash = [u8; 32];
@@ -36,6 +36,8 @@ pub struct Once {
     fingerprint: String,
     /// Owner, operation and key in one.
     whole: Hash,
+    /// How long its answer is kept.
+    kept: Duration,
 }
 
 /// Whose a key is.
@@ -66,6 +68,11 @@ pub enum Outcome {
 }
 
 impl Once {
+    /// The same where answers are kept for so long.
+    pub fn kept_for(self, kept: Duration) -> Self {
+        Self { kept, ..self }
+    }
+
     /// A tenant's request under a key: `operation` names what it does, `said` all that makes it another
     /// request, such as its route and its body.
     pub fn new(tenant: Tenant, operation: &'static str, key: &str, said: &[&str]) -> Self {
@@ -75,6 +82,7 @@ impl Once {
             key_hash: hex(&hash(&[key])),
             fingerprint: hex(&hash(said)),
             whole: hash(&whole),
+            kept: KEPT,
             operation,
             owner: Owner::Tenant(tenant),
         }
@@ -92,6 +100,7 @@ impl Once {
             key_hash: hex(&hash(&[key])),
             fingerprint: hex(&hash(said)),
             whole: hash(&whole),
+            kept: KEPT,
             operation,
             owner: Owner::Operator(client),
         }
@@ -242,7 +251,7 @@ pub fn before(db: &mut Db, once: &Once, now: Instant) -> Result<Option<Outcome>,
 
 /// What a kept answer means for a request. `None`: its time is over.
 fn judged(kept: Kept, once: &Once, now: Instant) -> Result<Option<Outcome>, PartnerError> {
-    if kept.created_at.plus(KEPT) <= now {
+    if kept.created_at.plus(once.kept) <= now {
         Ok(None)
     } else if kept.fingerprint == once.fingerprint {
         Ok(Some(Outcome::Replayed(kept.again()?)))

@@ -21,6 +21,7 @@ use crate::keys::webhook::WebhookSecret;
 use crate::store::Db;
 use crate::store::webhook_deliveries;
 use crate::store::webhook_endpoints::{self, Endpoint, MOST};
+use crate::store::webhook_replays;
 use crate::store::webhook_secrets::{self, Sealed};
 
 /// How long a secret signs beside its successor, unless it is said otherwise.
@@ -316,6 +317,8 @@ pub fn delete(
     act: &Act,
     id: &WebhookEndpointId,
 ) -> Result<(), PartnerError> {
+    // Before the endpoint, as whoever delivers takes them.
+    webhook_replays::cancel_of_endpoint(db, tenant, id, act.now)?;
     found(webhook_endpoints::delete(db, tenant, id, act.now)?)?;
     webhook_secrets::forget(db, tenant, id)?;
     webhook_deliveries::cancel_of_endpoint(db, tenant, id, act.now)?;

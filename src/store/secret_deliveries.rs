@@ -84,7 +84,7 @@ pub fn count_lookup(db: &mut Db, id: &DeliveryId) -> Result<(), StoreError> {
 }
 
 /// Marks a delivery as opened and deletes its ciphertext. `false`: it is not pending any more,
-/// its end has come, or its credential was revoked.
+/// its end has come, or its credential is accepted no more.
 pub fn open(
     db: &mut Db,
     id: &DeliveryId,
@@ -94,6 +94,11 @@ pub fn open(
     let step = DeliveryStep::Open;
     let unrevoked = credentials::table
         .filter(credentials::state.ne(CredentialState::Revoked))
+        .filter(
+            credentials::accepts_until
+                .is_null()
+                .or(credentials::accepts_until.gt(now)),
+        )
         .select(credentials::id);
     let pending = secret_deliveries::table
         .find(id)

@@ -100,6 +100,26 @@ pub fn step(
     Ok(changed == 1)
 }
 
+/// Cancels what is left to do of an endpoint's replays.
+pub fn cancel_of_endpoint(
+    db: &mut Db,
+    tenant: &Tenant,
+    endpoint: &WebhookEndpointId,
+    now: Instant,
+) -> Result<usize, StoreError> {
+    let step = ReplayStep::Cancel;
+    let ready = webhook_replays::table
+        .filter(webhook_replays::endpoint_id.eq(endpoint))
+        .filter(webhook_replays::state.eq_any(step.from()))
+        .filter(webhook_replays::partner_id.eq(tenant.partner_id()));
+    Ok(diesel::update(ready)
+        .set((
+            webhook_replays::state.eq(step.to()),
+            webhook_replays::ended_at.eq(now),
+        ))
+        .execute(db)?)
+}
+
 /// The replay that is an endpoint's turn: the oldest that runs. `None`: none does.
 pub fn running(
     db: &mut Db,

@@ -199,11 +199,13 @@ async fn read(response: &mut Response) -> Result<Option<Vec<u8>>, reqwest::Error
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let wanted = text(RETRY_AFTER)?;
-    if let Ok(seconds) = wanted.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !wanted.is_empty() && wanted.bytes().all(|b| b.is_ascii_digit()) {
+        // More than fits is as long as can be.
+        return Some(Duration::from_secs(wanted.parse().unwrap_or(u64::MAX)));
     }
     let then = DateTime::parse_from_rfc2822(wanted).ok()?;
-    let now = DateTime::parse_from_rfc2822(text(DATE)?).ok()?;
+    let told = text(DATE).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+    let now = told.unwrap_or_else(|| chrono::Utc::now().fixed_offset());
     (then - now).to_std().ok()
 }
 

@@ -85,6 +85,12 @@ pub struct Guard {
     pub allow_loopback: bool,
 }
 
+/// Whether an address hides an IPv4 address behind an interface's id (ISATAP, RFC 5214 §6.1).
+fn is_isatap(ip: Ipv6Addr) -> bool {
+    let [.., kind, mark, _, _] = ip.segments();
+    kind & !0x0200 == 0 && mark == 0x5efe
+}
+
 impl Guard {
     /// Whether an address may be connected to.
     pub fn allows(self, address: IpAddr) -> bool {
@@ -95,7 +101,9 @@ impl Guard {
         match address {
             IpAddr::V4(ip) => !DENIED_V4.iter().any(|net| net.contains(&ip)),
             IpAddr::V6(ip) => {
-                ROUTED_V6.contains(&ip) && !DENIED_V6.iter().any(|net| net.contains(&ip))
+                ROUTED_V6.contains(&ip)
+                    && !DENIED_V6.iter().any(|net| net.contains(&ip))
+                    && !is_isatap(ip)
             }
         }
     }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::retention::surely_past;
 use crate::app::App;
 use crate::audit::Actor;
 use crate::domain::month::Month;
@@ -28,7 +29,7 @@ pub(super) async fn run(app: Arc<App>) {
 }
 
 async fn round(app: &App) -> Result<usize, PartnerError> {
-    let ended = Month::of(app.clock.now()).previous();
+    let ended = Month::of(surely_past(app).await?).previous();
     let before = ended.next().start();
     let tenants = app
         .store

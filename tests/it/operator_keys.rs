@@ -306,3 +306,20 @@ async fn a_crowd_of_retries_is_one_refund() {
         assert_eq!(count(&world, "ledger_entries"), 2);
     }
 }
+
+#[actix_web::test]
+async fn an_answer_is_kept_for_as_long_as_operators_say() {
+    for world in worlds_with(&[STILL[0], ("ONYX_IDEMPOTENCY_DAYS", "7")]).await {
+        let operator = world.operator().await;
+        let made = under(&operator, "k", "/invoices/close", &json!({})).await;
+        assert_eq!(made.status, 200, "{}", made.text);
+        let old = crate::support::world::days_away(-6);
+        world.execute(&format!("UPDATE operator_keys SET created_at = '{old}'"));
+        let again = under(&operator, "k", "/invoices/close", &json!({})).await;
+        assert_eq!(again.header("idempotent-replayed"), "true");
+        let old = crate::support::world::days_away(-8);
+        world.execute(&format!("UPDATE operator_keys SET created_at = '{old}'"));
+        let anew = under(&operator, "k", "/invoices/close", &json!({})).await;
+        assert_eq!((anew.status, anew.header("idempotent-replayed")), (200, ""));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::receiver::{Behaviour, LOOPBACK};
@@ -314,5 +315,22 @@ async fn replays_are_of_ones_own_endpoints_and_of_active_ones() {
         let token = world.token("sandbox", &manager, &[]).await;
         let path = format!("/sandbox/v1/replays/{id}");
         assert_eq!(world.get(&path, Some(&token)).await.status, 403);
+    }
+}
+
+#[actix_web::test]
+async fn a_replay_ends_with_its_endpoint() {
+    for world in worlds_with(&[LOOPBACK]).await {
+        let one = world.subscriber().await;
+        world.tell(&one.who.partner_id, 3);
+        one.wait_for(1..=3).await;
+        one.receiver.behave(Behaviour::Status(500));
+        let replay = one.replay(&world, json!({})).await.expect(201);
+        let token = world.token("sandbox", &one.who, &[]).await;
+        let path = format!("/sandbox/v1/webhook-endpoints/{}", one.id);
+        let gone = world.request(Method::DELETE, &path).bearer_auth(token);
+        assert_eq!(gone.send().await.unwrap().status(), 204);
+        let id = replay["id"].as_str().unwrap();
+        one.wait_for_replay(&world, id, "cancelled").await;
     }
 }

@@ -373,6 +373,24 @@ async fn a_gateway_is_told_who_calls() {
                 .header("www-authenticate")
                 .contains("insufficient_scope")
         );
+        // What demands nothing by mistake opens to nobody; behind `path` the caller's own query stands.
+        for (query, status) in [
+            ("Scope=orders:create", 400),
+            ("scope[]=orders:create", 400),
+            ("scope=", 400),
+            ("aud=&scope=orders:read", 400),
+            ("scope=orders:read&scope=usage:read", 400),
+            ("scope=orders:read&path=/items?x=1&id=1&id=2&path=3", 200),
+            ("scope=orders:create&path=/items?x=1&id=1&id=2", 403),
+            ("scope=orders:create&path=/items?x=1&scope=orders:read", 400),
+        ] {
+            let path = format!("/sandbox/oauth2/verify?{query}");
+            assert_eq!(
+                world.get(&path, Some(&token)).await.status,
+                status,
+                "{query}"
+            );
+        }
         let elsewhere = format!("/sandbox/oauth2/verify?aud={AUDIENCE}");
         assert_eq!(world.get(&elsewhere, Some(&token)).await.status, 401);
         assert_eq!(

@@ -235,4 +235,5 @@ pub use error::{ConnectError, Rejection, TokenFault};
 pub use follow::{FeedError, Staleness};
 pub use jwks::{Algorithm, Jwk, JwkKey, JwkSet, UnknownAlgorithm};
 pub use revocations::{Revocation, RevocationKind, Revocations};
+pub use token::MAX_LENGTH as MAX_TOKEN_LENGTH;
 pub use verifier::Verifier;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{Algorithm, error::TokenFault, json};
 
 /// A token is at most 8 KiB long; this is also what common servers allow a header field.
-pub(crate) const MAX_LENGTH: usize = 8 * 1024;
+pub const MAX_LENGTH: usize = 8 * 1024;
 
 /// Header members that would change how the token is verified or where its key comes from.
 ///

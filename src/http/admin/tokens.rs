@@ -14,7 +14,7 @@ use crate::http::problem::{FieldFault, Problem};
 use crate::oauth::recognise::recognise;
 
 /// The longest token that is looked at.
-const MAX_TOKEN: usize = 8192;
+const MAX_TOKEN: usize = onyx_verifier::MAX_TOKEN_LENGTH;
 
 /// What was revoked; only `"revoked": false` where a token was handed in that is not ours, or that
 /// is over: nothing was left to do (as in RFC 7009 §2.2).
@@ -95,7 +95,13 @@ fn named(
         }]))
     };
     match taken {
-        (Some(token), None, None) => Ok(shown(app, &token)),
+        (Some(token), None, None) => match token.trim() {
+            // Not "nothing was left to revoke": it may live.
+            text if text.contains(char::is_whitespace) => {
+                fault("/token", "invalid", "must be the token alone")
+            }
+            token => Ok(shown(app, token)),
+        },
         (None, Some(_), Some(jti)) if !jti.bytes().all(|b| b.is_ascii_graphic()) => {
             fault("/jti", "invalid", "must be visible ASCII characters")
         }

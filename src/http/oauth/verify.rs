@@ -38,9 +38,20 @@ pub async fn verify(
     app: web::Data<App>,
     realm: web::ThinData<Realm>,
 ) -> Result<HttpResponse, Problem> {
-    let audience = query.take::<String>("aud")?;
-    let scope = query.take::<String>("scope")?.unwrap_or_default();
+    let audience = demanded(&mut query, "aud")?;
+    let scope = demanded(&mut query, "scope")?.unwrap_or_default();
+    // A demand that is misspelt must not open the gate. Behind `path` stands what the caller asked the gateway for.
+    query.finish_before(Some("path"))?;
     check(&request, &app, realm.0, audience, scope).await
+}
+
+/// What a gateway demands. An empty demand is a mistake in its configuration, which must not open it.
+fn demanded(query: &mut Parameters, name: &str) -> Result<Option<String>, Problem> {
+    let value = query.take::<String>(name)?;
+    if value.as_ref().is_some_and(|value| value.trim().is_empty()) {
+        return Err(Problem::bad_parameter(format!("{name} must not be empty")));
+    }
+    Ok(value)
 }
 
 async fn check(

@@ -178,10 +178,11 @@ fn page(
     };
     let most = asked.probe();
     let mut rows = Vec::new();
-    if filter
+    let asks_for_pending = filter
         .state
-        .is_none_or(|state| state == WebhookDeliveryState::Pending)
-    {
+        .is_none_or(|state| state == WebhookDeliveryState::Pending);
+    // One that never answered its challenge is told of what happens from then on.
+    if asks_for_pending && endpoint.activated_at.is_some() {
         let position = (endpoint.cursor, &endpoint.event_types);
         let event = filter.event_id.as_ref();
         let untried = pending(db, tenant, position, event, below, most)?;

@@ -89,3 +89,15 @@ async fn a_credential_that_is_revoked_takes_its_link_along() {
         assert_snapshot!(cancelled, @"410 delivery_cancelled: the credential was revoked before its link was opened; ask for a new one");
     }
 }
+
+#[actix_web::test]
+async fn a_link_shows_no_secret_that_is_accepted_no_more() {
+    for world in worlds().await {
+        let (_, client) = bare_client(&world).await;
+        let (issued, link) = linked(&world, &client).await;
+        let path = format!("/credentials/{}/rotate", issued["id"].as_str().unwrap());
+        let body = json!({ "overlap_seconds": 0 });
+        world.operator().await.post(&path, body).await.expect(201);
+        assert_eq!(link.open(&world).await.status, 410);
+    }
+}

@@ -186,3 +186,40 @@ fn a_redis_whose_clock_is_behind_bars_nobody() {
         [false, false, true]
     );
 }
+
+#[test]
+fn a_change_of_limits_gives_nothing_away() {
+    let redis = Redis::start();
+    let mut connection = redis.connection().unwrap();
+    let script = on_a_clock();
+    let second = 1_000_000_000_u64;
+    // A bucket's interval and burst, drained, and what it lets through by another rate: at once, and a while later.
+    for (nth, (before, after, later)) in [
+        // A larger burst fills up at its own rate.
+        ((second, 20_u64), (second, 200_u64), (10, 10)),
+        // Whoever is slowed down has no more than it had.
+        ((second / 10, 100), (10 * second, 100), (10, 1)),
+        // A smaller one is no larger than it is.
+        ((second, 200), (second, 2), (10, 2)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let key = format!("bucket-{nth}");
+        let mut ask = |(interval, burst): (u64, u64), now: u64| {
+            let mut call = script.prepare_invoke();
+            call.key(&key).arg(interval).arg(burst).arg(1);
+            call.arg(1_800_000_000 + now).arg(0);
+            let answer: Vec<u64> = call.invoke(&mut connection).unwrap();
+            answer[0] == 1
+        };
+        while ask(before, 0) {}
+        assert!(!ask(after, 0), "{nth}");
+        let (wait, wanted) = later;
+        let mut through = 0;
+        while ask(after, wait) {
+            through += 1;
+        }
+        assert_eq!(through, wanted, "{nth}");
+    }
+}

@@ -385,3 +385,47 @@ async fn a_live_grant_counts_once_another_operator_has_approved_it() {
         assert_snapshot!(denied.line(), @r#"400 {"error":"invalid_scope","error_description":"not granted here: usage:read"}"#);
     }
 }
+
+#[actix_web::test]
+async fn no_token_is_longer_than_verifiers_read() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let scopes: Vec<String> = (0..60)
+            .map(|n| format!("s{n:02}:{}", "x".repeat(100)))
+            .collect();
+        let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+        let audience = "https://stock.acme.example";
+        operator
+            .resource_server("sandbox", audience, &scopes, "ES256")
+            .await;
+        let partner = operator.partner().await;
+        for scope in &scopes {
+            operator
+                .sandbox_grant(&partner, scope, Some(audience))
+                .await;
+        }
+        let who = operator.client(&partner, "sandbox", &scopes).await;
+        let all = world
+            .token_answer("sandbox", &who, &[("resource", audience)])
+            .await;
+        assert_eq!(
+            (all.status, all.json()["error"].as_str()),
+            (400, Some("invalid_scope"))
+        );
+        let few = scopes[..50].join(" ");
+        let asked = [("resource", audience), ("scope", &few)];
+        let token = world
+            .token_answer("sandbox", &who, &asked)
+            .await
+            .expect(200);
+        let token = token["access_token"].as_str().unwrap().to_owned();
+        let path = format!("/sandbox/oauth2/verify?aud={audience}");
+        assert_eq!(world.get(&path, Some(&token)).await.status, 200);
+        // Also with what a paste brings along.
+        let body = json!({ "token": format!("{token}\n") });
+        operator.post("/tokens/revoke", body).await.expect(200);
+        assert_eq!(world.get(&path, Some(&token)).await.status, 401);
+        let body = json!({ "token": format!("Bearer {token}") });
+        assert_eq!(operator.post("/tokens/revoke", body).await.status, 422);
+    }
+}
