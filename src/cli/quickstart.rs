@@ -16,7 +16,7 @@ use crate::admin::credentials::Issued;
 use crate::admin::demo::{self, Remembered};
 use crate::app::App;
 use crate::audit::Actor;
-use crate::http::server::{self, Listeners};
+use crate::http::server::{self, Listeners, Told};
 use crate::{logging, worker};
 
 const DEMO: &str = "data/demo.json";
@@ -125,6 +125,7 @@ async fn serve_and_show(
             // Nobody says stop any more: only a signal ends it.
             std::future::pending::<()>().await;
         }
+        Told::Done
     }));
     let shown = show(&app, partner_id, credential).await;
     let failed = match &shown {

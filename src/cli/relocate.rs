@@ -54,8 +54,8 @@ fn relocate(
         )?)
     })?;
     eprintln!(
-        "All is on PostgreSQL. Start servers there, with this database_url and {}; {} is as it was, and no server \
-         starts on it any more.",
+        "All is on PostgreSQL. Start servers there, with this database_url and {}; {} holds what it held, and no \
+         server starts on it any more.",
         settings.master_key_file.display(),
         file.display()
     );

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::causes::Causes;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::http::server::{self, Listeners};
+use crate::http::server::{self, Listeners, Told};
 use crate::store::{OpenError, Store};
 use crate::{logging, worker};
 
@@ -26,6 +26,7 @@ pub(super) fn serve(flags: &SettingFlags) -> Done {
         let failed = async {
             loops.failed().await;
             is_whole = false;
+            Told::Terminate
         };
         let ended = running.run(failed).await;
         worker::finish(&app, loops).await;

@@ -97,8 +97,8 @@ impl std::str::FromStr for Instant {
     fn from_str(text: &str) -> Result<Self, BadInstant> {
         let time = DateTime::parse_from_rfc3339(text).map_err(|_| BadInstant)?;
         let time = time.with_timezone(&Utc);
-        // An offset can lead out of the years that RFC 3339 can write, and that sort as text.
-        if (0..=9999).contains(&time.year()) {
+        // An offset can lead out of the years that can be written and sort as text; PostgreSQL has no year 0.
+        if (1..=9999).contains(&time.year()) {
             Ok(Self::from(time))
         } else {
             Err(BadInstant)
@@ -142,10 +142,10 @@ mod tests {
 
     #[test]
     fn a_moment_is_within_the_years_that_can_be_written() {
-        for good in ["9999-12-31T23:59:59Z", "0000-01-01T00:00:00Z"] {
+        for good in ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"] {
             assert_eq!(good.parse::<Instant>().unwrap().to_string(), good);
         }
-        for bad in ["9999-12-31T23:59:59-05:00", "0000-01-01T00:00:00+00:01"] {
+        for bad in ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+00:01"] {
             assert!(bad.parse::<Instant>().is_err(), "{bad}");
         }
     }

@@ -149,10 +149,11 @@ impl Follower {
         verified.is_ok_and(|caller| now.epoch_seconds() < caller.expires_at())
     }
 
-    /// What is answered to whoever may not go on.
-    pub fn refusal(&self) -> Problem {
-        let rejection = Rejection::InvalidToken(TokenFault::Revoked);
-        Problem::refused(&rejection, self.realm.as_str(), None)
+    /// Refuses whoever would not be let in now.
+    pub fn check(&self, now: Instant) -> Result<(), Problem> {
+        let verified = self.verifier.verify_at(&self.token, now.epoch_seconds());
+        let refuse = |rejection| Problem::refused(&rejection, self.realm.as_str(), None);
+        verified.map(|_| ()).map_err(refuse)
     }
 
     /// How long the token lives on.
@@ -197,20 +198,24 @@ impl FromRequest for Follower {
     }
 }
 
-/// That a request was let in, and by which scope's right does not matter any more.
+/// That a request was let in by a token.
 struct LetIn;
 
-/// Refuses whoever was let in and may no more: a body takes as long to arrive as its sender likes, and meanwhile its
-/// token may be revoked. Who was not let in by a token is not asked.
+/// Refuses whoever was let in and may no more: a body takes as long to arrive as its sender likes, and an answer as its
+/// reader likes, and meanwhile its token may be revoked. That it is over does not matter: it was good when it was shown.
+/// Who was not let in by a token is not asked.
 pub(super) async fn check_again(request: &HttpRequest) -> Result<(), Problem> {
     if request.extensions().get::<LetIn>().is_none() {
         return Ok(());
     }
     let gate = Gate::of(request)?;
+    gate.app.directory.check_news()?;
     let verifier = gate.app.verifier(gate.realm);
-    gate.verify(request, verifier.ok_or_else(Problem::not_found)?)
-        .await
-        .map(|_| ())
+    let verifier = verifier.ok_or_else(Problem::not_found)?;
+    match onyx_verifier::actix::authorize(request, verifier).await {
+        Ok(_) | Err(Rejection::InvalidToken(TokenFault::Expired)) => Ok(()),
+        Err(rejection) => Err(gate.refuse(&rejection)),
+    }
 }
 
 /// Recognises whoever asks for what is not served, as far as his token is good: a call of a partner's is charged,
@@ -371,7 +376,9 @@ impl Gate {
         verifier: &Verifier,
         scope: Option<&str>,
     ) -> Result<Caller, Problem> {
-        let caller = self.verify(request, verifier).await?;
+        self.app.directory.check_news()?;
+        let verified = onyx_verifier::actix::authorize(request, verifier).await;
+        let caller = verified.map_err(|rejection| self.refuse(&rejection))?;
         remark(request, |remarks| {
             remarks.client_id = caller.client_id().parse().ok();
             remarks.caller = self.tenant(&caller);
@@ -385,12 +392,6 @@ impl Gate {
         }
         request.extensions_mut().insert(LetIn);
         Ok(caller)
-    }
-
-    async fn verify(&self, request: &HttpRequest, verifier: &Verifier) -> Result<Caller, Problem> {
-        self.app.directory.check_news()?;
-        let verified = onyx_verifier::actix::authorize(request, verifier).await;
-        verified.map_err(|rejection| self.refuse(&rejection))
     }
 
     /// Charges the request to the client's partner; noted for whoever finishes the answer.

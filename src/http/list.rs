@@ -209,6 +209,8 @@ impl ListQuery {
         let limit = self.filters.number("limit", 1..=MAX_LIMIT.into())?;
         let cursor = self.filters.text("cursor")?;
         let after = cursor.map(|cursor| decode(&cursor)).transpose()?;
+        // They are named first, as every list has them.
+        self.filters.known.rotate_right(2);
         self.filters.finish()?;
         Ok(PageRequest {
             limit: limit.map_or(DEFAULT_LIMIT.into(), |limit| limit as usize),

@@ -132,12 +132,12 @@ pub fn start(app: &Arc<App>, listeners: Listeners) -> Result<Running, ListenErro
 }
 
 impl Running {
-    /// Runs until the process is told to stop (SIGTERM, SIGINT) or `until` is done; then
-    /// takes no new connections and lets requests under way finish.
+    /// Runs until the process is told to stop, by a signal (SIGTERM, SIGINT) or by `until`; then takes no new
+    /// connections and lets requests under way finish.
     ///
     /// On SIGTERM it turns unready first and serves on for `drain_delay`: whoever hands requests out needs a
     /// moment to see it, and a request that has reached the socket is not refused.
-    pub async fn run(self, until: impl Future<Output = ()>) -> Result<(), ListenError> {
+    pub async fn run(self, until: impl Future<Output = Told>) -> Result<(), ListenError> {
         let Self {
             app,
             servers,
@@ -145,15 +145,15 @@ impl Running {
         } = self;
         let tasks: Vec<_> = servers.into_iter().map(actix_web::rt::spawn).collect();
         let told = tokio::select! {
-            told = stop_signal() => Some(told),
-            () = until => None,
+            told = stop_signal() => told,
+            told = until => told,
         };
         app.stopping.store(true, Ordering::Relaxed);
-        if told.is_some() {
+        if told != Told::Done {
             log::info!("stopping: finishing requests under way");
             end_in(Duration::from_secs(app.settings.drain_delay) + LONGEST_END);
         }
-        if told == Some(Told::Terminate) {
+        if told == Told::Terminate {
             let delay = Duration::from_secs(app.settings.drain_delay);
             // Told again: at once.
             let _ = tokio::time::timeout(delay, stop_signal()).await;
@@ -176,11 +176,13 @@ impl Running {
 
 /// How the process was told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
-    /// SIGTERM: by what runs it, among others perhaps.
+pub enum Told {
+    /// SIGTERM: by what runs it, among others perhaps. Or it cannot go on.
     Terminate,
     /// SIGINT: by somebody at a terminal.
     Interrupt,
+    /// What it was started for is done.
+    Done,
 }
 
 /// Ends the process if it has not ended by then: a database that is frozen, or behind a network that is gone, answers

@@ -31,6 +31,23 @@ impl Fact {
     }
 }
 
+/// Whether there is anything to remember it in: the tables were made, by whichever version.
+pub fn is_there(db: &mut Db) -> Result<bool, StoreError> {
+    let found = match db {
+        Db::Sqlite(conn) => {
+            let table =
+                "EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'instance')";
+            diesel::select(diesel::dsl::sql::<diesel::sql_types::Bool>(table)).get_result(conn)
+        }
+        #[cfg(feature = "postgres")]
+        Db::Postgres(conn) => {
+            let table = "to_regclass('instance') IS NOT NULL";
+            diesel::select(diesel::dsl::sql::<diesel::sql_types::Bool>(table)).get_result(conn)
+        }
+    };
+    Ok(found?)
+}
+
 /// What is remembered. `None`: nothing yet.
 pub fn get(db: &mut Db, fact: Fact) -> Result<Option<String>, StoreError> {
     let row = instance::table

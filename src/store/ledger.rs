@@ -259,7 +259,9 @@ mod tests {
     fn whether_an_entry_is_billed_is_found_by_the_entry() {
         let mut db = Db::Sqlite(SqliteConnection::establish(":memory:").unwrap());
         migrate::run(&mut db).unwrap();
-        let Db::Sqlite(conn) = &mut db else { return };
+        let Db::Sqlite(conn) = &mut db else {
+            unreachable!()
+        };
         let query = to_bill!(Instant::from_epoch_seconds(0));
         let text = diesel::debug_query::<Sqlite, _>(&query).to_string();
         let (text, _) = text.split_once(" -- binds").unwrap();

@@ -152,8 +152,8 @@ impl Store {
     /// Brings the tables to this program's version, alone among all processes on the database.
     pub fn migrate(&self) -> Result<Vec<String>, OpenError> {
         let mut db = self.writers.connection()?;
-        let ran = migrate::run(&mut db)?;
         refuse_moved(&mut db)?;
+        let ran = migrate::run(&mut db)?;
         let _ = self.wall.set(raise_wall(&mut db));
         Ok(ran)
     }
@@ -161,11 +161,8 @@ impl Store {
     /// Migrations that have not run yet, by name.
     pub fn pending(&self) -> Result<Vec<String>, OpenError> {
         let mut db = self.writers.connection()?;
-        let outstanding = migrate::outstanding(&mut db)?;
-        if outstanding.is_empty() {
-            refuse_moved(&mut db)?;
-        }
-        Ok(outstanding)
+        refuse_moved(&mut db)?;
+        migrate::outstanding(&mut db)
     }
 
     /// Asks whether the database itself keeps tenants apart, and changes nothing.
@@ -324,10 +321,12 @@ fn raise_wall(db: &mut Db) -> Wall {
 
 /// Refuses a database from which all has moved: what was revoked since lives on in it.
 fn refuse_moved(db: &mut Db) -> Result<(), OpenError> {
-    match instance::get(db, instance::Fact::MovedAt)? {
-        Some(at) => Err(OpenError::Moved(at)),
-        None => Ok(()),
+    if instance::is_there(db)?
+        && let Some(at) = instance::get(db, instance::Fact::MovedAt)?
+    {
+        return Err(OpenError::Moved(at));
     }
+    Ok(())
 }
 
 /// One transaction: IMMEDIATE on SQLite, so that it never fails half-way for want of the

@@ -398,7 +398,7 @@ async fn what_is_no_backup_of_this_database_changes_nothing() {
         std::fs::write(&key, "kKjWGZAoQMAUlWXpl0bd5mTVMNOJC0ap6Kvl7Vne9nA=").unwrap();
         let other_key = told(&world.run(&["restore", "onyx.backup", "--yes"]));
         assert!(
-            other_key.starts_with("1 onyx-auth: the restore cannot be put on record"),
+            other_key.starts_with("1 onyx-auth: this cannot be put on record"),
             "{other_key}"
         );
         std::fs::write(&key, right).unwrap();

@@ -104,14 +104,16 @@ pub async fn poll(
     let wait = if after.is_some() { wait } else { 0 };
     // Whoever is answered at once takes no seat.
     let _seat = (wait > 0).then(|| seat(&app, &who)).transpose()?;
-    let deadline = Moment::now() + Duration::from_secs(wait);
+    // No longer than its token lives.
+    let wait = Duration::from_secs(wait).min(who.lives_for(app.clock.now()));
+    let deadline = Moment::now() + wait;
     let after = start(&app, after, deadline).await?;
     loop {
         let (told, cursor) = app.feed.after(who.realm, after, PAGE);
         let waited = told.is_empty() && !woken(&app, &mut news, deadline).await;
-        if !who.may_go_on(app.clock.now()) {
-            // Revoked, or over, while it waited.
-            return Err(who.refusal());
+        if waited {
+            // It may have been revoked meanwhile. Whoever is told something is told that, too.
+            who.check(app.clock.now())?;
         }
         if !told.is_empty() || waited {
             let answer = Poll {

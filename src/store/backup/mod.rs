@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::db::{Db, Manager, Purpose, Target, on_engine};
 use super::error::{OpenError, StoreError};
-use super::migrate;
+use super::{instance, migrate};
 use crate::domain::instant::Instant;
 
 #[cfg(feature = "postgres")]
@@ -237,6 +237,12 @@ fn replace(
         let before = fingerprint(db)?;
         if before.is_none() && since == Since::Kept {
             return Err(BackupError::NothingKnown);
+        }
+        if let Some(at) = instance::get(db, instance::Fact::MovedAt)? {
+            log::warn!(
+                "what is replaced moved to PostgreSQL at {at}: where servers run there, stop them, or what is revoked \
+                 on one of the two lives on the other"
+            );
         }
         let head = carry::remember(db)?;
         let loaded = load(db, path, &label)?;

@@ -13,7 +13,7 @@ use diesel::sql_types::Text;
 use serde::{Deserialize, Serialize};
 
 use super::{BackupError, Label, failed, lines, migrations, run};
-use crate::store::{Db, in_use};
+use crate::store::{Db, StoreError, in_use};
 
 /// How many rows are fetched, or put back, at a time.
 pub(super) const BATCH: usize = 1000;
@@ -108,10 +108,10 @@ pub(super) fn load(db: &mut Db, path: &Path, label: &Label) -> Result<Constraint
 }
 
 /// Empties all tables for whoever fills them again. Until [`check`] no row need point at one that is there.
-pub(super) fn refill(
+pub(super) fn refill<E: From<BackupError> + From<StoreError>>(
     db: &mut Db,
-    fill: impl FnOnce(&mut PgConnection) -> Result<(), BackupError>,
-) -> Result<Constraints, BackupError> {
+    fill: impl FnOnce(&mut PgConnection) -> Result<(), E>,
+) -> Result<Constraints, E> {
     // Tables point at one another in circles.
     let constraints =
         "FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace";
@@ -140,7 +140,7 @@ pub(super) fn refill(
         )?;
     }
     let Db::Postgres(conn) = db else {
-        return Err(BackupError::Broken("not a PostgreSQL database".to_owned()));
+        return Err(BackupError::Broken("not a PostgreSQL database".to_owned()).into());
     };
     fill(conn)?;
     for table in &tables {

@@ -15,7 +15,7 @@ use super::{BackupError, FEED_HEAD, Line, fingerprint, lines, number, postgres, 
 use crate::domain::instant::Instant;
 use crate::store::db::{Db, Manager, Purpose, Target};
 use crate::store::instance::{self, Fact};
-use crate::store::{StoreError, migrate, raise_wall, transaction};
+use crate::store::{OpenError, StoreError, migrate, raise_wall, transaction};
 
 /// A database cannot move; each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +26,12 @@ pub enum MoveError {
     /// The file is missing, damaged or something else.
     #[error("{0} cannot be moved: {1}")]
     NoSource(PathBuf, String),
+    /// Rows that PostgreSQL does not take, or tables that are not its own.
+    #[error("it does not fit: {0}")]
+    Unfit(String),
     /// Something is in the other database.
     #[error(
-        "the PostgreSQL database holds an installation already: name one that nothing was ever served from, or \
+        "the PostgreSQL database holds an installation already: name one on which no onyx-auth was ever started, or \
          another schema of it"
     )]
     Occupied,
@@ -39,6 +42,12 @@ pub enum MoveError {
 
 impl From<StoreError> for MoveError {
     fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<OpenError> for MoveError {
+    fn from(error: OpenError) -> Self {
         Self::Failed(error.into())
     }
 }
@@ -63,19 +72,21 @@ pub fn relocate(
     record: impl FnOnce(&mut Db, Moved) -> Result<(), BackupError>,
 ) -> Result<Moved, MoveError> {
     let mut old = hold_old(from)?;
-    let Some(installation) = fingerprint(&mut old)? else {
-        let detail = "nothing was ever served from it".to_owned();
+    let Some(whose) = installation(&mut old)? else {
+        let detail = "no onyx-auth was ever started on it".to_owned();
         return Err(MoveError::NoSource(from.to_owned(), detail));
     };
     let mut new = hold_new(to)?;
-    match (
-        fingerprint(&mut new)?,
-        instance::get(&mut old, Fact::MovedAt)?,
-    ) {
-        (None, _) => {}
-        (Some(there), Some(at)) if there == installation => return Err(MoveError::Done(at)),
-        (Some(_), _) => return Err(MoveError::Occupied),
+    if let Some(there) = installation(&mut new)? {
+        return Err(match instance::get(&mut old, Fact::MovedAt)? {
+            Some(at) if there == whose => MoveError::Done(at),
+            _ => MoveError::Occupied,
+        });
     }
+    // Only now: whoever is refused has both as they were, for whichever program they are.
+    migrate::run(&mut old)?;
+    migrate::run(&mut new)?;
+    raise_wall(&mut new);
     instance::put(&mut old, Fact::MovedAt, &now.to_string())?;
     let moved = transaction(&mut new, None, |new| fill(new, &mut old, now, record));
     drop(new);
@@ -83,7 +94,7 @@ pub fn relocate(
         // It stays where it was.
         instance::forget(&mut old, Fact::MovedAt)?;
     }
-    Ok(moved?)
+    moved
 }
 
 fn hold_old(path: &Path) -> Result<Db, MoveError> {
@@ -93,6 +104,8 @@ fn hold_old(path: &Path) -> Result<Db, MoveError> {
     if !sqlite::is_one(&file, path)? {
         return Err(no("it is no SQLite database".to_owned()));
     }
+    // Before the engine locks it: who closes any descriptor of a file gives up all locks that its process has on it.
+    drop(file);
     let mut db = open(&Target::Sqlite(sqlite::text(path)?.to_owned()))?;
     if let Db::Sqlite(conn) = &mut db {
         sqlite::hold(conn)?;
@@ -100,7 +113,6 @@ fn hold_old(path: &Path) -> Result<Db, MoveError> {
             return Err(no(format!("it is damaged: {damage}")));
         }
     }
-    migrate::run(&mut db).map_err(BackupError::from)?;
     Ok(db)
 }
 
@@ -109,8 +121,6 @@ fn hold_new(target: &Target) -> Result<Db, MoveError> {
     if let Db::Postgres(conn) = &mut db {
         postgres::hold(conn)?;
     }
-    migrate::run(&mut db).map_err(BackupError::from)?;
-    raise_wall(&mut db);
     Ok(db)
 }
 
@@ -118,9 +128,18 @@ fn open(target: &Target) -> Result<Db, BackupError> {
     Ok(Manager::new(target, Purpose::Writing).open()?)
 }
 
-/// Whether nothing has come there for certain, whatever became of the answer to a commit.
+/// Whose database it is, whichever version made its tables. `None`: it was never used.
+fn installation(db: &mut Db) -> Result<Option<String>, StoreError> {
+    match instance::is_there(db)? {
+        true => fingerprint(db),
+        false => Ok(None),
+    }
+}
+
+/// Whether nothing has come there for certain, whatever became of the answer to a commit: a session that is at it
+/// still has what this waits for.
 fn is_empty(target: &Target) -> bool {
-    let asked = open(target).and_then(|mut db| Ok(fingerprint(&mut db)?));
+    let asked = hold_new(target).and_then(|mut db| Ok(installation(&mut db)?));
     matches!(asked, Ok(None))
 }
 
@@ -129,53 +148,69 @@ fn fill(
     old: &mut Db,
     now: Instant,
     record: impl FnOnce(&mut Db, Moved) -> Result<(), BackupError>,
-) -> Result<Moved, BackupError> {
+) -> Result<Moved, MoveError> {
+    // Whoever starts there waits for this, and may have been quicker.
+    migrate::lock(new)?;
+    if fingerprint(new)?.is_some() {
+        return Err(MoveError::Occupied);
+    }
     let mut tables = Vec::new();
     for table in lines(new, postgres::TABLES)? {
         let query = rows_of(&table, new, old)?;
         tables.push((table, query));
     }
     let Db::Sqlite(from) = old else {
-        return Err(BackupError::Broken("not an SQLite database".to_owned()));
+        return Err(MoveError::Unfit("it is not SQLite's".to_owned()));
     };
     let mut rows = 0;
     let constraints = postgres::refill(new, |to| {
         for (table, query) in &tables {
-            rows += copy(from, query, to, table)?;
+            let copied = copy(from, query, to, table);
+            rows += copied.map_err(|error| MoveError::Unfit(format!("{table}: {error}")))?;
         }
-        Ok(())
+        Ok::<_, MoveError>(())
     })?;
     instance::forget(new, Fact::MovedAt)?;
     let moved = Moved {
         at: now,
-        rows,
+        // The mark stays where it is.
+        rows: rows - 1,
         feed_head: number(new, FEED_HEAD)?,
     };
     record(new, moved)?;
-    postgres::check(new, constraints)?;
+    postgres::check(new, constraints).map_err(|error| match error {
+        BackupError::Broken(detail) => MoveError::Unfit(detail),
+        other => other.into(),
+    })?;
     Ok(moved)
 }
 
 /// The query that writes each row of a table as JSON, as PostgreSQL reads it.
-fn rows_of(table: &str, new: &mut Db, old: &mut Db) -> Result<String, BackupError> {
+fn rows_of(table: &str, new: &mut Db, old: &mut Db) -> Result<String, MoveError> {
     let there = format!(
         "SELECT attname AS line FROM pg_attribute WHERE attrelid = '\"{table}\"'::regclass \
-         AND attnum > 0 AND NOT attisdropped ORDER BY attname"
+         AND attnum > 0 AND NOT attisdropped ORDER BY attname COLLATE \"C\""
     );
     let here = format!("SELECT name AS line FROM pragma_table_info('{table}') ORDER BY name");
     // A column that the other does not know would be left out without a word.
     if lines(new, &there)? != lines(old, &here)? {
-        let detail = format!("{table} has other columns on PostgreSQL");
-        return Err(BackupError::Broken(detail));
+        let detail = format!("the table {table} is another one on PostgreSQL");
+        return Err(MoveError::Unfit(detail));
     }
-    let members = format!(
-        "SELECT group_concat('''' || name || ''', ' || CASE type \
-             WHEN 'BLOB' THEN '''\\x'' || hex(\"' || name || '\")' ELSE '\"' || name || '\"' END, ', ') AS line \
-         FROM pragma_table_info('{table}')"
+    let columns = format!(
+        "SELECT CASE type WHEN 'BLOB' \
+             THEN 'CASE WHEN \"' || name || '\" IS NOT NULL THEN ''\\x'' || hex(\"' || name || '\") END' \
+             ELSE '\"' || name || '\"' END || ' AS \"' || name || '\"' AS line FROM pragma_table_info('{table}')"
     );
-    let members = lines(old, &members)?.pop().unwrap_or_default();
+    let names = format!(
+        "SELECT '''' || name || ''', \"' || name || '\"' AS line FROM pragma_table_info('{table}')"
+    );
+    let (columns, names) = (
+        lines(old, &columns)?.join(", "),
+        lines(old, &names)?.join(", "),
+    );
     Ok(format!(
-        "SELECT json_object({members}) AS line FROM \"{table}\""
+        "SELECT json_object({names}) AS line FROM (SELECT {columns} FROM \"{table}\")"
     ))
 }
 
