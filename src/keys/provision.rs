@@ -50,9 +50,10 @@ pub fn fresh(
 
 /// Stores a key as the successor of the one that signs now; answers it with its times.
 ///
-/// The first key of a realm and algorithm signs at once: no verifier can hold a
-/// token or a key set that it would surprise. A later one is published for
-/// [`PUBLISH_LEAD`] first, and the old one stays for [`PUBLISH_TAIL`] after.
+/// The first key of a realm and algorithm signs at once: there is no other that could. Where the realm had keys of
+/// another algorithm, verifiers may hold its key set for a while: whoever changes an algorithm has a key made before
+/// ("Another algorithm" in docs/operations.md). A later one is published for [`PUBLISH_LEAD`] first, and the old one
+/// stays for [`PUBLISH_TAIL`] after.
 pub fn introduce(
     db: &mut Change<'_>,
     key: StoredKey,

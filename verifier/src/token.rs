@@ -6,7 +6,12 @@ use serde_json::Value;
 
 use crate::{Algorithm, error::TokenFault, json};
 
-/// A token is at most 8 KiB long; this is also what common servers allow a header field.
+/// The longest token that is looked at, in characters: nobody should issue a longer one.
+///
+/// ```
+/// let scopes = "orders:read ".repeat(1000);
+/// assert!(scopes.len() > onyx_verifier::MAX_TOKEN_LENGTH);
+/// ```
 pub const MAX_LENGTH: usize = 8 * 1024;
 
 /// Header members that would change how the token is verified or where its key comes from.

@@ -81,6 +81,15 @@ pub async fn revoke(
     Ok(web::Json(Some(revoked).into()))
 }
 
+/// A token without what comes along when it is copied from a header: it lives, and must not be taken for nobody's.
+fn bare(text: &str) -> &str {
+    let text = text.trim();
+    match text.split_at_checked(7) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token.trim(),
+        _ => text,
+    }
+}
+
 /// The token that is meant: shown, or named by realm and `jti`. `None`: what was shown is not ours.
 fn named(
     app: &App,
@@ -95,13 +104,7 @@ fn named(
         }]))
     };
     match taken {
-        (Some(token), None, None) => match token.trim() {
-            // Not "nothing was left to revoke": it may live.
-            text if text.contains(char::is_whitespace) => {
-                fault("/token", "invalid", "must be the token alone")
-            }
-            token => Ok(shown(app, token)),
-        },
+        (Some(token), None, None) => Ok(shown(app, bare(&token))),
         (None, Some(_), Some(jti)) if !jti.bytes().all(|b| b.is_ascii_graphic()) => {
             fault("/jti", "invalid", "must be visible ASCII characters")
         }

@@ -115,10 +115,10 @@ async fn a_malformed_request_is_told_what_to_mend() {
         a wrong escape: 400 invalid_request: the body is not valid application/x-www-form-urlencoded
         bytes that are not UTF-8: 400 invalid_request: the body is not valid application/x-www-form-urlencoded
         a NUL: 400 invalid_request: the body is not valid application/x-www-form-urlencoded
-        a scope with a quote: 400 invalid_scope: scope must be names separated by single spaces
-        a scope of spaces: 400 invalid_scope: scope must be names separated by single spaces
-        a scope beyond ASCII: 400 invalid_scope: scope must be names separated by single spaces
-        a scope with a tab: 400 invalid_scope: scope must be names separated by single spaces
+        a scope with a quote: 400 invalid_scope: scope must be names separated by spaces
+        a scope of spaces: 400 invalid_scope: scope must be names separated by spaces
+        a scope beyond ASCII: 400 invalid_scope: scope must be names separated by spaces
+        a scope with a tab: 400 invalid_scope: scope must be names separated by spaces
         ");
 
         let raw_bytes = post(&world, &[], [form.as_bytes(), b"&scope=\xff\xfe"].concat()).await;

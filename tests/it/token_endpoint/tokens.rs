@@ -422,10 +422,9 @@ async fn no_token_is_longer_than_verifiers_read() {
         let path = format!("/sandbox/oauth2/verify?aud={audience}");
         assert_eq!(world.get(&path, Some(&token)).await.status, 200);
         // Also with what a paste brings along.
-        let body = json!({ "token": format!("{token}\n") });
-        operator.post("/tokens/revoke", body).await.expect(200);
+        let body = json!({ "token": format!("Bearer {token}\n") });
+        let revoked = operator.post("/tokens/revoke", body).await.expect(200);
+        assert_eq!(revoked["revoked"], true);
         assert_eq!(world.get(&path, Some(&token)).await.status, 401);
-        let body = json!({ "token": format!("Bearer {token}") });
-        assert_eq!(operator.post("/tokens/revoke", body).await.status, 422);
     }
 }
