@@ -17,6 +17,10 @@ pub(super) struct Move {
 }
 
 /// Moves an SQLite database into the PostgreSQL database of the settings.
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(unused_variables, reason = "there is nowhere to move to")
+)]
 pub(super) fn run(options: &Move, output: &Output) -> Done {
     let settings = options.flags.load()?;
     logging::start(&settings.log, settings.log_format);

@@ -202,7 +202,7 @@ fn too_late(opening: &Opening) -> Problem {
             gone("delivery_expired", detail.to_owned()).with("expired_at", at.to_string())
         }
         Opening::Opened(_) | Opening::Cancelled => {
-            let detail = "the credential was revoked before its link was opened; ask for a new one";
+            let detail = "the credential was revoked or replaced before its link was opened; ask for a new one";
             gone("delivery_cancelled", detail.to_owned())
         }
     }

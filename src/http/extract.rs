@@ -156,6 +156,12 @@ impl Follower {
         verified.map(|_| ()).map_err(refuse)
     }
 
+    /// What is answered to whoever's token is over.
+    pub fn is_over(&self) -> Problem {
+        let rejection = Rejection::InvalidToken(TokenFault::Expired);
+        Problem::refused(&rejection, self.realm.as_str(), None)
+    }
+
     /// How long the token lives on.
     pub fn lives_for(&self, now: Instant) -> Duration {
         let verified = self.verifier.verify_at(&self.token, now.epoch_seconds());
@@ -184,38 +190,45 @@ impl FromRequest for Follower {
             let caller = gate
                 .admit(&request, &verifier, RevocationsRead::SCOPE)
                 .await?;
-            let bearer = request.headers().get(AUTHORIZATION);
-            let token = bearer.and_then(|value| value.to_str().ok()?.split_once(' '));
             Ok(Self {
                 realm: gate.realm,
                 client_id: caller.client_id().to_owned(),
-                token: token
-                    .map_or_else(String::new, |(_, token)| token.trim().to_owned())
-                    .into(),
+                token: shown(&request),
                 verifier,
             })
         })
     }
 }
 
-/// That a request was let in by a token.
-struct LetIn;
+/// When a request was let in by its token.
+struct LetIn(Instant);
 
 /// Refuses whoever was let in and may no more: a body takes as long to arrive as its sender likes, and an answer as its
 /// reader likes, and meanwhile its token may be revoked. That it is over does not matter: it was good when it was shown.
 /// Who was not let in by a token is not asked.
 pub(super) async fn check_again(request: &HttpRequest) -> Result<(), Problem> {
-    if request.extensions().get::<LetIn>().is_none() {
+    let let_in = request.extensions().get::<LetIn>().map(|LetIn(at)| *at);
+    let Some(at) = let_in else {
         return Ok(());
-    }
+    };
     let gate = Gate::of(request)?;
     gate.app.directory.check_news()?;
     let verifier = gate.app.verifier(gate.realm);
     let verifier = verifier.ok_or_else(Problem::not_found)?;
-    match onyx_verifier::actix::authorize(request, verifier).await {
-        Ok(_) | Err(Rejection::InvalidToken(TokenFault::Expired)) => Ok(()),
-        Err(rejection) => Err(gate.refuse(&rejection)),
-    }
+    // As of then, so that nothing but what was revoked since decides.
+    let verified = verifier.verify_at(&shown(request), at.epoch_seconds());
+    verified
+        .map(|_| ())
+        .map_err(|rejection| gate.refuse(&rejection))
+}
+
+/// The token of a request that was let in.
+fn shown(request: &HttpRequest) -> Zeroizing<String> {
+    let bearer = request.headers().get(AUTHORIZATION);
+    let token = bearer.and_then(|value| value.to_str().ok()?.split_once(' '));
+    token
+        .map_or_else(String::new, |(_, token)| token.trim().to_owned())
+        .into()
 }
 
 /// Recognises whoever asks for what is not served, as far as his token is good: a call of a partner's is charged,
@@ -390,7 +403,8 @@ impl Gate {
                 .require_scope(scope)
                 .map_err(|rejection| self.refuse(&rejection))?;
         }
-        request.extensions_mut().insert(LetIn);
+        let now = self.app.clock.now();
+        request.extensions_mut().insert(LetIn(now));
         Ok(caller)
     }
 

@@ -148,15 +148,23 @@ impl Parameters {
         })
     }
 
-    /// A parameter that nobody took is an error.
-    pub fn finish(self) -> Result<(), Problem> {
-        self.finish_before(None)
+    /// Takes out the parameter of this name, and all behind it: what is somebody else's.
+    pub fn split_off(&mut self, name: &str) -> Self {
+        let mut given = self.given.iter();
+        let at = given.position(|(given, _)| given == name);
+        let given = self.given.split_off(at.unwrap_or(self.given.len()));
+        let known = Vec::new();
+        Self { given, known }
     }
 
-    /// The same, where all that stands behind a parameter of this name is somebody else's.
-    pub fn finish_before(self, others: Option<&str>) -> Result<(), Problem> {
-        let given = self.given.iter().map(|(name, _)| name.as_str());
-        match given.take_while(|name| Some(*name) != others).next() {
+    /// Whether a parameter was sent.
+    pub fn has(&self, name: &str) -> bool {
+        self.given.iter().any(|(given, _)| given == name)
+    }
+
+    /// A parameter that nobody took is an error.
+    pub fn finish(self) -> Result<(), Problem> {
+        match self.given.first().map(|(name, _)| name) {
             Some(name) => Err(Problem::bad_parameter(format!(
                 "{name} is not a parameter of this list"
             ))

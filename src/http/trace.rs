@@ -110,7 +110,7 @@ struct UnderWay<'a>(&'a Method, Stopwatch);
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         let (method, ms) = (self.0.as_str(), self.1.elapsed().as_millis());
-        log::info!(method; "{method} - broken off by the caller after {ms} ms");
+        log::info!(method; "{method} - broken off after {ms} ms");
     }
 }
 

@@ -81,11 +81,23 @@ impl Target {
 /// Refuses a URL whose password has characters that end it: what comes after them would be taken for the host, and told
 /// in the error that it is none.
 fn refuse_bare(rest: &str) -> Result<(), OpenError> {
-    let (before_query, _) = rest.split_once('?').unwrap_or((rest, ""));
+    let (before_query, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = before_query.split_once('/').unwrap_or((before_query, ""));
-    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
-    let is_cut = !authority.contains('@') && !port.bytes().all(|b| b.is_ascii_digit());
-    if is_cut || path.contains('@') || authority.matches('@').count() > 1 {
+    let has_user = authority.contains('@');
+    let is_cut = |host: &str| {
+        // An address of IPv6 has colons of its own.
+        let behind = host.rsplit_once(']').map_or(host, |(_, behind)| behind);
+        let port = behind.rsplit_once(':').map_or("", |(_, port)| port);
+        !port.bytes().all(|b| b.is_ascii_digit())
+    };
+    let begins_query = query.split('&').next().unwrap_or_default();
+    let name = begins_query
+        .split_once('=')
+        .map_or(begins_query, |(name, _)| name);
+    let is_bare = authority.matches('@').count() > 1
+        || path.contains('@')
+        || (!has_user && (authority.split(',').any(is_cut) || name.contains('@')));
+    if is_bare {
         return Err(OpenError::BarePassword);
     }
     Ok(())
@@ -262,6 +274,8 @@ mod tests {
             "db.example.com/onyx?user=a@b",
             "/onyx?host=/run/postgresql",
             "[::1]:5432/onyx",
+            "[::1]/onyx?user=onyx",
+            "one:5432,two/onyx?user=onyx",
         ] {
             assert!(refuse_bare(good).is_ok(), "{good}");
         }
@@ -269,6 +283,7 @@ mod tests {
             "onyx:p@ss@db.example.com/onyx",
             "onyx:pa/ss@db.example.com/onyx",
             "onyx:pa?ss@db.example.com/onyx",
+            "onyx:12?34@db.example.com/onyx",
         ] {
             assert!(refuse_bare(bad).is_err(), "{bad}");
         }

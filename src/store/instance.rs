@@ -41,7 +41,7 @@ pub fn is_there(db: &mut Db) -> Result<bool, StoreError> {
         }
         #[cfg(feature = "postgres")]
         Db::Postgres(conn) => {
-            let table = "to_regclass('instance') IS NOT NULL";
+            let table = "to_regclass(format('%I.instance', current_schema())) IS NOT NULL";
             diesel::select(diesel::dsl::sql::<diesel::sql_types::Bool>(table)).get_result(conn)
         }
     };

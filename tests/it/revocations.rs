@@ -382,7 +382,10 @@ async fn a_gateway_is_told_who_calls() {
             ("scope=orders:read&scope=usage:read", 400),
             ("scope=orders:read&path=/items?x=1&id=1&id=2&path=3", 200),
             ("scope=orders:create&path=/items?x=1&id=1&id=2", 403),
-            ("scope=orders:create&path=/items?x=1&scope=orders:read", 400),
+            ("scope=orders:create&path=/items?x=1&scope=orders:read", 403),
+            ("scope=orders:read&path=/items?x=1&scope=orders:create", 200),
+            ("scope=orders:read&path=/items?x=1&aud=urn:other", 400),
+            ("path=/items?x=1&scope=orders:read", 400),
         ] {
             let path = format!("/sandbox/oauth2/verify?{query}");
             assert_eq!(

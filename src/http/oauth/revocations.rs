@@ -105,7 +105,12 @@ pub async fn poll(
     // Whoever is answered at once takes no seat.
     let _seat = (wait > 0).then(|| seat(&app, &who)).transpose()?;
     // No longer than its token lives.
-    let wait = Duration::from_secs(wait).min(who.lives_for(app.clock.now()));
+    let lives = who.lives_for(app.clock.now());
+    if wait > 0 && lives.is_zero() {
+        // Answered at once, it would ask again at once.
+        return Err(who.is_over());
+    }
+    let wait = Duration::from_secs(wait).min(lives);
     let deadline = Moment::now() + wait;
     let after = start(&app, after, deadline).await?;
     loop {

@@ -38,11 +38,20 @@ pub async fn verify(
     app: web::Data<App>,
     realm: web::ThinData<Realm>,
 ) -> Result<HttpResponse, Problem> {
+    // Behind it stands what the caller asked the gateway for.
+    let callers = query.split_off("path");
     let audience = demanded(&mut query, "aud")?;
-    let scope = demanded(&mut query, "scope")?.unwrap_or_default();
-    // A demand that is misspelt must not open the gate. Behind `path` stands what the caller asked the gateway for.
-    query.finish_before(Some("path"))?;
-    check(&request, &app, realm.0, audience, scope).await
+    let scope = demanded(&mut query, "scope")?;
+    // A demand that is misspelt must not open the gate.
+    query.finish()?;
+    for (name, demand) in [("aud", &audience), ("scope", &scope)] {
+        if demand.is_none() && callers.has(name) {
+            // The gateway's, at the wrong end, or its caller's, who demands nothing.
+            let detail = format!("{name} must stand before path");
+            return Err(Problem::bad_parameter(detail));
+        }
+    }
+    check(&request, &app, realm.0, audience, scope.unwrap_or_default()).await
 }
 
 /// What a gateway demands. An empty demand is a mistake in its configuration, which must not open it.

@@ -84,15 +84,30 @@ pub fn relocate(
         });
     }
     // Only now: whoever is refused has both as they were, for whichever program they are.
-    migrate::run(&mut old)?;
     migrate::run(&mut new)?;
     raise_wall(&mut new);
+    migrate::run(&mut old)?;
+    let before = instance::get(&mut old, Fact::MovedAt)?;
+    if let Some(at) = &before {
+        log::warn!(
+            "a move began at {at}: where it came to its end, in another database, that one must not be served from \
+             beside this"
+        );
+    }
     instance::put(&mut old, Fact::MovedAt, &now.to_string())?;
     let moved = transaction(&mut new, None, |new| fill(new, &mut old, now, record));
     drop(new);
-    if moved.is_err() && is_empty(to) {
-        // It stays where it was.
-        instance::forget(&mut old, Fact::MovedAt)?;
+    let is_where_it_was = match &moved {
+        Ok(_) => false,
+        // Nothing of it was sent.
+        Err(MoveError::Occupied) => true,
+        Err(_) => is_empty(to),
+    };
+    if is_where_it_was {
+        match before {
+            Some(at) => instance::put(&mut old, Fact::MovedAt, &at)?,
+            None => instance::forget(&mut old, Fact::MovedAt)?,
+        }
     }
     moved
 }

@@ -86,7 +86,7 @@ async fn a_credential_that_is_revoked_takes_its_link_along() {
             ["cancelled gone"]
         );
         let cancelled = link.open(&world).await.problem();
-        assert_snapshot!(cancelled, @"410 delivery_cancelled: the credential was revoked before its link was opened; ask for a new one");
+        assert_snapshot!(cancelled, @"410 delivery_cancelled: the credential was revoked or replaced before its link was opened; ask for a new one");
     }
 }
 
