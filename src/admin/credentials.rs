@@ -224,7 +224,8 @@ fn end_one(
     Ok(true)
 }
 
-fn leave_one_to_operators(
+/// Refuses to take the last secret of the last operator who can make operators.
+pub(super) fn leave_one_to_operators(
     db: &mut Change<'_>,
     act: &Act,
     id: &CredentialId,

@@ -131,6 +131,8 @@ pub(super) fn put_on_record(
 
 /// Ends an overlap early: the superseded credential is revoked, and its tokens die.
 pub fn finish(db: &mut Change<'_>, act: &Act, id: &CredentialId) -> Result<Credential, AdminError> {
+    // Its successor may be revoked by now.
+    credentials::leave_one_to_operators(db, act, id)?;
     let reason = RevocationReason::Superseded;
     let finished = rotations::finish(db, id, &act.revocation(reason, None))?;
     let old = credentials::get(db, id)?;

@@ -170,7 +170,7 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
                 Some(slot) => keep(slot, admin, &mut issued)?,
                 None => delivery.explain(),
             }
-            output.record(&issued)
+            output.record(&issued).map_err(|error| lost(error, &issued))
         }
         Verb::Link(verb) => link::run(verb, output).await,
         Verb::List { client, paging } => {
@@ -220,7 +220,9 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
                 Some(slot) => keep(slot, admin, &mut rotated)?,
                 None => delivery.explain(),
             }
-            output.record(&rotated)
+            output
+                .record(&rotated)
+                .map_err(|error| lost(error, &rotated))
         }
         Verb::FinishRotation { id, yes } => {
             confirm(&format!("Revoke {id}? Its tokens die at once."), yes)?;
@@ -250,4 +252,14 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             )
         }
     }
+}
+
+/// What to do where a secret could not be printed: it is shown once.
+fn lost(error: Failure, issued: &Value) -> Failure {
+    let id = issued.get("id").and_then(Value::as_str).unwrap_or("it");
+    let (Failure::Refused(why) | Failure::Usage(why)) = error;
+    Failure::Refused(format!(
+        "{why}\n{id} was issued, and if its secret is lost: `onyx-auth credential revoke {id} --reason unused`, and issue \
+         another"
+    ))
 }

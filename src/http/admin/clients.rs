@@ -267,7 +267,7 @@ pub async fn edit(
     etag::unbound(&request)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
-        body.replacement("name", |b, name| b.text(name, 200)),
+        body.replacement("name", |b, name| b.line(name, 200)),
         body.replacement("scopes", scopes),
         body.edit("default_scopes", scopes),
         body.edit("token_ttl", |b, name| b.integer(name, token_ttls())),

@@ -199,7 +199,7 @@ pub async fn edit(
     etag::unbound(&request)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
-        body.replacement("name", |b, name| b.text(name, 200)),
+        body.replacement("name", |b, name| b.line(name, 200)),
         body.replacement("scopes", |b, name| b.list::<Scope>(name, 100)),
         body.replacement("signing_alg", |b, name| b.parsed::<Algorithm>(name)),
     );

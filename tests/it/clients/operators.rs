@@ -94,6 +94,18 @@ async fn the_last_operator_who_can_make_operators_stays() {
         let kept = operator.post(&path, json!({ "reason": "other" })).await;
         assert_eq!(kept.expect(409)["code"], "last_operator");
         assert!(revocations(&world, "admin").is_empty());
+        // Neither does the end of a rotation whose successor is gone.
+        let held = format!("/credentials/{}", held.as_str().unwrap());
+        let rotated = operator.post(&format!("{held}/rotate"), json!({})).await;
+        let successor = rotated.expect(201)["id"].clone();
+        let gone = format!("/credentials/{}/revoke", successor.as_str().unwrap());
+        let body = json!({ "reason": "unused" });
+        operator.post(&gone, body).await.expect(200);
+        let finish = format!("{held}/finish-rotation");
+        let kept = operator.post(&finish, json!({})).await;
+        assert_eq!(kept.expect(409)["code"], "last_operator");
+        let undo = format!("{held}/undo-rotation");
+        operator.post(&undo, json!({})).await.expect(200);
         let locked = edit(&operator, &own, json!({ "ip_allowlist": ["192.0.2.0/24"] })).await;
         assert_snapshot!(locked.problem(), @"
         422 invalid_body: the request body has members that must be mended; see errors
