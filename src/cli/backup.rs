@@ -10,10 +10,12 @@ use super::settings::SettingFlags;
 use super::{Done, Failure};
 use crate::audit::{self, Action, Actor, Deed};
 use crate::clock::Clock;
+use crate::config::Settings;
+use crate::domain::instant::Instant;
 use crate::keys::MasterKey;
 use crate::logging;
 use crate::store::backup::{self, BackupError, Since};
-use crate::store::{OpenError, Target};
+use crate::store::{Db, OpenError, Target};
 
 #[derive(clap::Args)]
 pub(super) struct Backup {
@@ -80,16 +82,7 @@ pub(super) fn restore(options: &Restore, output: &Output) -> Done {
             .detail("forgot_revocations", since == Since::Forgotten)
             .detail("feed_starts_after", restored.feed_starts_after)
             .detail("voided_invoices", restored.voided_invoices);
-        // Of the backup: another key would seal what nobody can verify.
-        let master = MasterKey::existing(db, &settings.master_key_file)
-            .map_err(|error| BackupError::NoKey(error.to_string()))?;
-        Ok(audit::record(
-            db,
-            master.audit(),
-            &Actor::host(),
-            deed,
-            now,
-        )?)
+        put_on_record(db, &settings, deed, now)
     })?;
     output.record(&json!({
         "made_at": restored.backup.made_at,
@@ -98,6 +91,25 @@ pub(super) fn restore(options: &Restore, output: &Output) -> Done {
         "kept_revocations": restored.kept_revocations,
         "voided_invoices": restored.voided_invoices,
     }))
+}
+
+/// Records what the host did with a database, under the key that its rows were made with: another would seal what
+/// nobody can verify.
+pub(super) fn put_on_record(
+    db: &mut Db,
+    settings: &Settings,
+    deed: Deed,
+    now: Instant,
+) -> Result<(), BackupError> {
+    let master = MasterKey::existing(db, &settings.master_key_file)
+        .map_err(|error| BackupError::NoKey(error.to_string()))?;
+    Ok(audit::record(
+        db,
+        master.audit(),
+        &Actor::host(),
+        deed,
+        now,
+    )?)
 }
 
 fn target(url: &str) -> Result<Target, Failure> {

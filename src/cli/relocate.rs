@@ -41,21 +41,13 @@ fn relocate(
     settings: &crate::config::Settings,
     output: &Output,
 ) -> Done {
-    use crate::audit::{self, Action, Actor, Deed};
-    use crate::store::backup::{self, BackupError};
+    use crate::audit::{Action, Deed};
+    use crate::store::backup;
 
     let now = crate::clock::Clock::system().now();
     let moved = backup::relocate(file, target, now, |db, moved| {
         let deed = Deed::new(Action::DatabaseMoved, "database").detail("rows", moved.rows);
-        let master = crate::keys::MasterKey::existing(db, &settings.master_key_file)
-            .map_err(|error| BackupError::NoKey(error.to_string()))?;
-        Ok(audit::record(
-            db,
-            master.audit(),
-            &Actor::host(),
-            deed,
-            now,
-        )?)
+        super::backup::put_on_record(db, settings, deed, now)
     })?;
     eprintln!(
         "All is on PostgreSQL. Start servers there, with this database_url and {}; {} holds what it held, and no \

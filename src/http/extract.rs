@@ -206,7 +206,7 @@ struct LetIn(Instant);
 /// Refuses whoever was let in and may no more: a body takes as long to arrive as its sender likes, and an answer as its
 /// reader likes, and meanwhile its token may be revoked. That it is over does not matter: it was good when it was shown.
 /// Who was not let in by a token is not asked.
-pub(super) async fn check_again(request: &HttpRequest) -> Result<(), Problem> {
+pub(super) fn check_again(request: &HttpRequest) -> Result<(), Problem> {
     let let_in = request.extensions().get::<LetIn>().map(|LetIn(at)| *at);
     let Some(at) = let_in else {
         return Ok(());

@@ -25,7 +25,7 @@ impl Members {
     /// Reads a JSON object. An empty body is an empty object. Whoever sends it must still be let in when it is there.
     pub async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Self, Problem> {
         let sent = body::bytes(request, payload).await?;
-        check_again(request).await?;
+        check_again(request)?;
         Self::of(request, &sent)
     }
 

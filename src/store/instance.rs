@@ -68,8 +68,12 @@ pub fn remember(db: &mut Db, fact: Fact, value: &str) -> Result<(), StoreError> 
 /// Remembers something, whatever was remembered before.
 #[cfg(feature = "postgres")]
 pub fn put(db: &mut Db, fact: Fact, value: &str) -> Result<(), StoreError> {
-    forget(db, fact)?;
-    remember(db, fact, value)
+    // Never without: a process may end between two statements.
+    let known = diesel::update(instance::table.find(fact.name()));
+    match known.set(instance::value.eq(value)).execute(db)? {
+        0 => remember(db, fact, value),
+        _ => Ok(()),
+    }
 }
 
 /// Forgets something.

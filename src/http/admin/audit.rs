@@ -215,7 +215,7 @@ async fn more(
     app: &App,
     mut export: Export,
 ) -> Result<(Option<String>, Export), Problem> {
-    check_again(request).await?;
+    check_again(request)?;
     let read = app.store.read(move |db| {
         let text = export.more(db)?;
         Ok::<_, StoreError>((text, export))

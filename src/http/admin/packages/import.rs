@@ -78,7 +78,7 @@ pub async fn import(
     query.finish()?;
     let body = body::bytes_within(&request, payload, MAX_IMPORT).await;
     let body = body.map_err(unread)?;
-    check_again(&request).await?;
+    check_again(&request)?;
     let new = read(&request, &body)?;
     let count = new.len();
     let named: Vec<_> = new.iter().map(|one| one.viewers.clone()).collect();
