@@ -442,8 +442,8 @@ async fn the_partner_api_takes_one_token_in_one_header_and_says_so_in_problem_de
             Bearer realm="sandbox", resource_metadata="BASE/.well-known/oauth-protected-resource/sandbox/v1"
         nothing after Bearer: 400 Bad Request, invalid_request: The Authorization header must be Bearer, a space and one access token.
             Bearer realm="sandbox", error="invalid_request", error_description="The Authorization header must be Bearer, a space and one access token.", resource_metadata="BASE/.well-known/oauth-protected-resource/sandbox/v1"
-        no b64token: 400 Bad Request, invalid_request: The Authorization header must be Bearer, a space and one access token.
-            Bearer realm="sandbox", error="invalid_request", error_description="The Authorization header must be Bearer, a space and one access token.", resource_metadata="BASE/.well-known/oauth-protected-resource/sandbox/v1"
+        no b64token: 401 Unauthorized, invalid_token: The access token is not valid.
+            Bearer realm="sandbox", error="invalid_token", error_description="The access token is not valid.", resource_metadata="BASE/.well-known/oauth-protected-resource/sandbox/v1"
         garbage: 401 Unauthorized, invalid_token: The access token is not valid.
             Bearer realm="sandbox", error="invalid_token", error_description="The access token is not valid.", resource_metadata="BASE/.well-known/oauth-protected-resource/sandbox/v1"
         twice: 400 Bad Request, invalid_request: The Authorization header must not be repeated.

@@ -260,8 +260,14 @@ impl Builder {
     /// # }
     /// ```
     pub async fn connect(mut self) -> Result<Verifier, ConnectError> {
-        let (keys, refresher) =
-            refresh::start(&self.issuer, self.jwks_uri.as_deref(), Pace::default()).await?;
+        let revocations = self.revocations.clone().unwrap_or_default();
+        let (keys, refresher) = refresh::start(
+            &self.issuer,
+            self.jwks_uri.as_deref(),
+            Pace::default(),
+            Arc::clone(&revocations),
+        )
+        .await?;
         let remote = Remote {
             refresher,
             max_key_age: self.max_key_age,
@@ -269,12 +275,12 @@ impl Builder {
         let following = match self.follow.take() {
             None => None,
             Some(credentials) => {
-                let revocations = self.revocations.get_or_insert_default();
+                self.revocations = Some(Arc::clone(&revocations));
                 let following = Following::start(
                     &self.issuer,
                     &self.audience,
                     credentials,
-                    Arc::clone(revocations),
+                    revocations,
                     remote.refresher.changed(),
                     self.staleness,
                     self.max_staleness,

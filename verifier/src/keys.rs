@@ -87,9 +87,18 @@ impl Keyring {
         self.keys.is_empty()
     }
 
-    #[cfg(test)]
     pub(crate) fn has(&self, kid: &str) -> bool {
         self.keys.contains_key(kid)
+    }
+
+    /// The keys' names, in no order.
+    pub(crate) fn kids(&self) -> impl Iterator<Item = &str> {
+        self.keys.keys().map(String::as_str)
+    }
+
+    /// Whether its keys have the names that another's have.
+    pub(crate) fn is_named_as(&self, other: &Self) -> bool {
+        self.keys.len() == other.keys.len() && self.kids().all(|kid| other.has(kid))
     }
 
     /// Checks the signature with the key that the token names, by that key's one algorithm

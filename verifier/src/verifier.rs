@@ -16,7 +16,7 @@ use crate::{
     json,
     keys::Keyring,
     refresh::Refresher,
-    token::Token,
+    token::{Header, Token},
     warm::{Verified, Warm},
 };
 
@@ -176,7 +176,9 @@ impl Verifier {
     ///
     /// Where a connected verifier does not know the token's key, it asks the issuer for its keys,
     /// but at most once in 30 seconds however many such tokens come, and one request serves all
-    /// that wait. [`TokenFault::UnknownKey`] if the issuer does not have that key either,
+    /// that wait. Where it has heard that a key was revoked, it asks at once, and then once a second
+    /// for up to 30 seconds until it is told the keys that follow: whoever answers for the issuer may
+    /// not know them yet. [`TokenFault::UnknownKey`] if the issuer does not have that key either,
     /// [`Rejection::Unavailable`] if the issuer cannot be asked or its keys have become too old
     /// ([`Builder::max_key_age`]).
     ///
@@ -214,7 +216,10 @@ impl Verifier {
         let Some(remote) = &self.inner.remote else {
             return verdict;
         };
-        let heard = remote.refresher.ask().await;
+        let kid = Token::parse(token)
+            .and_then(|token| Header::read(token.header))?
+            .kid;
+        let heard = remote.refresher.ask(kid).await;
         match self.check(token, now()) {
             Err(Rejection::InvalidToken(TokenFault::UnknownKey)) if !heard => {
                 Err(Rejection::Unavailable)
@@ -325,8 +330,9 @@ impl Verifier {
     /// query string (RFC 6750 §2).
     ///
     /// [`Rejection::NoCredentials`] without a header, or with one of another scheme than `Bearer`;
-    /// [`Rejection::InvalidRequest`] if there are several, if there is no single token in it, or
-    /// if the query string has an `access_token`; else as [`verify`](Self::verify).
+    /// [`Rejection::InvalidRequest`] if there are several, if it is not `Bearer` and a single word,
+    /// or if the query string has an `access_token`; else as [`verify`](Self::verify), to which
+    /// every such word is a token.
     ///
     /// ```no_run
     /// # async fn example(verifier: onyx_verifier::Verifier) -> Result<(), onyx_verifier::Rejection> {

@@ -23,6 +23,8 @@ const PROMPT: Duration = Duration::from_secs(3);
 const WAIT: Duration = Duration::from_secs(4);
 /// A token is not used in its last seconds.
 const MARGIN: Duration = Duration::from_secs(10);
+/// Nor for longer than this, whatever the issuer says: a moment too far off cannot be told.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// Why the feed cannot be read.
 ///
@@ -221,7 +223,7 @@ impl Feed {
             None => {
                 let answer = self.issuer.token().await?;
                 let lasts = Duration::from_secs(answer.expires_in).saturating_sub(MARGIN);
-                (answer.access_token, now + lasts)
+                (answer.access_token, now + lasts.min(LONGEST))
             }
         };
         let url = format!("{}/oauth2/{path}", self.issuer.url);

@@ -250,27 +250,43 @@ impl Task {
         }
     }
 
-    /// One poll, which waits at the issuer while there is nothing new.
+    /// One poll, which waits at the issuer while there is nothing new, and reads all pages that
+    /// there are.
     async fn poll(&mut self) -> Result<(), FeedError> {
-        let page = self.feed.poll(self.cursor).await?;
-        page.entries().for_each(|entry| self.apply(&entry));
-        self.cursor = Some(page.cursor);
-        self.news.hear(page.as_of);
-        self.tidy();
-        Ok(())
+        loop {
+            let page = self.page_after(self.cursor).await?;
+            page.entries().for_each(|entry| self.apply(&entry));
+            self.cursor = Some(page.cursor);
+            // What is revoked may still be on the next page, however young this one is.
+            if !page.more {
+                self.news.hear(page.as_of);
+                self.tidy();
+                return Ok(());
+            }
+        }
+    }
+
+    /// A page of the feed; one that says that there are more is on the way to the last.
+    async fn page_after(&mut self, cursor: Option<u64>) -> Result<Page, FeedError> {
+        let page = self.feed.poll(cursor).await?;
+        // It would be asked for without a pause and without end.
+        if page.more && cursor.is_some_and(|before| page.cursor <= before) {
+            return Err(FeedError::Nonsense);
+        }
+        Ok(page)
     }
 
     /// Reads everything that is alive, and puts it in the place of what was held; keys that were
     /// revoked stay so.
     async fn begin_anew(&mut self) -> Result<(), FeedError> {
         let mut entries = Vec::new();
-        let mut page = self.feed.poll(None).await?;
+        let mut page = self.page_after(None).await?;
         loop {
             entries.extend(page.entries());
             if !page.more {
                 break;
             }
-            page = self.feed.poll(Some(page.cursor)).await?;
+            page = self.page_after(Some(page.cursor)).await?;
         }
         let is_news = |entry: &Revocation| {
             entry.kind == RevocationKind::Key && !self.revocations.holds_key(&entry.id)
@@ -296,7 +312,8 @@ impl Task {
         }
         self.tidied = Instant::now();
         if let Some(as_of) = self.news.as_of() {
-            self.revocations.forget_before(as_of - WRONG_CLOCKS);
+            let over = as_of.saturating_sub(WRONG_CLOCKS);
+            self.revocations.forget_before(over);
         }
     }
 }
@@ -316,6 +333,90 @@ fn pause(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::refresh::server::{Answer, Server};
+
+    const TOKEN: &str = "/oauth2/token";
+    const FIRST: &str = "/oauth2/revocations?after=1&wait=4";
+    const SECOND: &str = "/oauth2/revocations?after=2&wait=4";
+
+    /// One that has read up to the first number, and has heard nothing since it began.
+    fn follower(server: &Server) -> Task {
+        let token = r#"{"access_token":"for the feed","expires_in":300}"#;
+        server.serve(TOKEN, Answer::json(token));
+        let credentials = Credentials {
+            client_id: "cl_live_1".to_owned(),
+            client_secret: "hush".to_owned(),
+        };
+        Task {
+            feed: Feed::new(Issuer::new(&server.url(""), credentials).expect("an issuer")),
+            revocations: Arc::default(),
+            keys_changed: Arc::default(),
+            news: Arc::new(News::new()),
+            cursor: Some(1),
+            tidied: Instant::now(),
+        }
+    }
+
+    /// A page with the revocation of a token, which is its cursor.
+    fn page(cursor: u64, as_of: i64, more: bool) -> Answer {
+        let expires_at = i64::MAX;
+        Answer::json(format!(
+            r#"{{"cursor":{cursor},"as_of":{as_of},"more":{more},"entries":[{{"seq":{cursor},
+                "kind":"token","id":"{cursor}","revoked_at":1,"expires_at":{expires_at}}}]}}"#
+        ))
+    }
+
+    #[tokio::test]
+    async fn only_the_last_page_is_news() {
+        let server = Server::start();
+        let mut task = follower(&server);
+        server.serve(FIRST, page(2, 100, true));
+        server.serve(SECOND, Answer::status(500));
+        assert!(matches!(
+            task.poll().await,
+            Err(FeedError::Status { status: 500, .. })
+        ));
+        // What was read is in force, and goes on from there; but nothing says how old it is.
+        assert_eq!((task.revocations.len(), task.cursor), (1, Some(2)));
+        assert_eq!((task.news.as_of(), task.news.age()), (None, None));
+
+        task.cursor = Some(1);
+        server.serve(SECOND, page(3, 101, false));
+        assert!(task.poll().await.is_ok());
+        assert_eq!((task.revocations.len(), task.cursor), (2, Some(3)));
+        assert_eq!(task.news.as_of(), Some(101));
+    }
+
+    #[tokio::test]
+    async fn pages_without_end_are_no_feed() {
+        let server = Server::start();
+        let mut task = follower(&server);
+        server.serve(FIRST, page(1, 100, true));
+        assert!(matches!(task.poll().await, Err(FeedError::Nonsense)));
+        server.serve("/oauth2/revocations", page(1, 100, true));
+        assert!(matches!(task.begin_anew().await, Err(FeedError::Nonsense)));
+        assert_eq!(task.news.age(), None);
+    }
+
+    #[tokio::test]
+    async fn absurd_times_of_an_issuer_do_no_harm() {
+        let server = Server::start();
+        let mut task = follower(&server);
+        let token = format!(
+            r#"{{"access_token":"for the feed","expires_in":{}}}"#,
+            u64::MAX
+        );
+        server.serve(TOKEN, Answer::json(token));
+        for as_of in [i64::MIN, i64::MIN + 1, 0, i64::MAX] {
+            server.serve(FIRST, page(2, as_of, false));
+            task.cursor = Some(1);
+            task.tidied = Instant::now() - TIDY;
+            assert!(task.poll().await.is_ok(), "{as_of}");
+            assert_eq!(task.revocations.len(), 1, "{as_of}");
+        }
+        // Its token is kept all the same.
+        assert_eq!(server.hits(TOKEN), 1);
+    }
 
     #[test]
     fn pauses_grow_to_a_bound_and_differ() {
