@@ -350,7 +350,18 @@ impl Verification {
             return Err(self.garbled(&format!("it has {found} of the tree's {told} leaves")));
         }
         self.ended = true;
-        let (Some(note), Some(verifier)) = (&line.note, &self.verifier) else {
+        let Some(note) = &line.note else {
+            // Nothing is signed while there is nothing to sign, and everything afterwards.
+            if self.size > 0 {
+                let what = format!(
+                    "the newest checkpoint was taken away: nothing signs the {} leaves",
+                    self.size
+                );
+                self.fault(self.size, what);
+            }
+            return Ok(());
+        };
+        let Some(verifier) = &self.verifier else {
             return Ok(());
         };
         match verifier.verify(note) {

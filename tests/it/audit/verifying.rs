@@ -1,7 +1,7 @@
 //! `onyx-auth audit verify` over what nobody has changed, offline and against a server; and exports that are
 //! broken.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{complaint, exported, passes, sequenced, settled, verify};
 use crate::support::world::worlds;
@@ -166,6 +166,29 @@ async fn an_export_that_was_edited_is_found_without_the_server() {
         std::fs::write(&path, lines.join("\n") + "\n").unwrap();
         let told = complaint(&world, &["--export", "trail.ndjson", "--key", &key]);
         assert!(told.contains("are not those that were signed"), "{told}");
+        // Without any signature at all nothing tells, which is told.
+        let mut bare: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .filter(|line: &Value| line["type"] != "checkpoint")
+            .collect();
+        let count = bare.len();
+        let end = bare.last_mut().unwrap();
+        assert_eq!(end["type"], "end");
+        end["note"] = Value::Null;
+        if !end["lines"].is_null() {
+            end["lines"] = json!(count);
+        }
+        let bare: Vec<String> = bare.iter().map(Value::to_string).collect();
+        std::fs::write(&path, bare.join("\n") + "\n").unwrap();
+        for more in [&["--key", key.as_str()][..], &[]] {
+            let arguments = [&["--export", "trail.ndjson"], more].concat();
+            let told = complaint(&world, &arguments);
+            assert!(
+                told.contains("the newest checkpoint was taken away"),
+                "{told}"
+            );
+        }
     }
 }
 
