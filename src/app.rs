@@ -334,8 +334,21 @@ impl App {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let act = self.act(actor);
-        self.change(act.now, move |db| work(db, &act)).await
+        self.carry_out_at(self.clock.now(), actor, work).await
+    }
+
+    /// The same as of a moment, for what goes by more than this machine's clock.
+    pub async fn carry_out_at<T, E, F>(&self, now: Instant, actor: Actor, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Change<'_>, &Act) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let act = Act {
+            now,
+            ..self.act(actor)
+        };
+        self.change(now, move |db| work(db, &act)).await
     }
 
     /// Writes down what waits to be written, and takes no more. Blocks; for the end of a process.

@@ -15,7 +15,12 @@ use crate::keys::KeyRing;
 struct Says {
     iss: String,
     aud: Audience,
+    iat: i64,
+    exp: i64,
 }
+
+/// By how many seconds the clocks of two nodes may differ, one wrong each way.
+const WRONG_CLOCKS: i64 = 900;
 
 /// The realm and the verified claims of a token of any realm and for any audience. `None`: it is
 /// not ours, or its time is over.
@@ -25,8 +30,35 @@ pub fn recognise(
     token: &str,
     now: Instant,
 ) -> Option<(Realm, Caller)> {
+    verify(ring, addresses, token, now, |_| Some(now.epoch_seconds()))
+}
+
+/// The same of a token that is to be revoked, whatever this node's clock says of it: to one that is right it may be
+/// alive. `None`: it is not ours, or no clock can take it for alive.
+pub fn recognise_to_revoke(
+    ring: &KeyRing,
+    addresses: &Addresses,
+    token: &str,
+    now: Instant,
+) -> Option<(Realm, Caller)> {
+    let now_here = now.epoch_seconds();
+    verify(ring, addresses, token, now, |says| {
+        let is_over = says.exp.saturating_add(WRONG_CLOCKS) < now_here;
+        (!is_over).then_some(says.iat)
+    })
+}
+
+/// `at`: the time that it is judged by, from what it says before it is verified.
+fn verify(
+    ring: &KeyRing,
+    addresses: &Addresses,
+    token: &str,
+    now: Instant,
+    at: impl FnOnce(&Says) -> Option<i64>,
+) -> Option<(Realm, Caller)> {
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     let says: Says = serde_json::from_slice(&payload).ok()?;
+    let at = at(&says)?;
     let mut realms = Realm::ALL.iter().copied();
     let realm = realms.find(|realm| **addresses.issuer(*realm) == *says.iss)?;
     // For its own audience, whichever that is: who hands a token in need not be whom it is for.
@@ -34,6 +66,6 @@ pub fn recognise(
         .remember(0)
         .jwks(ring.jwks(realm, now))
         .ok()?;
-    let caller = verifier.verify_at(token, now.epoch_seconds()).ok()?;
+    let caller = verifier.verify_at(token, at).ok()?;
     Some((realm, caller))
 }

@@ -28,6 +28,9 @@ pub enum Closing {
     Draft,
     /// It is opened at once.
     Open,
+    /// The same, because the month has ended. What was on a voided invoice of the month is left to whoever voided it, or
+    /// to the month after: billed again at once, nothing could be corrected in between.
+    Ended,
 }
 
 /// Bills what a tenant's entries from before the end of a month come to: an invoice for each
@@ -41,7 +44,11 @@ pub fn close(
 ) -> Result<Vec<Invoice>, PartnerError> {
     // Whoever else bills this tenant waits here, and then finds these entries billed.
     invoices::hold(db, tenant)?;
-    let entries = ledger::unbilled(db, tenant, period.next().start())?;
+    let mut entries = ledger::unbilled(db, tenant, period.next().start())?;
+    if closing == Closing::Ended {
+        let released = invoices::released(db, tenant, period)?;
+        entries.retain(|entry| !released.contains(&entry.id));
+    }
     let mut currencies: Vec<Currency> = entries.iter().map(|entry| entry.currency).collect();
     currencies.sort();
     currencies.dedup();
@@ -78,7 +85,7 @@ pub fn close(
         invoices::insert(db, tenant, &invoice, &lines)?;
         made.push(match closing {
             Closing::Draft => invoice,
-            Closing::Open => open(db, tenant, act, &invoice.id)?,
+            Closing::Open | Closing::Ended => open(db, tenant, act, &invoice.id)?,
         });
     }
     Ok(made)

@@ -8,13 +8,22 @@ use crate::domain::ledger::{Account, EntryKind, Movement};
 use crate::domain::money::Money;
 use crate::domain::tenant::Tenant;
 use crate::store::ledger::{self, LedgerEntry};
-use crate::store::{Db, StoreError, orders};
+use crate::store::{Db, orders};
+
+/// What stands before the references that operators give, in the ledger.
+const BY_OPERATORS: &str = "operator:";
+
+/// An entry's reference as it was given.
+pub fn reference(entry: &LedgerEntry) -> &str {
+    let stored = &entry.reference;
+    stored.strip_prefix(BY_OPERATORS).unwrap_or(stored)
+}
 
 /// A refund to be.
 #[derive(Clone, Debug)]
 pub struct NewRefund {
     pub order_id: OrderId,
-    /// Minor units; `None`: all that is left of the charge.
+    /// Minor units; `None`: all that the order costs still.
     pub amount: Option<i64>,
     /// What the operator calls it: one refund or adjustment a name.
     pub reference: String,
@@ -32,7 +41,7 @@ pub struct NewAdjustment {
     pub reason: String,
 }
 
-/// Gives back what an order cost, or a part of it; never more than its charge in all.
+/// Gives back what an order cost, or a part of it; never more than it costs still.
 pub fn refund(db: &mut Db, act: &Act, new: NewRefund) -> Result<LedgerEntry, PartnerError> {
     let unknown = || PartnerError::Invalid("/order_id", "is not the id of an order".to_owned());
     let order = orders::anywhere(db, &new.order_id)?.ok_or_else(unknown)?;
@@ -46,14 +55,14 @@ pub fn refund(db: &mut Db, act: &Act, new: NewRefund) -> Result<LedgerEntry, Par
             "names an order that was not charged".to_owned(),
         )
     })?;
-    let left = charge.amount - ledger::refunded(db, &tenant, &order.id)?;
+    let left = ledger::cost_of(db, &tenant, &order.id)?;
     let amount = new.amount.unwrap_or(left);
     if left < 1 {
-        let detail = "names an order whose charge was given back already, all of it".to_owned();
+        let detail = "names an order that costs nothing any more: all of it was given back or adjusted already".to_owned();
         return Err(PartnerError::Invalid("/order_id", detail));
     }
     if amount > left || amount < 1 {
-        let detail = format!("must be from 1 to {left}, which is what is left of the charge");
+        let detail = format!("must be from 1 to {left}, which is what the order costs still");
         return Err(PartnerError::Invalid("/amount", detail));
     }
     let movement = Movement::credit(Account::Sales);
@@ -92,6 +101,10 @@ pub fn adjust(
     if corrected.currency != new.amount.currency {
         let detail = format!("must be {}, as what it corrects", corrected.currency);
         return Err(PartnerError::Invalid("/amount/currency", detail));
+    }
+    if let Some(order) = &corrected.order_id {
+        // Whoever gives back what it costs waits, and counts this in.
+        orders::hold(db, tenant, order)?;
     }
     let movement = if new.amount.amount > 0 {
         Movement::charge(Account::Adjustments)
@@ -141,7 +154,7 @@ fn correction(
         invoice_id: None,
         corrects: Some(corrected.id.clone()),
         // Apart from the names that the server itself gives.
-        reference: format!("operator:{reference}"),
+        reference: format!("{BY_OPERATORS}{reference}"),
         actor: act.actor.to_string(),
         created_at: act.now,
     }
@@ -154,14 +167,11 @@ fn write(
     entry: LedgerEntry,
     (action, reason): (Action, &str),
 ) -> Result<LedgerEntry, PartnerError> {
-    let taken = ledger::by_reference(db, tenant, &entry.reference)?;
-    if let Some(taken) = taken {
-        return Err(PartnerError::EntryTaken(taken.id));
-    }
-    match ledger::insert(db, tenant, &entry) {
-        // Another was quicker with the name; which entry it made shows when its transaction ends.
-        Err(StoreError::Duplicate(_)) => return Err(PartnerError::InProgress),
-        written => written?,
+    if !ledger::insert_new(db, tenant, &entry)? {
+        let taken = ledger::by_reference(db, tenant, &entry.reference)?;
+        return Err(taken.map_or(PartnerError::InProgress, |taken| {
+            PartnerError::EntryTaken(taken.id)
+        }));
     }
     if let Some(order) = &entry.order_id {
         quotas::correct_spend(db, tenant, order, &entry)?;

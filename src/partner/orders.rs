@@ -265,9 +265,9 @@ fn credit(db: &mut Db, tenant: &Tenant, act: &Act, order: &Order) -> Result<(), 
     let Some(charge) = ledger::by_reference(db, tenant, &charge_of(&order.id))? else {
         return Ok(());
     };
-    // What was refunded before is not given back twice.
-    let left = charge.amount - ledger::refunded(db, tenant, &order.id)?;
-    if left == 0 {
+    // What was refunded before is not given back twice, nor what it was made cheaper by.
+    let left = ledger::cost_of(db, tenant, &order.id)?;
+    if left < 1 {
         return Ok(());
     }
     let reference = format!("reversal:{}", order.id);

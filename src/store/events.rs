@@ -184,6 +184,9 @@ fn span(db: &mut Db, tenant: &Tenant) -> Result<Span, StoreError> {
 
 /// Forgets events from before a moment, the oldest first, about so many at most, and remembers up to
 /// which number; answers how many. A partner's numbers go on as if nothing had been forgotten.
+///
+/// From the lowest number on, and none above one that is young: one that was written by a clock that was behind
+/// takes none along.
 pub fn purge(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreError> {
     let old = events::table
         .filter(events::created_at.lt(before))
@@ -198,6 +201,17 @@ pub fn purge(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreErro
     }
     let mut gone = 0;
     for ((partner, realm), last) in upto {
+        let lowest: Vec<(i64, Instant)> = events::table
+            .filter(events::partner_id.eq(&partner).and(events::realm.eq(realm)))
+            .filter(events::seq.le(last))
+            .order(events::seq.asc())
+            .select((events::seq, events::created_at))
+            .limit(most)
+            .load(db)?;
+        let old = lowest.iter().take_while(|(_, at)| *at < before);
+        let Some((last, _)) = old.last().copied() else {
+            continue;
+        };
         let counter = event_counters::table
             .find((&partner, realm))
             .filter(event_counters::purged.lt(last));

@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::db::Db;
 use super::error::StoreError;
 use super::lane::{LONGEST, Lane, silent};
+use crate::logging;
 
 /// The most that one transaction takes along.
 const MOST: usize = 64;
@@ -130,6 +131,9 @@ impl Group {
     {
         let (sender, mut answer) = oneshot::channel();
         let (told, waiter) = waiter();
+        // Whoever has the turn does it: its lines are of this request all the same.
+        let context = logging::context();
+        let work = move |db: &mut Db| logging::on_behalf(context, || work(db));
         let task = Task {
             work: Some(work),
             result: None,
@@ -206,7 +210,7 @@ impl Group {
         let Some(first) = self.next() else { return };
         // On its list before anything can fail: whoever waits is told why.
         let mut done = vec![first];
-        let kept = super::begin(db, None)
+        let kept = super::begin(db, super::Begin::Writing(None))
             .map_err(StoreError::from)
             .and_then(|()| self.work(db, &mut done));
         match kept {

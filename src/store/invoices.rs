@@ -215,6 +215,27 @@ pub fn end(
     Ok(changed == 1)
 }
 
+/// Which of a tenant's entries stand on voided invoices of a month, or of a later one.
+pub fn released(
+    db: &mut Db,
+    tenant: &Tenant,
+    from: Month,
+) -> Result<Vec<LedgerEntryId>, StoreError> {
+    let voided = invoices::table
+        .filter(invoices::partner_id.eq(tenant.partner_id()))
+        .filter(invoices::realm.eq(tenant.realm()))
+        .filter(invoices::state.eq(InvoiceState::Void))
+        .filter(invoices::period.ge(from))
+        .select(invoices::id);
+    let voided: Vec<InvoiceId> = voided.load(db)?;
+    let lines = invoice_lines::table
+        .filter(invoice_lines::partner_id.eq(tenant.partner_id()))
+        .filter(invoice_lines::realm.eq(tenant.realm()))
+        .filter(invoice_lines::invoice_id.eq_any(voided))
+        .select(invoice_lines::entry_id);
+    Ok(lines.load(db)?)
+}
+
 /// Lets go of what a voided invoice billed, so that another can bill it.
 pub fn release(db: &mut Db, tenant: &Tenant, id: &InvoiceId) -> Result<(), StoreError> {
     let lines = invoice_lines::table

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::db::{Db, Manager, Purpose, Target};
 use super::error::{OpenError, StoreError};
+use crate::logging;
 use crate::telemetry::{observe, telemetry};
 
 /// How long a request may wait for its turn at the database.
@@ -114,9 +115,11 @@ impl Lane {
         E: From<StoreError> + Send + 'static,
     {
         let (done, mut answer) = oneshot::channel();
+        let context = logging::context();
         let job = move |db: Result<&mut Db, StoreError>| {
+            let result = logging::on_behalf(context, || db.map_err(E::from).and_then(work));
             // Who no longer waits has had its answer.
-            let _ = done.send(db.map_err(E::from).and_then(work));
+            let _ = done.send(result);
         };
         self.carry(Box::new(job)).await?;
         answer

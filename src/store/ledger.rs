@@ -58,6 +58,26 @@ pub fn insert(db: &mut Db, tenant: &Tenant, entry: &LedgerEntry) -> Result<(), S
     Ok(())
 }
 
+/// The same. `false`: the tenant has one with this reference, which is committed.
+pub fn insert_new(db: &mut Db, tenant: &Tenant, entry: &LedgerEntry) -> Result<bool, StoreError> {
+    debug_assert_eq!(
+        (&entry.partner_id, entry.realm),
+        (tenant.partner_id(), tenant.realm())
+    );
+    let reference = (
+        ledger_entries::reference,
+        ledger_entries::partner_id,
+        ledger_entries::realm,
+    );
+    // On PostgreSQL this waits for another transaction that has written the reference.
+    let written = on_engine!(db, conn => diesel::insert_into(ledger_entries::table)
+        .values(entry)
+        .on_conflict(reference)
+        .do_nothing()
+        .execute(conn))?;
+    Ok(written == 1)
+}
+
 /// The same at the transaction's end.
 pub fn insert_with(rows: &mut Together, tenant: &Tenant, entry: LedgerEntry) {
     debug_assert_eq!(
@@ -162,16 +182,16 @@ pub fn balances(db: &mut Db, tenant: &Tenant) -> Result<Vec<Money>, StoreError> 
     Ok(sums.into_iter().map(money).collect())
 }
 
-/// What a tenant was given back for an order so far.
-pub fn refunded(db: &mut Db, tenant: &Tenant, order: &OrderId) -> Result<i64, StoreError> {
-    let amounts: Vec<i64> = ledger_entries::table
+/// What an order costs a tenant by now: its charge, what was adjusted of it, and less what was given back.
+pub fn cost_of(db: &mut Db, tenant: &Tenant, order: &OrderId) -> Result<i64, StoreError> {
+    let entries: Vec<LedgerEntry> = ledger_entries::table
         .filter(ledger_entries::partner_id.eq(tenant.partner_id()))
         .filter(ledger_entries::realm.eq(tenant.realm()))
         .filter(ledger_entries::order_id.eq(order))
-        .filter(ledger_entries::kind.eq(EntryKind::Refund))
-        .select(ledger_entries::amount)
+        .filter(ledger_entries::kind.eq_any(EntryKind::BILLED))
         .load(db)?;
-    Ok(amounts.iter().sum())
+    let signed = |entry: &LedgerEntry| entry.movement().signed(entry.amount);
+    Ok(entries.iter().map(signed).sum())
 }
 
 /// Entries from before a moment that no invoice bills and that one must.
@@ -206,19 +226,15 @@ pub fn unbilled(
         .load(db)?)
 }
 
-/// Tenants with entries from before a moment that no invoice bills, for the server itself.
-pub fn tenants_to_bill(db: &mut Db, before: Instant) -> Result<Vec<Tenant>, StoreError> {
-    let tenants: Vec<(PartnerId, Realm)> = to_bill!(before)
-        .select((ledger_entries::partner_id, ledger_entries::realm))
-        .distinct()
-        // Whoever bills several in one transaction holds their counters in the order of all others.
-        .order((
-            ledger_entries::partner_id.asc(),
-            ledger_entries::realm.asc(),
-        ))
-        .load(db)?;
-    let tenant = |(partner, realm)| Tenant::of_record(partner, realm);
-    Ok(tenants.into_iter().map(tenant).collect())
+/// Whether a tenant has entries from before a moment that no invoice bills. Asked tenant by tenant: no statement
+/// takes longer than one tenant's ledger is long.
+pub fn is_to_bill(db: &mut Db, tenant: &Tenant, before: Instant) -> Result<bool, StoreError> {
+    let entry = to_bill!(before)
+        .filter(ledger_entries::partner_id.eq(tenant.partner_id()))
+        .filter(ledger_entries::realm.eq(tenant.realm()))
+        .select(ledger_entries::amount);
+    let first: Option<i64> = entry.first(db).optional()?;
+    Ok(first.is_some())
 }
 
 /// The entries that an invoice bills, the oldest first.

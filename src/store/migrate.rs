@@ -16,7 +16,7 @@ const LOCK: i64 = 0x6f6e_7978;
 
 /// Runs what is pending; answers the names of what ran.
 pub(super) fn run(db: &mut Db) -> Result<Vec<String>, OpenError> {
-    super::transaction(db, None, |db| {
+    super::transaction(db, super::Begin::Writing(None), |db| {
         lock(db)?;
         match db {
             Db::Sqlite(conn) => pending(conn, SQLITE),

@@ -184,7 +184,7 @@ impl Store {
         work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut db = self.writers.connection()?;
-        transaction(&mut db, None, |db| {
+        transaction(&mut db, Begin::Writing(None), |db| {
             migrate::lock(db)?;
             Ok(change(db, now, work)?.0)
         })
@@ -211,26 +211,24 @@ impl Store {
             Some(group) => group.run(work).await,
             None => {
                 self.writers
-                    .run(move |db| transaction(db, None, work))
+                    .run(move |db| transaction(db, Begin::Writing(None), work))
                     .await
             }
         }
     }
 
-    /// Runs a tenant's queries: on PostgreSQL the database itself shows no rows of others.
+    /// Runs a tenant's queries, all of one moment: on PostgreSQL the database itself shows no rows of others.
     pub async fn read_as<T, E, F>(&self, tenant: Tenant, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut Db, &Tenant) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        if !self.has_wall() {
-            return self.readers.run(move |db| work(db, &tenant)).await;
-        }
+        let has_wall = self.has_wall();
         self.readers
             .run(move |db| {
-                let wall = Some(&tenant);
-                transaction(db, wall, |db| work(db, &tenant))
+                let begin = Begin::Reading(has_wall.then_some(&tenant));
+                transaction(db, begin, |db| work(db, &tenant))
             })
             .await
     }
@@ -248,8 +246,8 @@ impl Store {
             Some(group) => group.run(move |db| work(db, &tenant)).await,
             None => {
                 let within = move |db: &mut Db| {
-                    let wall = has_wall.then_some(&tenant);
-                    transaction(db, wall, |db| work(db, &tenant))
+                    let begin = Begin::Writing(has_wall.then_some(&tenant));
+                    transaction(db, begin, |db| work(db, &tenant))
                 };
                 self.writers.run(within).await
             }
@@ -279,7 +277,7 @@ impl Store {
     ) -> Result<T, StoreError> {
         let _permit = self.writers.permit().await?;
         let mut db = self.writers.connection()?;
-        transaction(&mut db, None, work)
+        transaction(&mut db, Begin::Writing(None), work)
     }
 
     /// Whether the database answers.
@@ -308,7 +306,7 @@ impl Store {
 
 /// Has the database itself keep tenants apart, as far as it can.
 fn raise_wall(db: &mut Db) -> Wall {
-    let raised = transaction(db, None, |db| {
+    let raised = transaction(db, Begin::Writing(None), |db| {
         migrate::lock(db)?;
         walls::raise(db)
     });
@@ -329,16 +327,24 @@ fn refuse_moved(db: &mut Db) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// One transaction: IMMEDIATE on SQLite, so that it never fails half-way for want of the
-/// write lock; READ COMMITTED on PostgreSQL, where conditional UPDATEs decide who wins. Of a tenant's, behind the
-/// wall.
+/// How a transaction begins; of a tenant's, behind the wall.
+#[derive(Clone, Copy)]
+enum Begin<'a> {
+    /// IMMEDIATE on SQLite, so that it never fails half-way for want of the write lock; READ COMMITTED on PostgreSQL,
+    /// where conditional UPDATEs decide who wins.
+    Writing(Option<&'a Tenant>),
+    /// Whatever it reads is of one moment.
+    Reading(Option<&'a Tenant>),
+}
+
+/// One transaction.
 fn transaction<T, E: From<StoreError>>(
     db: &mut Db,
-    wall: Option<&Tenant>,
+    how: Begin<'_>,
     work: impl FnOnce(&mut Db) -> Result<T, E>,
 ) -> Result<T, E> {
     type Manager = <Db as Connection>::TransactionManager;
-    begin(db, wall).map_err(StoreError::from)?;
+    begin(db, how).map_err(StoreError::from)?;
     match work(db) {
         Ok(value) => match Manager::commit_transaction(db) {
             Ok(()) => Ok(value),
@@ -364,20 +370,27 @@ fn change<T, E: From<StoreError>>(
     Ok((value, change.record(seq, now)?))
 }
 
-fn begin(db: &mut Db, wall: Option<&Tenant>) -> QueryResult<()> {
+fn begin(db: &mut Db, how: Begin<'_>) -> QueryResult<()> {
     use diesel::connection::AnsiTransactionManager;
     match db {
         Db::Sqlite(conn) => {
-            let _ = wall;
-            AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
+            let begin = match how {
+                Begin::Writing(_) => "BEGIN IMMEDIATE",
+                Begin::Reading(_) => "BEGIN",
+            };
+            AnsiTransactionManager::begin_transaction_sql(conn, begin)
         }
         #[cfg(feature = "postgres")]
         Db::Postgres(conn) => {
             use diesel::connection::SimpleConnection;
-            let Some(tenant) = wall else {
-                return AnsiTransactionManager::begin_transaction(conn);
+            let (begin, wall) = match how {
+                Begin::Writing(wall) => ("BEGIN", wall),
+                Begin::Reading(wall) => ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", wall),
             };
-            let beginning = walls::beginning(tenant);
+            let Some(tenant) = wall else {
+                return AnsiTransactionManager::begin_transaction_sql(conn, begin);
+            };
+            let beginning = format!("{begin}; {}", walls::taken(tenant));
             let begun = AnsiTransactionManager::begin_transaction_sql(conn, &beginning);
             if begun.is_err() {
                 // It may have begun and stand without its wall, and diesel knows of none.

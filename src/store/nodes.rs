@@ -46,6 +46,8 @@ pub fn beat(db: &mut Db, node: &Node, now: Instant) -> Result<i64, StoreError> {
     Ok(nodes::table
         .filter(nodes::serves)
         .filter(nodes::heartbeat_at.gt(now.minus(SILENCE)))
+        // One that was heard in the future was heard by a clock that was ahead.
+        .filter(nodes::heartbeat_at.le(now.plus(SILENCE)))
         .count()
         .get_result(db)?)
 }

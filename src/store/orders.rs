@@ -131,15 +131,17 @@ pub fn by_reference(
     Ok(order.optional()?)
 }
 
-/// The states that a tenant's order reached, in order.
-pub fn history(db: &mut Db, tenant: &Tenant, id: &OrderId) -> Result<Vec<OrderEvent>, StoreError> {
+/// The states that a tenant's order reached, in order, up to the one that it was found in.
+pub fn history(db: &mut Db, tenant: &Tenant, order: &Order) -> Result<Vec<OrderEvent>, StoreError> {
     let mut events: Vec<OrderEvent> = order_events::table
         .filter(order_events::partner_id.eq(tenant.partner_id()))
         .filter(order_events::realm.eq(tenant.realm()))
-        .filter(order_events::order_id.eq(id))
+        .filter(order_events::order_id.eq(&order.id))
         .load(db)?;
-    // Two states of one microsecond stay in the drawing's order.
-    events.sort_by_key(|event| (event.at, event.state));
+    // It may have moved on since it was read.
+    events.retain(|event| event.state <= order.state);
+    // In the drawing's order: nodes' clocks may tell another.
+    events.sort_by_key(|event| event.state);
     Ok(events)
 }
 

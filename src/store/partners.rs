@@ -10,6 +10,8 @@ use crate::domain::instant::Instant;
 use crate::domain::lifecycle::Step;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::partner::{PartnerState, PartnerStep};
+use crate::domain::realm::Realm;
+use crate::domain::tenant::Tenant;
 use crate::domain::version::ApiVersion;
 
 /// A row of `partners`.
@@ -106,6 +108,19 @@ pub fn page(
         .limit(page.probe())
         .load(db)?;
     Ok(page.page(rows, |p: &Partner| p.id.as_str()))
+}
+
+/// All partners in each of their environments, in order, for the server itself.
+pub fn tenants(db: &mut Db) -> Result<Vec<Tenant>, StoreError> {
+    let ids: Vec<PartnerId> = partners::table
+        .select(partners::id)
+        .order(partners::id.asc())
+        .load(db)?;
+    let both = |id: PartnerId| {
+        let of = |realm| Tenant::of_record(id.clone(), realm);
+        [of(Realm::Live), of(Realm::Sandbox)]
+    };
+    Ok(ids.into_iter().flat_map(both).collect())
 }
 
 /// Takes a partner a step on. `false`: unknown, or in a state from which the step does not lead on.

@@ -115,12 +115,13 @@ fn missing(error: &diesel::result::Error) -> String {
     )
 }
 
-/// What begins a transaction of a tenant's: to its end it sees no rows of others. One text, so that it is one
-/// journey to the database; both values are of types that hold no quotes, an id and a realm's word.
+/// What takes the role at the beginning of a tenant's transaction: to its end it sees no rows of others. One text with
+/// what begins it, so that it is one journey to the database; both values are of types that hold no quotes, an id and a
+/// realm's word.
 #[cfg(feature = "postgres")]
-pub(super) fn beginning(tenant: &Tenant) -> String {
+pub(super) fn taken(tenant: &Tenant) -> String {
     format!(
-        "BEGIN; SET LOCAL ROLE {ROLE}; SET LOCAL onyx.partner_id = '{}'; SET LOCAL onyx.realm = '{}'",
+        "SET LOCAL ROLE {ROLE}; SET LOCAL onyx.partner_id = '{}'; SET LOCAL onyx.realm = '{}'",
         tenant.partner_id(),
         tenant.realm()
     )

@@ -4,6 +4,8 @@
 //! writes the endpoint's cursor and health. Holders renew all their leases in one statement; one who
 //! stops renewing loses them by time alone. Conditional UPDATEs decide between two who claim at once.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 
 use super::db::{Db, on_engine};
@@ -77,6 +79,14 @@ macro_rules! deliverable {
     };
 }
 
+/// How long a claim holds that is not renewed: a killed node's endpoints are free after that.
+pub const LEASE: Duration = Duration::from_secs(12);
+
+/// Later than any claim ends, whatever small steps a clock makes: what does was left by a clock that was ahead.
+fn too_late(now: Instant) -> Instant {
+    now.plus(2 * LEASE)
+}
+
 /// A claim that is free to be made.
 macro_rules! free {
     ($now:expr) => {
@@ -84,12 +94,14 @@ macro_rules! free {
             .is_null()
             .or(webhook_endpoints::lease_until.is_null())
             .or(webhook_endpoints::lease_until.le($now))
+            .or(webhook_endpoints::lease_until.gt(too_late($now)))
     };
 }
 
 /// Says that a node is there to deliver, and answers how many are.
 pub fn report(db: &mut Db, node: &str, now: Instant, until: Instant) -> Result<i64, StoreError> {
-    let gone = webhook_workers::table.filter(webhook_workers::alive_until.le(now));
+    let alive = webhook_workers::alive_until;
+    let gone = webhook_workers::table.filter(alive.le(now).or(alive.gt(too_late(now))));
     diesel::delete(gone).execute(db)?;
     let row = (
         webhook_workers::node.eq(node),

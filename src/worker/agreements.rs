@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clocks::surely_past;
 use crate::admin::{AdminError, agreements};
 use crate::app::App;
 use crate::audit::Actor;
@@ -27,7 +28,7 @@ pub(super) async fn expire(app: Arc<App>) {
 
 /// One look; a change is made only where something is past its end.
 async fn round(app: &App) -> Result<usize, AdminError> {
-    let now = app.clock.now();
+    let now = surely_past(app).await?;
     if !app
         .store
         .read(move |db| agreements::any_overdue(db, now))
@@ -35,6 +36,6 @@ async fn round(app: &App) -> Result<usize, AdminError> {
     {
         return Ok(0);
     }
-    app.carry_out(Actor::policy(), agreements::expire_overdue)
+    app.carry_out_at(now, Actor::policy(), agreements::expire_overdue)
         .await
 }

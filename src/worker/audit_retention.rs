@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::retention::surely_past;
+use super::clocks::surely_past;
 use crate::app::App;
 use crate::audit::retain::{self, Step};
 use crate::store::StoreError;

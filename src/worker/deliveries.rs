@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clocks::surely_past;
 use crate::admin::{AdminError, delivery};
 use crate::app::App;
 use crate::audit::Actor;
@@ -23,9 +24,9 @@ pub(super) async fn settle(app: Arc<App>) {
 }
 
 async fn round(app: &App) -> Result<(), AdminError> {
-    let now = app.clock.now();
+    let now = surely_past(app).await?;
     for id in app.store.read(move |db| due(db, now, MOST)).await? {
-        app.carry_out(Actor::policy(), move |db, act| {
+        app.carry_out_at(now, Actor::policy(), move |db, act| {
             delivery::expire(db, act, &id)
         })
         .await?;

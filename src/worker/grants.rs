@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clocks::surely_past;
 use crate::admin::{AdminError, grants};
 use crate::app::App;
 use crate::audit::Actor;
@@ -31,7 +32,7 @@ pub(super) async fn expire(app: Arc<App>) {
 async fn round(app: &App) -> Result<usize, AdminError> {
     let mut expired = 0;
     loop {
-        let now = app.clock.now();
+        let now = surely_past(app).await?;
         // A look first: a change, even an empty one, would hold others up.
         if app
             .store
@@ -41,7 +42,7 @@ async fn round(app: &App) -> Result<usize, AdminError> {
         {
             return Ok(expired);
         }
-        let ended = app.carry_out(Actor::policy(), |db, act| {
+        let ended = app.carry_out_at(now, Actor::policy(), |db, act| {
             grants::expire_overdue(db, act, BATCH)
         });
         match ended.await? {

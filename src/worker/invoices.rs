@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::retention::surely_past;
+use super::clocks::surely_past;
 use crate::app::App;
 use crate::audit::Actor;
 use crate::domain::month::Month;
 use crate::partner::PartnerError;
 use crate::partner::invoices::{Closing, close};
-use crate::store::ledger::tenants_to_bill;
+use crate::store::{ledger, partners};
 
 /// How often is looked.
 const ROUND: Duration = Duration::from_secs(900);
@@ -31,17 +31,20 @@ pub(super) async fn run(app: Arc<App>) {
 async fn round(app: &App) -> Result<usize, PartnerError> {
     let ended = Month::of(surely_past(app).await?).previous();
     let before = ended.next().start();
-    let tenants = app
-        .store
-        .read(move |db| tenants_to_bill(db, before))
-        .await?;
     let mut made = 0;
-    for tenant in tenants {
+    for tenant in app.store.read(partners::tenants).await? {
+        let asked = tenant.clone();
+        let is_to_bill = app
+            .store
+            .read(move |db| ledger::is_to_bill(db, &asked, before));
+        if !is_to_bill.await? {
+            continue;
+        }
         let act = app.partner_act(Actor::policy());
         let named = tenant.partner_id().clone();
         let bills = app
             .store
-            .write(move |db| close(db, &tenant, &act, ended, Closing::Open));
+            .write(move |db| close(db, &tenant, &act, ended, Closing::Ended));
         match bills.await {
             Ok(bills) => made += bills.len(),
             // One whose month cannot be billed keeps nobody else from an invoice.

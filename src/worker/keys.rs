@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clocks::surely_past;
 use crate::admin::{AdminError, keys};
 use crate::app::App;
 use crate::audit::Actor;
@@ -27,12 +28,12 @@ pub(super) async fn rotate(app: Arc<App>, age: Duration) {
 }
 
 async fn round(app: &Arc<App>, age: Duration) -> Result<(), AdminError> {
-    let now = app.clock.now();
+    let now = surely_past(app).await?;
     let due = app.store.read(move |db| keys::due(db, age, now)).await?;
     for key in due {
         let fresh = fresh(app, key.realm, key.alg, now).await?;
         let rotated = app
-            .carry_out(Actor::policy(), move |db, act| {
+            .carry_out_at(now, Actor::policy(), move |db, act| {
                 keys::rotate_due(db, act, fresh, age)
             })
             .await?;

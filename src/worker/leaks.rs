@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clocks::surely_past;
 use crate::admin::leaks;
 use crate::app::App;
 use crate::audit::Actor;
@@ -46,6 +47,7 @@ async fn settle_reports(app: &App) -> Result<Done, StoreError> {
     if reports.is_empty() {
         return Ok(Done::Nothing);
     }
+    let now = surely_past(app).await?;
     let asked = reports.clone();
     let hits = app.store.read(move |db| rows::hits(db, &asked)).await?;
     let mut done = Done::Some;
@@ -53,7 +55,7 @@ async fn settle_reports(app: &App) -> Result<Done, StoreError> {
         // One transaction each: nobody waits for long behind a report that matches a lot, and
         // one that fails keeps no other from being settled.
         let name = report.clone();
-        let settled = app.carry_out(Actor::policy(), move |db, act| {
+        let settled = app.carry_out_at(now, Actor::policy(), move |db, act| {
             leaks::settle(db, act, &report, &hash)
         });
         if let Err(error) = settled.await {
@@ -61,7 +63,6 @@ async fn settle_reports(app: &App) -> Result<Done, StoreError> {
             done = Done::Nothing;
         }
     }
-    let now = app.clock.now();
     app.store
         .write(move |db| rows::finish(db, &reports, now))
         .await?;
@@ -69,14 +70,14 @@ async fn settle_reports(app: &App) -> Result<Done, StoreError> {
 }
 
 async fn end_graces(app: &App) -> Result<(), StoreError> {
-    let now = app.clock.now();
+    let now = surely_past(app).await?;
     let over = app
         .store
         .read(move |db| rows::graces_over(db, now, BATCH))
         .await?;
     for credential in over {
         let name = credential.clone();
-        let ended = app.carry_out(Actor::policy(), move |db, act| {
+        let ended = app.carry_out_at(now, Actor::policy(), move |db, act| {
             leaks::end_grace(db, act, &credential)
         });
         if let Err(error) = ended.await {

@@ -2,6 +2,7 @@
 
 mod agreements;
 mod audit_retention;
+mod clocks;
 mod deliveries;
 mod grants;
 mod indices;
@@ -169,7 +170,7 @@ async fn forget_revocations(app: Arc<App>) {
     loop {
         tokio::time::sleep(FORGET_ROUND).await;
         // Where the database does not say what time it is, nothing is forgotten.
-        if let Ok(now) = retention::surely_past(&app).await {
+        if let Ok(now) = clocks::surely_past(&app).await {
             app.feed.forget_before(now.minus(WRONG_CLOCKS));
         }
     }

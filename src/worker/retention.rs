@@ -14,11 +14,12 @@ use crate::domain::instant::Instant;
 use crate::domain::retention::Kept;
 use crate::store::{
     Db, StoreError, audit_events, changes, credential_uses, events, expiry_warnings, idempotency,
-    instance, issued_tokens, leaks, offboarding, operator_keys, request_log, revocations,
-    scope_usage, secret_deliveries, status_lists, trespasses, usage_counters, webhook_deliveries,
+    issued_tokens, leaks, offboarding, operator_keys, request_log, revocations, scope_usage,
+    secret_deliveries, status_lists, trespasses, usage_counters, webhook_deliveries,
     webhook_replays, webhook_secrets,
 };
 use crate::worker::WRONG_CLOCKS;
+use crate::worker::clocks::surely_past;
 
 /// How often old records are looked for.
 const ROUND: Duration = Duration::from_secs(3600);
@@ -150,14 +151,6 @@ async fn round(app: &App, now: Instant) {
     if !gone.is_empty() {
         put_on_record(app, gone).await;
     }
-}
-
-/// The earlier of two clocks, this machine's and the database's: what a clock that is ahead takes for old may be
-/// a revocation whose token lives.
-pub(super) async fn surely_past(app: &App) -> Result<Instant, StoreError> {
-    let there = app.store.read(instance::time).await?;
-    let here = app.clock.now();
-    Ok(there.map_or(here, |there| there.min(here)))
 }
 
 /// Follows every rule; answers how many rows of which kinds that was.

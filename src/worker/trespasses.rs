@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clocks::surely_past;
 use crate::admin::trespasses::{is_trespass, raise};
 use crate::app::App;
 use crate::audit::Actor;
@@ -20,14 +21,16 @@ use crate::store::trespasses;
 const ROUND: Duration = Duration::from_secs(2);
 /// How far back a process looks when it starts.
 const LOOK_BACK: Duration = Duration::from_secs(24 * 3600);
-/// How late a call may be written, by another node too, and still be seen.
-const LATE: Duration = Duration::from_secs(15);
+/// How late a call may be written, by another node too and by a clock that is behind, and still be seen. Clocks
+/// that differ by half of it are told of.
+const LATE: Duration = Duration::from_secs(60);
 /// How many calls are looked at, at a time.
 const BATCH: i64 = 500;
 
 /// Where a worker stands.
 struct Watch {
-    from: Instant,
+    /// `None`: nowhere yet.
+    from: Option<Instant>,
     /// Noted already: nothing about them is asked again that day.
     noted: HashSet<(PartnerId, Day)>,
 }
@@ -35,7 +38,7 @@ struct Watch {
 /// Looks until it is stopped.
 pub(super) async fn run(app: Arc<App>) {
     let mut watch = Watch {
-        from: app.clock.now().minus(LOOK_BACK),
+        from: None,
         noted: HashSet::new(),
     };
     loop {
@@ -48,8 +51,9 @@ pub(super) async fn run(app: Arc<App>) {
 
 impl Watch {
     async fn round(&mut self, app: &App) -> Result<(), StoreError> {
-        let now = app.clock.now();
-        let mut after = RequestId::floor(self.from);
+        let now = surely_past(app).await?;
+        let from = self.from.unwrap_or_else(|| now.minus(LOOK_BACK));
+        let mut after = RequestId::floor(from);
         loop {
             let place = after.clone();
             let read = app
@@ -64,8 +68,10 @@ impl Watch {
                 break;
             }
         }
-        self.from = self.from.max(now.minus(LATE));
-        let today = Day::of(self.from);
+        // Also back, where the clock was: else the calls up to where it had been would be passed over.
+        let from = now.minus(LATE);
+        self.from = Some(from);
+        let today = Day::of(from);
         self.noted.retain(|(_, day)| *day >= today);
         Ok(())
     }

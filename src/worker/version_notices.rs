@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clocks::surely_past;
 use crate::admin::version_notices::{self, Notice};
 use crate::app::App;
 use crate::audit::Actor;
+use crate::domain::instant::Instant;
 use crate::store::StoreError;
 
 /// How often is looked.
@@ -25,7 +27,7 @@ pub(super) async fn run(app: Arc<App>) {
 
 async fn round(app: &App) -> Result<(), StoreError> {
     loop {
-        let now = app.clock.now();
+        let now = surely_past(app).await?;
         let read = app
             .store
             .read(move |db| version_notices::due(db, now, BATCH));
@@ -34,14 +36,14 @@ async fn round(app: &App) -> Result<(), StoreError> {
             return Ok(());
         }
         for notice in due {
-            give(app, notice).await?;
+            give(app, now, notice).await?;
         }
     }
 }
 
 /// One notice, one transaction, with the mark that it was given.
-async fn give(app: &App, notice: Notice) -> Result<(), StoreError> {
-    let given = app.carry_out(Actor::policy(), move |db, act| {
+async fn give(app: &App, now: Instant, notice: Notice) -> Result<(), StoreError> {
+    let given = app.carry_out_at(now, Actor::policy(), move |db, act| {
         version_notices::give(db, act, &notice)
     });
     given.await.map(|_| ())

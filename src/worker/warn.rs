@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clocks::surely_past;
 use crate::admin::warnings::{self, Warning};
 use crate::app::App;
 use crate::audit::Actor;
+use crate::domain::instant::Instant;
 use crate::store::StoreError;
 use crate::store::expiry_warnings::Window;
 
@@ -25,7 +27,8 @@ pub(super) async fn run(app: Arc<App>) {
 }
 
 async fn round(app: &App) -> Result<(), StoreError> {
-    for window in warnings::windows(app.clock.now()) {
+    let now = surely_past(app).await?;
+    for window in warnings::windows(now) {
         loop {
             let read = app.store.read(move |db| warnings::due(db, window, BATCH));
             let due = read.await?;
@@ -33,7 +36,7 @@ async fn round(app: &App) -> Result<(), StoreError> {
                 break;
             }
             for warning in due {
-                give(app, window, warning).await?;
+                give(app, now, window, warning).await?;
             }
         }
     }
@@ -41,8 +44,8 @@ async fn round(app: &App) -> Result<(), StoreError> {
 }
 
 /// One warning, one transaction, with the mark that it was given.
-async fn give(app: &App, window: Window, warning: Warning) -> Result<(), StoreError> {
-    let given = app.carry_out(Actor::policy(), move |db, act| {
+async fn give(app: &App, now: Instant, window: Window, warning: Warning) -> Result<(), StoreError> {
+    let given = app.carry_out_at(now, Actor::policy(), move |db, act| {
         warnings::give(db, act, window, &warning)
     });
     match given.await {

@@ -91,7 +91,28 @@ async fn what_is_owed_is_the_sum_of_the_entries() {
             (5050, vec![5700, -700, 50])
         );
 
-        // Cancelled: what is left of the charge is given back, and not what was refunded before.
+        // A name that is taken is told as it was given, also where several ask at once.
+        let body = |order: &str| json!({ "order_id": order, "amount": 1, "reference": "RF-3", "reason": "late" });
+        let several: Vec<_> = (0..6)
+            .map(|_| operator.posting("/ledger/refunds", &body(&account.order)))
+            .collect();
+        let answers = at_once(several).await;
+        let made: Vec<Value> = answers
+            .iter()
+            .filter(|answer| answer.status == 201)
+            .map(|answer| answer.json())
+            .collect();
+        assert_eq!(made.len(), 1, "{answers:?}");
+        assert_eq!(made[0]["reference"], "RF-3");
+        for answer in answers.iter().filter(|answer| answer.status != 201) {
+            let told = answer.json();
+            assert_eq!(
+                (&told["code"], &told["existing_entry_id"]),
+                (&json!("reference_taken"), &made[0]["id"])
+            );
+        }
+
+        // Cancelled: all that it costs still is given back: what was refunded before is not, and what was added is.
         let path = format!("/orders/{}/cancel", account.order);
         operator
             .post(&path, json!({ "reason": "no stock" }))
@@ -99,8 +120,60 @@ async fn what_is_owed_is_the_sum_of_the_entries() {
             .expect(200);
         assert_eq!(
             (account.owes().await, amounts(&account).await),
-            (50, vec![5700, -700, 50, -5000])
+            (0, vec![5700, -700, 50, -1, -5049])
         );
+    }
+}
+
+#[actix_web::test]
+async fn what_was_voided_is_billed_by_whoever_voided_it_and_not_at_once_by_the_clock() {
+    for mut world in worlds().await {
+        let (one, other) = (
+            account(&world, "sim-delay-6").await.partner,
+            account(&world, "sim-delay-7").await.partner,
+        );
+        let ledger = |world: &World, partner: &str, nth: usize| {
+            world.execute(&format!(
+                "INSERT INTO ledger_entries (partner_id, realm, id, kind, debit_account, credit_account, amount, currency, \
+                 reference, actor, created_at) VALUES ('{partner}', 'live', 'led_01ARZ3NDEKTSV4RRFFQ69G5FA{nth}', 'adjustment', \
+                 'partner', 'adjustments', 1200, 'EUR', 'operator:late-{nth}', 'host', '{}')",
+                days_away(-40)
+            ));
+        };
+        ledger(&world, &one, 1);
+        world.kill();
+        world.start().await;
+        let opened = |partner: &str| {
+            format!(
+                "SELECT CAST(COUNT(*) AS TEXT) AS line FROM invoices WHERE partner_id = '{partner}' AND realm = 'live'"
+            )
+        };
+        world.wait_until(&opened(&one), "1").await;
+        let operator = world.operator().await;
+        let list = operator
+            .get(&format!("/invoices?partner_id={one}&realm=live"))
+            .await;
+        let path = format!(
+            "/invoices/{}",
+            list.expect(200)["data"][0]["id"].as_str().unwrap()
+        );
+        let reason = json!({ "reason": "a line is wrong" });
+        operator
+            .post(&format!("{path}/void"), reason)
+            .await
+            .expect(200);
+
+        // Another round comes, and bills another partner.
+        ledger(&world, &other, 2);
+        drop(operator);
+        world.kill();
+        world.start().await;
+        world.wait_until(&opened(&other), "1").await;
+        assert_eq!(world.lines(&opened(&one)), ["1"]);
+        let operator = world.operator().await;
+        let body = json!({ "partner_id": one, "realm": "live" });
+        let made = operator.post("/invoices/close", body).await.expect(200);
+        assert_eq!(made["data"][0]["total"]["amount"], 1200);
     }
 }
 

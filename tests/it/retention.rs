@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::world::{Engine, World, worlds, worlds_with};
+use crate::support::world::{Engine, World, days_away, worlds, worlds_with};
 
 /// So many rows of old records, a moment apart.
 fn old_rows(world: &World, table: &str, columns: &str, values: &str, count: u32) {
@@ -182,6 +182,36 @@ async fn a_partner_s_events_go_and_its_numbers_go_on() {
             who.partner_id
         ));
         assert_eq!(purged, ["2"]);
+    }
+}
+
+#[actix_web::test]
+async fn an_event_from_a_clock_that_was_behind_takes_no_younger_ones_along() {
+    for mut world in worlds().await {
+        let who = world.sandbox_client(&["orders:read"]).await;
+        world.kill();
+        let told = |seq: i64, at: &str| {
+            let id = format!("evt_01ARZ3NDEKTSV4RRFFQ69G5F{seq:02}");
+            world.execute(&format!(
+                "INSERT INTO events (partner_id, realm, seq, id, kind, created_at, data) \
+                 VALUES ('{}', 'live', {seq}, '{id}', 'order.accepted', '{at}', '{{}}')",
+                who.partner_id
+            ));
+        };
+        let (old, now) = ("2025-01-01 00:00:00", days_away(0));
+        for (seq, at) in [(1, old), (2, &now), (3, old), (4, &now)] {
+            told(seq, at);
+        }
+        world.execute(&format!(
+            "INSERT INTO event_counters (partner_id, realm, value) VALUES ('{}', 'live', 4)",
+            who.partner_id
+        ));
+        world.start().await;
+        gone(&world, |all| all["events"] == 1).await;
+        let left = world.lines(
+            "SELECT CAST(seq AS TEXT) AS line FROM events WHERE realm = 'live' ORDER BY seq",
+        );
+        assert_eq!(left, ["2", "3", "4"]);
     }
 }
 

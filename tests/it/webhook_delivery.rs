@@ -503,3 +503,27 @@ async fn a_secret_that_takes_over_signs_beside_the_one_before_it() {
         }
     }
 }
+
+#[actix_web::test]
+async fn a_claim_that_a_clock_left_in_the_future_holds_nothing_up() {
+    for mut world in worlds_with(&[LOOPBACK]).await {
+        let one = world.subscriber().await;
+        world.tell(&one.who.partner_id, 1);
+        one.wait_for([1]).await;
+        world.kill();
+        // As a process leaves it that was killed while its clock was years ahead.
+        let later = crate::support::world::days_away(1000);
+        world.execute(&format!(
+            "UPDATE webhook_endpoints SET lease_owner = 'ghost', lease_until = '{later}'"
+        ));
+        world.execute("DELETE FROM webhook_workers");
+        world.execute(&format!(
+            "INSERT INTO webhook_workers (node, alive_until) VALUES ('ghost', '{later}')"
+        ));
+        world.execute(&format!("UPDATE nodes SET heartbeat_at = '{later}'"));
+        world.tell(&one.who.partner_id, 1);
+        world.start().await;
+        one.wait_for([2]).await;
+        world.wait_for_sample("onyx_nodes", 1.0).await;
+    }
+}

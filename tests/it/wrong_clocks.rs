@@ -247,3 +247,72 @@ async fn a_node_whose_clock_is_a_day_ahead_forgets_no_revocation() {
         assert_eq!(held(), [who.credential_id.as_str()]);
     }
 }
+
+#[actix_web::test]
+async fn a_token_is_revoked_at_a_node_to_which_it_is_not_valid_yet_or_over() {
+    for world in worlds_with(&[]).await {
+        age_keys(&world);
+        let who = world.sandbox_client(&["orders:read"]).await;
+        // To the one it begins in five minutes, to the other it ended ten seconds ago.
+        for off in [-300, 310] {
+            let wrong = node_off_by(&world, off).await;
+            for by_operator in [false, true] {
+                let token = world.token("sandbox", &who, &[]).await;
+                world.get("/sandbox/v1/me", Some(&token)).await.expect(200);
+                if by_operator {
+                    let revoked = wrong.operator().await;
+                    let revoked = revoked
+                        .post("/tokens/revoke", json!({ "token": token }))
+                        .await;
+                    assert_eq!(revoked.expect(200)["revoked"], true);
+                } else {
+                    let request = wrong
+                        .request(reqwest::Method::POST, "/sandbox/oauth2/revoke")
+                        .basic_auth(&who.client_id, Some(&who.secret))
+                        .form(&[("token", &token)]);
+                    assert_eq!(request.send().await.unwrap().status(), 200);
+                }
+                let deadline = Instant::now() + Duration::from_secs(20);
+                while world.get("/sandbox/v1/me", Some(&token)).await.status != 401 {
+                    assert!(Instant::now() < deadline, "{off}: it lives");
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_worker_whose_clock_is_far_ahead_ends_nothing_that_lives() {
+    for world in worlds_with(&[]).await {
+        if world.engine == Engine::Sqlite {
+            // One machine, and one clock.
+            continue;
+        }
+        let who = world.sandbox_client(&["orders:read"]).await;
+        let operator = world.operator().await;
+        let body = json!({ "kind": "secret", "deliver": "link" });
+        let path = format!("/clients/{}/credentials", who.client_id);
+        operator.post(&path, body).await.expect(201);
+        let standing = || {
+            let grants = "SELECT state || ' ' || scope AS line FROM scope_grants ORDER BY id";
+            let credentials = "SELECT state || ' ' || id AS line FROM credentials ORDER BY id";
+            let keys = "SELECT kid AS line FROM signing_keys ORDER BY kid";
+            [grants, credentials, keys].map(|query| world.lines(query))
+        };
+        let before = standing();
+        assert!(before.iter().all(|lines| !lines.is_empty()), "{before:?}");
+        // Later than every grant's end, every link's and every key's age.
+        let ahead = node_off_by(&world, 500 * 86_400).await;
+        // It has looked for each of them by then: links are looked for every five seconds.
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        assert!(
+            !ahead.log().contains("have come to their end"),
+            "{}",
+            ahead.log()
+        );
+        drop(ahead);
+        assert_eq!(standing(), before);
+        world.token("sandbox", &who, &[]).await;
+    }
+}

@@ -25,7 +25,7 @@ use crate::partner::idempotency::Once;
 use crate::partner::invoices::{self as bills, Closing};
 use crate::partner::{Act, PartnerError};
 use crate::store::invoices::{self, Filter, Invoice};
-use crate::store::{Db, StoreError, ledger};
+use crate::store::{Db, StoreError, ledger, partners};
 
 /// An invoice as operators see it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -123,28 +123,33 @@ pub async fn close(
     if once.is_some() {
         return execute_for_operator(&app, once, act.now, move |db| {
             let mut made = Vec::new();
-            for tenant in ledger::tenants_to_bill(db, end)?
-                .iter()
-                .filter(|t| is_meant(t))
-            {
-                made.extend(bills::close(db, tenant, &act, period, closing)?);
+            // In their order: whoever bills several holds their counters to the commit.
+            for tenant in partners::tenants(db)?.iter().filter(|t| is_meant(t)) {
+                if ledger::is_to_bill(db, tenant, end)? {
+                    made.extend(bills::close(db, tenant, &act, period, closing)?);
+                }
             }
             kept(StatusCode::OK, None, &shown(made).0, None::<String>)
         })
         .await;
     }
     // A transaction for each: others write in between.
-    let tenants = app
-        .store
-        .read(move |db| ledger::tenants_to_bill(db, end))
-        .await?;
     let mut made = Vec::new();
-    for tenant in tenants.into_iter().filter(is_meant) {
-        let act = app.partner_act(who.actor.clone());
-        let bills = app
+    for tenant in app.store.read(partners::tenants).await? {
+        if !is_meant(&tenant) {
+            continue;
+        }
+        let asked = tenant.clone();
+        let is_to_bill = app
             .store
-            .write(move |db| bills::close(db, &tenant, &act, period, closing));
-        made.extend(bills.await?);
+            .read(move |db| ledger::is_to_bill(db, &asked, end));
+        if is_to_bill.await? {
+            let act = app.partner_act(who.actor.clone());
+            let bills = app
+                .store
+                .write(move |db| bills::close(db, &tenant, &act, period, closing));
+            made.extend(bills.await?);
+        }
     }
     Ok(HttpResponse::Ok().json(shown(made).0))
 }

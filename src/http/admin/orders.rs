@@ -101,7 +101,7 @@ pub async fn show(
         let Some(order) = anywhere(db, &id)? else {
             return Ok(None);
         };
-        let events = history(db, &order.tenant(), &id)?;
+        let events = history(db, &order.tenant(), &order)?;
         Ok::<_, StoreError>(Some((order, events)))
     });
     let (order, events) = read.await?.ok_or_else(Problem::not_found)?;

@@ -11,7 +11,7 @@ use crate::domain::realm::Realm;
 use crate::http::extract::{CredentialsRevoke, Operator};
 use crate::http::members::Members;
 use crate::http::problem::{FieldFault, Problem};
-use crate::oauth::recognise::recognise;
+use crate::oauth::recognise::recognise_to_revoke;
 
 /// The longest token that is looked at.
 const MAX_TOKEN: usize = onyx_verifier::MAX_TOKEN_LENGTH;
@@ -122,7 +122,8 @@ fn named(
 }
 
 fn shown(app: &App, token: &str) -> Option<Named> {
-    let (realm, caller) = recognise(&app.ring, &app.addresses, token, app.clock.now())?;
+    let now = app.clock.now();
+    let (realm, caller) = recognise_to_revoke(&app.ring, &app.addresses, token, now)?;
     Some(Named {
         realm,
         jti: caller.token_id().to_owned(),

@@ -13,7 +13,7 @@ use crate::audit::Actor;
 use crate::domain::id::ClientId;
 use crate::domain::realm::Realm;
 use crate::logging;
-use crate::oauth::recognise::recognise;
+use crate::oauth::recognise::recognise_to_revoke;
 use crate::oauth::refusal::Refusal;
 
 /// A token to be revoked or described.
@@ -64,7 +64,7 @@ async fn answer(
     let HandedIn {
         who, token, now, ..
     } = &handed_in;
-    let found = recognise(&app.ring, &app.addresses, token, *now);
+    let found = recognise_to_revoke(&app.ring, &app.addresses, token, *now);
     let Some((_, caller)) = found.filter(|(of, _)| *of == realm) else {
         return Ok(());
     };

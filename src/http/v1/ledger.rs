@@ -13,6 +13,7 @@ use crate::http::extract::{Granted, LedgerRead};
 use crate::http::list::{ListQuery, ListView, Parameters};
 use crate::http::openapi::domain::SignedMoney;
 use crate::http::problem::Problem;
+use crate::partner::ledger::reference;
 use crate::store::ledger::{self, Filter, LedgerEntry};
 
 /// A movement on the partner's account.
@@ -39,12 +40,12 @@ impl From<LedgerEntry> for EntryView {
     fn from(entry: LedgerEntry) -> Self {
         Self {
             amount: Money::new(entry.movement().signed(entry.amount), entry.currency),
+            reference: reference(&entry).to_owned(),
             id: entry.id,
             kind: entry.kind,
             order_id: entry.order_id,
             invoice_id: entry.invoice_id,
             corrects: entry.corrects,
-            reference: entry.reference,
             created_at: entry.created_at,
         }
     }

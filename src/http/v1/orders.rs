@@ -309,7 +309,7 @@ pub async fn show(
         let Some(order) = find(db, tenant, &id)? else {
             return Ok(None);
         };
-        let events = history(db, tenant, &id)?;
+        let events = history(db, tenant, &order)?;
         Ok::<_, StoreError>(Some(OrderDetailView::of(order, events)))
     });
     read.await?.map(web::Json).ok_or_else(Problem::not_found)
@@ -332,7 +332,7 @@ pub async fn show_by_reference(
         let Some(order) = by_reference(db, tenant, &reference)? else {
             return Ok(None);
         };
-        let events = history(db, tenant, &order.id)?;
+        let events = history(db, tenant, &order)?;
         Ok::<_, StoreError>(Some(OrderDetailView::of(order, events)))
     });
     read.await?.map(web::Json).ok_or_else(Problem::not_found)

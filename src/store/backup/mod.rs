@@ -215,6 +215,8 @@ pub fn restore(
         Db::Postgres(conn) => postgres::hold(conn)?,
     }
     migrate::run(&mut db)?;
+    // What a role may do is in no backup: it is let at the tables that were made just now.
+    super::raise_wall(&mut db);
     let source = match (&mut db, target) {
         (Db::Sqlite(conn), Target::Sqlite(database)) => Some(sqlite::attach(conn, path, database)?),
         #[cfg(feature = "postgres")]
@@ -233,7 +235,7 @@ fn replace(
     now: Instant,
     record: impl FnOnce(&mut Db, &Restored) -> Result<(), BackupError>,
 ) -> Result<Restored, BackupError> {
-    super::transaction(db, None, |db| {
+    super::transaction(db, super::Begin::Writing(None), |db| {
         let before = fingerprint(db)?;
         if before.is_none() && since == Since::Kept {
             return Err(BackupError::NothingKnown);

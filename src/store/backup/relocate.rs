@@ -15,7 +15,7 @@ use super::{BackupError, FEED_HEAD, Line, fingerprint, lines, number, postgres, 
 use crate::domain::instant::Instant;
 use crate::store::db::{Db, Manager, Purpose, Target};
 use crate::store::instance::{self, Fact};
-use crate::store::{OpenError, StoreError, migrate, raise_wall, transaction};
+use crate::store::{Begin, OpenError, StoreError, migrate, raise_wall, transaction};
 
 /// A database cannot move; each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +95,9 @@ pub fn relocate(
         );
     }
     instance::put(&mut old, Fact::MovedAt, &now.to_string())?;
-    let moved = transaction(&mut new, None, |new| fill(new, &mut old, now, record));
+    let moved = transaction(&mut new, Begin::Writing(None), |new| {
+        fill(new, &mut old, now, record)
+    });
     drop(new);
     let is_where_it_was = match &moved {
         Ok(_) => false,

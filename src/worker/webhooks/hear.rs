@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant as Moment;
 
-use super::hold::{Held, LEASE, ROUND};
+use super::hold::{Held, ROUND};
 use super::lane::Lane;
 use super::look::Look;
 use super::outcome::{Sent, Way};
@@ -27,7 +27,7 @@ impl Courier {
             }
         };
         self.hold.end(now + ROUND);
-        self.claimed_until = asked + LEASE - MARGIN;
+        self.claimed_until = asked + webhook_lanes::LEASE - MARGIN;
         self.lanes.retain(|id, _| held.kept.contains(id));
         self.unwanted = held
             .kept

@@ -7,8 +7,6 @@ use crate::domain::instant::Instant;
 use crate::store::webhook_lanes::{self as lanes, Claimed};
 use crate::store::{Db, StoreError, instance, webhook_deliveries as deliveries};
 
-/// How long a claim holds that is not renewed: a killed node's endpoints are free after that.
-pub(super) const LEASE: Duration = Duration::from_secs(12);
 /// How often claims are renewed.
 pub(super) const ROUND: Duration = Duration::from_secs(3);
 
@@ -33,7 +31,7 @@ pub(super) fn hold(
     // By the database's clock where it has one of its own: a node whose clock is ahead would take what
     // others hold.
     let now = instance::time(db)?.unwrap_or(now);
-    let until = now.plus(LEASE);
+    let until = now.plus(lanes::LEASE);
     let nodes = lanes::report(db, node, now, until)?.max(1);
     if !unwanted.is_empty() {
         lanes::give_back(db, node, unwanted)?;
