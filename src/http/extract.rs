@@ -120,6 +120,15 @@ impl<R> Operator<R> {
         &self.client_id
     }
 
+    /// Demands one of two scopes, before it is known which: whoever has neither learns nothing of what there is.
+    pub fn require_either(&self, scopes: [&str; 2]) -> Result<(), Problem> {
+        let [usual, _] = scopes;
+        if scopes.iter().any(|scope| self.caller.has_scope(scope)) {
+            return Ok(());
+        }
+        self.require(usual)
+    }
+
     /// Demands a scope that depends on what the request is about.
     pub fn require(&self, scope: &str) -> Result<(), Problem> {
         let refuse = |rejection| Problem::refused(&rejection, Realm::Admin.as_str(), None);
@@ -349,6 +358,8 @@ pub(super) async fn check_address(
         "address_not_allowed",
         "this client may not call from this address: its ip_allowlist says from where",
     )
+    // There is no error code for it: the bare challenge says where the token would do (RFC 6750 §3).
+    .challenging(&Rejection::NoCredentials, realm.as_str(), None)
     .counted(Refused::AddressNotAllowed))
 }
 

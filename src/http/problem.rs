@@ -260,12 +260,22 @@ impl Problem {
         };
         let mut problem = Self::new(status, code, detail);
         problem.refusal = refused::of_bearer(rejection);
+        problem.challenging(rejection, realm, resource_metadata)
+    }
+
+    /// The same with a challenge, if this kind of refusal has one.
+    pub(super) fn challenging(
+        self,
+        rejection: &Rejection,
+        realm: &str,
+        resource_metadata: Option<&str>,
+    ) -> Self {
         match rejection
             .challenge(realm, resource_metadata)
             .map(|text| HeaderValue::from_str(&text))
         {
-            Some(Ok(challenge)) => problem.with_header(WWW_AUTHENTICATE, challenge),
-            _ => problem,
+            Some(Ok(challenge)) => self.with_header(WWW_AUTHENTICATE, challenge),
+            _ => self,
         }
     }
 }

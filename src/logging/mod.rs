@@ -47,6 +47,19 @@ pub async fn in_request<F: Future>(context: Context, work: F) -> F::Output {
     REQUEST.scope(context, work).await
 }
 
+/// What the log says of the request that is served, for work that is done for it elsewhere; see [`on_behalf`].
+pub fn context() -> Option<Context> {
+    REQUEST.try_with(Clone::clone).ok()
+}
+
+/// Does work on another thread so that its log lines carry the id of the request that it is done for.
+pub fn on_behalf<T>(context: Option<Context>, work: impl FnOnce() -> T) -> T {
+    match context {
+        Some(context) => REQUEST.sync_scope(context, work),
+        None => work(),
+    }
+}
+
 /// The request that is being served, if any.
 pub fn current_request() -> Option<RequestId> {
     REQUEST.try_with(|context| context.request.clone()).ok()
@@ -61,7 +74,7 @@ pub fn start(filter: &str, format: LogFormat) {
     builder.filter_module("actix_http", LevelFilter::Off);
     builder.parse_filters(filter);
     builder.format(move |out, record| {
-        let context = REQUEST.try_with(Clone::clone).ok();
+        let context = context();
         line::write(out, format, record, context.as_ref())
     });
     let inner = builder.build();

@@ -228,7 +228,8 @@ fn choose(
                 Ok(wanted.clone())
             } else {
                 Err(Refusal::InvalidScope(
-                    format!("not granted here: {missing}").into(),
+                    format!("not granted here, or not among this client's own scopes: {missing}")
+                        .into(),
                 ))
             }
         }
@@ -242,7 +243,7 @@ fn choose(
                 let advice = if held_any {
                     "none of this client's default scopes is granted here: name the scope that you want"
                 } else {
-                    "no scope is granted to this client here"
+                    "nothing is granted here that is among this client's own scopes"
                 };
                 Err(Refusal::InvalidScope(advice.into()))
             } else {

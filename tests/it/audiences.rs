@@ -85,12 +85,12 @@ async fn a_scope_at_one_audience_says_nothing_about_its_namesake_at_another() {
         assert_eq!(claims(&there)["scope"], "usage:read");
         let crossed = [("scope", "orders:read"), ("resource", REPORTS)];
         let crossed = world.token_answer("sandbox", &who, &crossed).await;
-        assert_snapshot!(crossed.line(), @r#"400 {"error":"invalid_scope","error_description":"not granted here: orders:read"}"#);
+        assert_snapshot!(crossed.line(), @r#"400 {"error":"invalid_scope","error_description":"not granted here, or not among this client's own scopes: orders:read"}"#);
 
         let api = format!("{}/sandbox/v1", world.base);
         let both = [("resource", REPORTS), ("resource", &*api)];
         let nothing_common = world.token_answer("sandbox", &who, &both).await;
-        assert_snapshot!(nothing_common.line(), @r#"400 {"error":"invalid_scope","error_description":"no scope is granted to this client here"}"#);
+        assert_snapshot!(nothing_common.line(), @r#"400 {"error":"invalid_scope","error_description":"nothing is granted here that is among this client's own scopes"}"#);
     }
 }
 
@@ -127,7 +127,7 @@ async fn one_token_may_be_for_several_audiences_and_carries_what_is_held_at_all_
 
         let more = [both[0], both[1], ("scope", "usage:read")];
         let more = world.token_answer("sandbox", &who, &more).await;
-        assert_snapshot!(more.line(), @r#"400 {"error":"invalid_scope","error_description":"not granted here: usage:read"}"#);
+        assert_snapshot!(more.line(), @r#"400 {"error":"invalid_scope","error_description":"not granted here, or not among this client's own scopes: usage:read"}"#);
 
         let again = [("resource", REPORTS); 3];
         let again = world.token("sandbox", &who, &again).await;

@@ -141,7 +141,9 @@ impl<'a> Document<'a> {
         let described = follow(&self.text, described);
         for (name, header) in described["headers"].as_object().into_iter().flatten() {
             // Those that are told of one case alone may be missing.
-            let sentence = header["description"].as_str().unwrap_or_default();
+            let sentence = follow(&self.text, header)["description"]
+                .as_str()
+                .unwrap_or_default();
             let is_always = !sentence.contains("where") && !sentence.contains("earlier request");
             if is_always && !answer.headers.contains_key(name.as_str()) {
                 found.push(format!("{name} is not sent"));

@@ -342,3 +342,24 @@ async fn a_thousand_listeners_are_each_told_once_in_order_and_cost_no_query_each
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
+
+#[actix_web::test]
+async fn who_asks_for_the_head_of_the_stream_is_answered_and_holds_no_seat() {
+    let mesh = Mesh::start(Engine::Sqlite, 1, &[]).await;
+    let world = &mesh.nodes[0];
+    let token = world.token("sandbox", &mesh.service, &[]).await;
+    let head = |path: &str| {
+        format!("HEAD {path} HTTP/1.1\r\nHost: feed\r\nAuthorization: Bearer {token}\r\n\r\n")
+    };
+    let next = "GET /sandbox/oauth2/jwks HTTP/1.1\r\nHost: feed\r\nConnection: close\r\n\r\n";
+    for path in [
+        "/sandbox/oauth2/revocations/stream",
+        "/sandbox/oauth2/revocations?after=0&wait=60",
+    ] {
+        // The connection goes on: the answer to the next request is on it.
+        let answer = world.raw(format!("{}{next}", head(path)).as_bytes());
+        assert_eq!(answer.matches("HTTP/1.1 200").count(), 2, "{answer}");
+        assert!(answer.contains("\"keys\""), "{answer}");
+    }
+    world.wait_for_sample("onyx_feed_listeners", 0.0).await;
+}

@@ -206,7 +206,13 @@ async fn every_refusal_that_concerns_security_is_on_record_with_whose_it_is() {
                 .bearer_auth(token);
             let answer = Answer::of(request.send().await.unwrap()).await;
             assert_eq!(answer.status, status, "{path}");
+            let challenge = answer.header("www-authenticate");
+            assert!(
+                challenge.starts_with("Bearer realm="),
+                "{path}: {challenge}"
+            );
         };
+        call("/sandbox/oauth2/verify", &bounds, 403).await;
         call("/sandbox/v1/me", &bounds, 403).await;
         call("/live/v1/me", &token, 401).await;
         call("/admin/v1/partners", &token, 401).await;
@@ -251,6 +257,7 @@ async fn every_refusal_that_concerns_security_is_on_record_with_whose_it_is() {
         assert_snapshot!(told(&world, &names), @"
         access.refused address_not_allowed by the bound client at partner_api in sandbox from 198.51.100.5: refused 1
         access.refused address_not_allowed by the bound client at token in sandbox from 198.51.100.5: refused 1
+        access.refused address_not_allowed by the bound client at verify in sandbox from 198.51.100.5: refused 1
         access.refused four_eyes by the operator at admin_api in admin from 127.0.0.1: refused 1
         access.refused insufficient_scope by the client at verify in sandbox from 198.51.100.5: refused 1
         access.refused insufficient_scope by the operator at admin_api in admin from 198.51.100.5: refused 1

@@ -21,7 +21,7 @@ use crate::http::etag;
 use crate::http::extract::{ClientsRead, ClientsWrite, CredentialsRevoke, Operator};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::members::Members;
-use crate::http::openapi::refusals::Conflict;
+use crate::http::openapi::refusals::{Conflict, Outdated};
 use crate::http::problem::Problem;
 use crate::store::clients::{Client, Filter, page};
 
@@ -253,7 +253,7 @@ pub async fn create(
     patch, path = "/admin/v1/clients/{id}", operation_id = "edit_client", tag = "clients",
     params(("id" = ClientId, Path, description = "The client")),
     request_body = ClientEditBody,
-    responses((status = 200, description = "The client", body = ClientView), Conflict)
+    responses((status = 200, description = "The client", body = ClientView), Conflict, Outdated)
 )]
 pub async fn edit(
     who: Operator<ClientsWrite>,

@@ -152,6 +152,7 @@ pub async fn list(
     query: ListQuery,
     app: web::Data<App>,
 ) -> Result<web::Json<ListView<CredentialView>>, Problem> {
+    who.require_either(["clients:read", "operators:write"])?;
     let client: ClientId = id(&path)?;
     // Who makes operators may also see what they come in with.
     if client.realm() != Realm::Admin || who.require("operators:write").is_err() {
@@ -190,6 +191,7 @@ pub async fn issue(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
+    who.require_either(["credentials:issue", "operators:write"])?;
     let client: ClientId = id(&path)?;
     // Whoever holds an operator's secret is that operator: making operators covers it, and
     // issuing partners' credentials does not.
@@ -243,6 +245,7 @@ pub async fn revoke(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<web::Json<CredentialView>, Problem> {
+    who.require_either(["credentials:revoke", "operators:write"])?;
     let id: CredentialId = id(&path)?;
     // Who makes operators may also unmake their credentials.
     if !(is_operators(&app, &id).await? && who.require("operators:write").is_ok()) {

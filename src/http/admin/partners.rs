@@ -15,7 +15,7 @@ use crate::http::etag;
 use crate::http::extract::{Operator, PartnersRead, PartnersWrite};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::members::Members;
-use crate::http::openapi::refusals::Conflict;
+use crate::http::openapi::refusals::{Conflict, Outdated};
 use crate::http::problem::Problem;
 use crate::store::partners::{Edit, Partner, page};
 
@@ -147,7 +147,7 @@ pub async fn create(
     patch, path = "/admin/v1/partners/{id}", operation_id = "edit_partner", tag = "partners",
     params(("id" = PartnerId, Path, description = "The partner")),
     request_body = PartnerEditBody,
-    responses((status = 200, description = "The partner", body = PartnerView))
+    responses((status = 200, description = "The partner", body = PartnerView), Conflict, Outdated)
 )]
 pub async fn edit(
     who: Operator<PartnersWrite>,

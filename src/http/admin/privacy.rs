@@ -9,9 +9,10 @@ use crate::admin::privacy::{self, NewNotice};
 use crate::app::App;
 use crate::domain::id::{PartnerId, PrivacyNoticeId};
 use crate::domain::instant::Instant;
+use crate::http::etag;
 use crate::http::extract::{GovernanceWrite, Operator, PartnersRead};
 use crate::http::members::Members;
-use crate::http::openapi::refusals::Conflict;
+use crate::http::openapi::refusals::{Conflict, Outdated};
 use crate::http::problem::Problem;
 use crate::store::privacy_notices::PrivacyNotice;
 
@@ -90,7 +91,7 @@ pub async fn show(
     put, path = "/admin/v1/partners/{id}/privacy-notice", operation_id = "record_privacy_notice", tag = "privacy-notices",
     params(("id" = PartnerId, Path, description = "The partner")),
     request_body = NewPrivacyNotice,
-    responses((status = 200, description = "The notice, in force", body = PrivacyNoticeView), Conflict)
+    responses((status = 200, description = "The notice, in force", body = PrivacyNoticeView), Conflict, Outdated)
 )]
 pub async fn record(
     who: Operator<GovernanceWrite>,
@@ -100,6 +101,7 @@ pub async fn record(
     app: web::Data<App>,
 ) -> Result<web::Json<PrivacyNoticeView>, Problem> {
     let partner: PartnerId = id(&path)?;
+    etag::unbound(&request)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
         body.text("requests", 2000),

@@ -20,7 +20,7 @@ use crate::http::extract::{Operator, ResourceServersWrite};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::members::Members;
 use crate::http::openapi::domain::SigningAlgorithm;
-use crate::http::openapi::refusals::Conflict;
+use crate::http::openapi::refusals::{Conflict, Outdated};
 use crate::http::problem::Problem;
 use crate::store::resource_servers::{ResourceServer, page};
 
@@ -186,7 +186,7 @@ pub async fn create(
     patch, path = "/admin/v1/resource-servers/{id}", operation_id = "edit_resource_server", tag = "resource-servers",
     params(("id" = ResourceServerId, Path, description = "The resource server")),
     request_body = ResourceServerEditBody,
-    responses((status = 200, description = "The resource server", body = ResourceServerView), Conflict)
+    responses((status = 200, description = "The resource server", body = ResourceServerView), Conflict, Outdated)
 )]
 pub async fn edit(
     who: Operator<ResourceServersWrite>,

@@ -90,17 +90,20 @@ struct Sent {
     accepts_until: Instant,
 }
 
-/// Demands the scope that rotating this credential takes: an operator's secret is an operator.
-async fn demand(
+/// The credential that is to be rotated, with the scope that this takes: an operator's secret is an operator.
+async fn demanded(
     who: &Operator<AnyScope>,
     app: &web::Data<App>,
-    id: &CredentialId,
-) -> Result<(), Problem> {
-    who.require(if is_operators(app, id).await? {
+    path: &str,
+) -> Result<CredentialId, Problem> {
+    who.require_either(["credentials:rotate", "operators:write"])?;
+    let id: CredentialId = id(path)?;
+    who.require(if is_operators(app, &id).await? {
         "operators:write"
     } else {
         "credentials:rotate"
-    })
+    })?;
+    Ok(id)
 }
 
 /// Issues a secret in the place of one, which is accepted for a while longer.
@@ -120,8 +123,7 @@ pub async fn rotate(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
-    let id: CredentialId = id(&path)?;
-    demand(&who, &app, &id).await?;
+    let id = demanded(&who, &app, &path).await?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
         body.optional_integer("overlap_seconds", 0..=LONGEST_OVERLAP),
@@ -171,8 +173,7 @@ pub async fn finish(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<web::Json<CredentialView>, Problem> {
-    let id: CredentialId = id(&path)?;
-    demand(&who, &app, &id).await?;
+    let id = demanded(&who, &app, &path).await?;
     Members::read(&request, payload).await?.finish(())?;
     let now = app.clock.now();
     let finished = app
@@ -198,8 +199,7 @@ pub async fn undo(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<web::Json<CredentialView>, Problem> {
-    let id: CredentialId = id(&path)?;
-    demand(&who, &app, &id).await?;
+    let id = demanded(&who, &app, &path).await?;
     Members::read(&request, payload).await?.finish(())?;
     let now = app.clock.now();
     let undone = app

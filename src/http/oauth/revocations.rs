@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
@@ -90,6 +90,7 @@ struct Heartbeat {
 )]
 pub async fn poll(
     who: Follower,
+    request: HttpRequest,
     mut query: Parameters,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
@@ -100,8 +101,9 @@ pub async fn poll(
         return Err(Problem::bad_parameter("wait must be from 0 to 60 seconds"));
     }
     let mut news = app.feed.listen(who.realm).ok_or_else(Problem::not_found)?;
-    // Whoever has no cursor yet wants one at once, with whatever there is.
-    let wait = if after.is_some() { wait } else { 0 };
+    // Whoever has no cursor yet wants one at once, with whatever there is; who asks for the head alone, no news.
+    let waits = after.is_some() && request.method() != Method::HEAD;
+    let wait = if waits { wait } else { 0 };
     // Whoever is answered at once takes no seat.
     let _seat = (wait > 0).then(|| seat(&app, &who)).transpose()?;
     // No longer than its token lives.
@@ -173,6 +175,14 @@ pub async fn stream(
     };
     let news = app.feed.listen(who.realm).ok_or_else(Problem::not_found)?;
     let cursor = start(&app, after, Moment::now() + HEARTBEAT).await?;
+    let mut answer = HttpResponse::Ok();
+    answer.content_type("text/event-stream");
+    // nginx would otherwise gather events before it passes them on.
+    answer.insert_header(("X-Accel-Buffering", "no"));
+    if request.method() == Method::HEAD {
+        // Ended with its head (RFC 9110 §9.3.2): a body that nobody reads would hold seat and connection.
+        return Ok(answer.finish());
+    }
     let listener = Listener {
         who,
         app,
@@ -188,11 +198,7 @@ pub async fn stream(
         let event = listener.next().await?;
         Some((Ok::<_, actix_web::Error>(event), listener))
     });
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        // nginx would otherwise gather events before it passes them on.
-        .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(Box::pin(events)))
+    Ok(answer.streaming(Box::pin(events)))
 }
 
 /// One who listens to a stream.

@@ -10,6 +10,7 @@ pub mod admin;
 pub mod arguments;
 pub mod domain;
 pub mod events;
+mod headers;
 pub mod partner;
 pub mod refusals;
 pub mod security;
@@ -167,10 +168,16 @@ fn describe(addresses: &Addresses) -> (OpenApi, OpenApi) {
 fn complete(document: &mut OpenApi, served: &[&Served]) {
     let schemas = document.components.get_or_insert_default().schemas.clone();
     let (mut bodies, mut refused) = (Vec::new(), BTreeSet::new());
+    let has_partners = document
+        .paths
+        .paths
+        .keys()
+        .any(|path| path.starts_with("/{env}/v1/"));
     for (path, item) in &mut document.paths.paths {
         let places = places(path);
         for (method, operation) in operations(item) {
             arguments::realm(operation, path);
+            headers::add_to(operation, path);
             let found = served
                 .iter()
                 .find(|s| s.method == method && places.contains(&s.path));
@@ -183,6 +190,7 @@ fn complete(document: &mut OpenApi, served: &[&Served]) {
     }
     let components = document.components.get_or_insert_default();
     refusals::add_to(components, &refused);
+    headers::describe(components, has_partners);
     for (name, schema) in &mut components.schemas {
         // A view sends all its members, and null for what there is not.
         if let RefOr::T(Schema::Object(view)) = schema

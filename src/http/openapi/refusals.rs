@@ -9,6 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa::{IntoResponses, ToSchema};
 
+use super::headers;
 use crate::http::oauth::token::OAuthErrorView;
 use crate::http::problem::ProblemView;
 
@@ -215,7 +216,9 @@ pub fn named_by(operation: &Operation) -> impl Iterator<Item = String> {
 /// Adds the shared refusals that operations refer to.
 pub fn add_to(components: &mut Components, names: &BTreeSet<String>) {
     for refusal in ALL.iter().filter(|refusal| names.contains(refusal.name)) {
-        let response = RefOr::T(refusal.response());
+        let mut response = refusal.response();
+        headers::name_in(&mut response, false);
+        let response = RefOr::T(response);
         components
             .responses
             .insert(refusal.name.to_owned(), response);

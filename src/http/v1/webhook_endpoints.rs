@@ -19,7 +19,7 @@ use crate::http::extract::{Granted, WebhooksManage};
 use crate::http::limits::charge_message;
 use crate::http::list::{ListQuery, ListView};
 use crate::http::members::Members;
-use crate::http::openapi::refusals::Conflict;
+use crate::http::openapi::refusals::{Conflict, Outdated};
 use crate::http::problem::Problem;
 use crate::partner::PartnerError;
 use crate::partner::webhook_endpoints::{self as endpoints, Change, NewEndpoint, Signing};
@@ -75,8 +75,9 @@ pub async fn list(
 /// Sets a webhook endpoint up, and asks it for its challenge.
 ///
 /// It is sent `{"type": "webhook_endpoint.challenge", "challenge": "…"}`, signed, and must answer 200 with
-/// `{"challenge": "…"}`. If it does, it is active; otherwise it is pending, and `challenge` says what came
-/// of it: mend it and ask again under `…/verify`. This answer alone shows the secret.
+/// `{"challenge": "…"}`; `challenge` says what came of it. If it does, it is active from then on; otherwise it stays
+/// pending: mend it and ask again under `…/verify`. This answer shows the endpoint as it was made, pending, and it alone
+/// shows the secret.
 #[utoipa::path(
     post, path = "/{env}/v1/webhook-endpoints", operation_id = "create_webhook_endpoint", tag = "webhooks",
     request_body = NewEndpointBody,
@@ -99,7 +100,8 @@ pub async fn create(
     let create = move |db: &mut _, tenant: &_| endpoints::create(db, tenant, &act, &master, new);
     let made = app.store.write_as(who.tenant.clone(), create).await?;
     let asked = ask(&app, &made).await;
-    let endpoint = settle(&app, who.actor, who.tenant, made.endpoint, &asked).await?;
+    let endpoint = made.endpoint;
+    settle(&app, who.actor, who.tenant, endpoint.clone(), &asked).await?;
     let secret = made.secrets.first().ok_or_else(Problem::not_found)?;
     let location = format!("/{}/v1/webhook-endpoints/{}", endpoint.realm, endpoint.id);
     Ok(HttpResponse::Created()
@@ -172,7 +174,7 @@ pub async fn show(
     patch, path = "/{env}/v1/webhook-endpoints/{id}", operation_id = "change_webhook_endpoint", tag = "webhooks",
     params(("id" = WebhookEndpointId, Path, description = "The endpoint")),
     request_body = ChangeBody,
-    responses((status = 200, description = "The endpoint", body = ChallengedView))
+    responses((status = 200, description = "The endpoint", body = ChallengedView), Conflict, Outdated)
 )]
 pub async fn edit(
     who: Granted<WebhooksManage>,
@@ -235,14 +237,16 @@ fn change(mut body: Members, app: &App) -> Result<Change, Problem> {
     delete, path = "/{env}/v1/webhook-endpoints/{id}", operation_id = "delete_webhook_endpoint",
     tag = "webhooks",
     params(("id" = WebhookEndpointId, Path, description = "The endpoint")),
-    responses((status = 204, description = "It is deleted."))
+    responses((status = 204, description = "It is deleted."), Outdated)
 )]
 pub async fn delete(
     who: Granted<WebhooksManage>,
     path: web::Path<String>,
+    request: HttpRequest,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let (id, act) = (id(&path)?, app.partner_act(who.actor));
+    etag::unbound(&request)?;
     let delete = move |db: &mut _, tenant: &_| endpoints::delete(db, tenant, &act, &id);
     app.store.write_as(who.tenant, delete).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -203,6 +203,31 @@ async fn limited<'a>(operator: &Operator<'a>, scopes: &[&str]) -> Operator<'a> {
 }
 
 #[actix_web::test]
+async fn who_lacks_the_scope_does_not_learn_which_credentials_there_are() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let reader = limited(&operator, &["partners:read"]).await;
+        let who = world.sandbox_client(&["orders:read"]).await;
+        for verb in ["rotate", "finish-rotation", "undo-rotation", "revoke"] {
+            let refused = async |id: &str| {
+                let path = format!("/credentials/{id}/{verb}");
+                reader.post(&path, json!({})).await.problem()
+            };
+            let known = refused(&who.credential_id).await;
+            assert!(known.starts_with("403 insufficient_scope: "), "{known}");
+            for unknown in ["crd_01ARZ3NDEKTSV4RRFFQ69G5FAV", "x"] {
+                assert_eq!(refused(unknown).await, known, "{verb} {unknown}");
+            }
+        }
+        for id in [who.client_id.as_str(), "x"] {
+            let path = format!("/clients/{id}/credentials");
+            assert_eq!(reader.get(&path).await.status, 403);
+            assert_eq!(reader.post(&path, json!({})).await.status, 403);
+        }
+    }
+}
+
+#[actix_web::test]
 async fn who_makes_operators_sees_their_credentials_and_nobody_elses() {
     for world in worlds().await {
         let operator = world.operator().await;

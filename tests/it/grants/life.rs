@@ -40,7 +40,7 @@ async fn a_revoked_grant_is_gone_from_the_next_token_and_on_record() {
         let refused = world
             .token_answer("sandbox", &who, &[("scope", "orders:read")])
             .await;
-        assert_snapshot!(refused.line(), @r#"400 {"error":"invalid_scope","error_description":"not granted here: orders:read"}"#);
+        assert_snapshot!(refused.line(), @r#"400 {"error":"invalid_scope","error_description":"not granted here, or not among this client's own scopes: orders:read"}"#);
         let left = world.token_answer("sandbox", &who, &[]).await.expect(200);
         assert_eq!(left["scope"], "usage:read");
 

@@ -178,12 +178,12 @@ async fn a_token_carries_what_was_asked_for_or_else_nothing() {
             assert_eq!(
                 answer.line(),
                 format!(
-                    r#"400 {{"error":"invalid_scope","error_description":"not granted here: {missing}"}}"#
+                    r#"400 {{"error":"invalid_scope","error_description":"not granted here, or not among this client's own scopes: {missing}"}}"#
                 )
             );
         }
         let all = ask("ledger:read made:up").await;
-        assert_snapshot!(all.line(), @r#"400 {"error":"invalid_scope","error_description":"not granted here: ledger:read made:up"}"#);
+        assert_snapshot!(all.line(), @r#"400 {"error":"invalid_scope","error_description":"not granted here, or not among this client's own scopes: ledger:read made:up"}"#);
     }
 }
 
@@ -317,7 +317,7 @@ async fn a_scope_ends_with_its_grant() {
 
         tokio::time::sleep((end - chrono::Utc::now()).to_std().unwrap_or_default()).await;
         let over = world.token_answer("sandbox", &who, &asked).await;
-        assert_snapshot!(over.line(), @r#"400 {"error":"invalid_scope","error_description":"not granted here: usage:read"}"#);
+        assert_snapshot!(over.line(), @r#"400 {"error":"invalid_scope","error_description":"not granted here, or not among this client's own scopes: usage:read"}"#);
         let rest = world.token("sandbox", &who, &[]).await;
         assert_eq!(claims(&rest)["scope"], "orders:read");
     }
@@ -348,7 +348,7 @@ async fn a_live_grant_counts_once_another_operator_has_approved_it() {
         let who = first.client(&partner, "live", &scopes).await;
 
         let nothing = world.token_answer("live", &who, &[]).await;
-        assert_snapshot!(nothing.line(), @r#"400 {"error":"invalid_scope","error_description":"no scope is granted to this client here"}"#);
+        assert_snapshot!(nothing.line(), @r#"400 {"error":"invalid_scope","error_description":"nothing is granted here that is among this client's own scopes"}"#);
 
         let wanted = first
             .request_grant(&partner, "live", "orders:read", None)
@@ -361,7 +361,7 @@ async fn a_live_grant_counts_once_another_operator_has_approved_it() {
         assert_eq!(wanted["state"], "requested");
         let asked = [("scope", "orders:read")];
         let undecided = world.token_answer("live", &who, &asked).await;
-        assert_snapshot!(undecided.line(), @r#"400 {"error":"invalid_scope","error_description":"not granted here: orders:read"}"#);
+        assert_snapshot!(undecided.line(), @r#"400 {"error":"invalid_scope","error_description":"not granted here, or not among this client's own scopes: orders:read"}"#);
 
         let path = format!("/scope-grants/{}/approve", wanted["id"].as_str().unwrap());
         assert_eq!(
@@ -382,7 +382,7 @@ async fn a_live_grant_counts_once_another_operator_has_approved_it() {
         let denied = world
             .token_answer("live", &who, &[("scope", "usage:read")])
             .await;
-        assert_snapshot!(denied.line(), @r#"400 {"error":"invalid_scope","error_description":"not granted here: usage:read"}"#);
+        assert_snapshot!(denied.line(), @r#"400 {"error":"invalid_scope","error_description":"not granted here, or not among this client's own scopes: usage:read"}"#);
     }
 }
 

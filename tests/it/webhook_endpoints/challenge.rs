@@ -25,7 +25,9 @@ async fn an_endpoint_that_answers_its_challenge_is_active() {
             format!("/sandbox/v1/webhook-endpoints/{id}")
         );
         assert_eq!(answer.header("cache-control"), "no-store");
-        assert_eq!(made["state"], "active");
+        // As it was made, and as it is from then on.
+        assert_eq!(made["state"], "pending");
+        assert_eq!(developer.shown(&made).await["state"], "active");
         assert_eq!(made["signature"], "v1");
         assert_eq!(
             made["event_types"],

@@ -110,7 +110,7 @@ async fn proxies_of_the_environment_are_ignored() {
         let receiver = Receiver::start().await;
         let developer = world.developer().await;
         let made = developer.set_up(&receiver.url("/in")).await;
-        assert_eq!(made["state"], "active");
+        assert_eq!(developer.shown(&made).await["state"], "active");
         assert_eq!(receiver.received().len(), 1);
     }
     assert!(proxy.received().is_empty());

@@ -71,6 +71,9 @@ async fn an_endpoint_is_disabled_enabled_and_deleted() {
         assert_eq!(enabled["challenge"], Value::Null);
 
         let path = format!("/webhook-endpoints/{id}");
+        let bound = developer.request(Method::DELETE, &path);
+        let bound = bound.header("if-match", "\"x\"").send().await.unwrap();
+        assert_eq!(bound.status(), 412);
         let deleted = developer.request(Method::DELETE, &path).send().await;
         assert_eq!(deleted.unwrap().status(), 204);
         let again = developer.request(Method::DELETE, &path).send().await;
@@ -229,8 +232,12 @@ async fn what_is_asked_again_under_its_key_is_done_once() {
     for world in worlds_with(&[LOOPBACK]).await {
         let receiver = Receiver::start().await;
         let developer = world.developer().await;
-        let made = developer.set_up(&receiver.url("/in")).await;
-        let other = developer.set_up(&receiver.url("/other")).await;
+        // For events that do not come: what comes is asked for here.
+        let set_up = async |path: &str| {
+            let body = json!({ "url": receiver.url(path), "event_types": ["order.failed"] });
+            developer.send(Method::POST, "", body).await.expect(201)
+        };
+        let (made, other) = (set_up("/in").await, set_up("/other").await);
         let under = async |key: &str, endpoint: &Value, verb: &str| {
             let path = format!("/webhook-endpoints/{}/{verb}", text(endpoint, "id"));
             let request = developer.request(Method::POST, &path);

@@ -16,11 +16,12 @@ use crate::domain::instant::Instant;
 use crate::domain::limits::{Mode, Source};
 use crate::domain::realm::Realm;
 use crate::http::admin::packages::body::Environment as Named;
+use crate::http::etag;
 use crate::http::extract::{LimitsWrite, Operator};
 use crate::http::list::{ListQuery, ListView, bad_cursor};
 use crate::http::members::Members;
 use crate::http::openapi::domain::{ENVIRONMENTS, Environment};
-use crate::http::openapi::refusals::Conflict;
+use crate::http::openapi::refusals::{Conflict, Outdated};
 use crate::http::problem::Problem;
 
 /// The plan that a partner is on.
@@ -109,7 +110,7 @@ pub async fn show(
     put, path = "/admin/v1/partners/{id}/limits", operation_id = "set_limits", tag = "limits",
     params(("id" = PartnerId, Path, description = "The partner")),
     request_body = LimitsBody,
-    responses((status = 200, description = "The limits in force", body = LimitsView), Conflict)
+    responses((status = 200, description = "The limits in force", body = LimitsView), Conflict, Outdated)
 )]
 pub async fn set(
     who: Operator<LimitsWrite>,
@@ -119,6 +120,7 @@ pub async fn set(
     app: web::Data<App>,
 ) -> Result<web::Json<LimitsView>, Problem> {
     let partner: PartnerId = id(&path)?;
+    etag::unbound(&request)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
         body.parsed::<Named>("realm"),
