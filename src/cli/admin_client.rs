@@ -1,6 +1,7 @@
 //! The admin API as a client of it sees it.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
@@ -11,6 +12,8 @@ use url::Url;
 use super::Failure;
 use super::credential_file::CredentialFile;
 use crate::causes::Causes;
+use crate::domain::id::ClientId;
+use crate::domain::realm::Realm;
 
 /// The longest that an answer is read which comes piece by piece.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -20,12 +23,38 @@ pub(super) struct AdminClient {
     http: Client,
     server: String,
     token: String,
+    /// Whether the server has done something for it.
+    has_changed: AtomicBool,
 }
 
 impl AdminClient {
-    /// Whom it speaks to.
-    pub(super) fn server(&self) -> &str {
-        &self.server
+    /// Where a client gets its tokens: operators where this one does, all others at the public address, which the
+    /// metadata tell.
+    pub(super) async fn server_of(&self, client: &str) -> String {
+        let is_operator = client
+            .parse()
+            .is_ok_and(|id: ClientId| id.realm() == Realm::Admin);
+        let told = if is_operator {
+            None
+        } else {
+            self.public_server().await
+        };
+        told.unwrap_or_else(|| self.server.clone())
+    }
+
+    async fn public_server(&self) -> Option<String> {
+        let url = format!(
+            "{}/.well-known/oauth-authorization-server/admin",
+            self.server
+        );
+        let metadata: Value = self.http.get(url).send().await.ok()?.json().await.ok()?;
+        let issuer = metadata.get("issuer")?.as_str()?;
+        Some(issuer.strip_suffix("/admin")?.to_owned())
+    }
+
+    /// Whether it has had something done.
+    pub(super) fn has_changed(&self) -> bool {
+        self.has_changed.load(Ordering::Relaxed)
     }
 
     /// Reads the operator's credential and fetches a token with it.
@@ -59,6 +88,7 @@ impl AdminClient {
             http,
             server,
             token,
+            has_changed: AtomicBool::new(false),
         })
     }
 
@@ -110,7 +140,9 @@ impl AdminClient {
             .request(Method::POST, path)
             .header(CONTENT_TYPE, media_type)
             .body(body);
-        answer(request).await
+        let answer = answer(request).await?;
+        self.has_changed.store(true, Ordering::Relaxed);
+        Ok(answer)
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -124,12 +156,15 @@ impl AdminClient {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
+        let changes = method != Method::GET;
         let request = self.request(method, path);
-        answer(match body {
+        let answer = answer(match body {
             Some(body) => request.json(body),
             None => request,
-        })
-        .await
+        });
+        let answer = answer.await?;
+        self.has_changed.fetch_or(changes, Ordering::Relaxed);
+        Ok(answer)
     }
 }
 
@@ -171,7 +206,7 @@ async fn answer(request: RequestBuilder) -> Result<Value, Failure> {
     }
     let mut told = problem(status, &body);
     if status == StatusCode::NOT_FOUND {
-        told.push_str(&format!(": {url}"));
+        told.push_str(&format!(" ({url}); ids are as lists show them"));
     }
     Err(Failure::Refused(told))
 }
@@ -224,21 +259,45 @@ pub(super) async fn post_form(
         let value = body.get(name).or_else(|| body.get(other));
         value.and_then(Value::as_str).unwrap_or_default().to_owned()
     };
-    Err(Failure::Refused(format!(
+    let mut told = format!(
         "{without} from {server}: {} {}: {}",
         status.as_u16(),
         text("error", "code"),
         text("error_description", "detail")
-    )))
+    );
+    if status == StatusCode::NOT_FOUND {
+        told.push_str(&format!(
+            "\n{server} does not serve {path}: where it is served by another listener, ONYX_SERVER must name that one"
+        ));
+    }
+    Err(Failure::Refused(told))
 }
 
 pub(super) fn unreachable(error: reqwest::Error) -> Failure {
     let url = error.url().map(ToString::to_string).unwrap_or_default();
     let error = error.without_url();
-    Failure::Refused(format!(
-        "{url} does not answer: is the server running? ({})",
-        Causes(&error)
-    ))
+    let why = Causes(&error);
+    Failure::Refused(if is_tls(&error) {
+        format!("{url} is not trusted: SSL_CERT_FILE can name the CA of its certificate ({why})")
+    } else {
+        format!("{url} does not answer: is the server running? ({why})")
+    })
+}
+
+/// Whether somebody answers there, whom TLS does not let us speak to.
+fn is_tls(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let within = error.downcast_ref::<std::io::Error>();
+        if within
+            .and_then(std::io::Error::get_ref)
+            .is_some_and(|e| e.is::<rustls::Error>())
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// A problem document in lines: the sentence, then each bad member.

@@ -41,6 +41,7 @@ pub(super) struct Restore {
 
 /// Takes a backup, also of a database that servers run on.
 pub(super) fn take(options: &Backup, output: &Output) -> Done {
+    output.expect_fields(&["file", "engine", "version", "made_at", "feed_head"])?;
     let settings = options.flags.load()?;
     logging::start(&settings.log, settings.log_format);
     let target = target(&settings.database_url)?;
@@ -62,6 +63,13 @@ pub(super) fn take(options: &Backup, output: &Output) -> Done {
 
 /// Puts a backup in the place of the database.
 pub(super) fn restore(options: &Restore, output: &Output) -> Done {
+    output.expect_fields(&[
+        "made_at",
+        "feed_starts_after",
+        "kept_ended",
+        "kept_revocations",
+        "voided_invoices",
+    ])?;
     let settings = options.flags.load()?;
     logging::start(&settings.log, settings.log_format);
     let target = target(&settings.database_url)?;

@@ -130,7 +130,7 @@ const ROTATED: [&str; 10] = [
 ];
 
 /// Keeps a secret in a file instead of the answer.
-fn keep(slot: Slot, admin: &AdminClient, issued: &mut Value) -> Done {
+async fn keep(slot: Slot, admin: &AdminClient, issued: &mut Value) -> Done {
     let secret = issued.as_object_mut().and_then(|all| all.remove("secret"));
     let client = issued.get("client_id").and_then(Value::as_str);
     let (Some(Value::String(secret)), Some(client)) = (secret, client) else {
@@ -139,7 +139,7 @@ fn keep(slot: Slot, admin: &AdminClient, issued: &mut Value) -> Done {
     };
     let told = format!("The credential is in {}.", slot.path().display());
     slot.fill(&CredentialFile {
-        server: admin.server().to_owned(),
+        server: admin.server_of(client).await,
         client_id: client.to_owned(),
         client_secret: secret.into(),
     })?;
@@ -167,7 +167,7 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
                 .post(&format!("/clients/{client}/credentials"), &body)
                 .await?;
             match slot {
-                Some(slot) => keep(slot, admin, &mut issued)?,
+                Some(slot) => keep(slot, admin, &mut issued).await?,
                 None => delivery.explain(),
             }
             output.record(&issued).map_err(|error| lost(error, &issued))
@@ -217,7 +217,7 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
             let path = format!("/credentials/{id}/rotate");
             let mut rotated = admin.post(&path, &body).await?;
             match slot {
-                Some(slot) => keep(slot, admin, &mut rotated)?,
+                Some(slot) => keep(slot, admin, &mut rotated).await?,
                 None => delivery.explain(),
             }
             output
@@ -257,7 +257,7 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
 /// What to do where a secret could not be printed: it is shown once.
 fn lost(error: Failure, issued: &Value) -> Failure {
     let id = issued.get("id").and_then(Value::as_str).unwrap_or("it");
-    let (Failure::Refused(why) | Failure::Usage(why)) = error;
+    let (Failure::Refused(why) | Failure::Usage(why) | Failure::NoSuchField(why)) = error;
     Failure::Refused(format!(
         "{why}\n{id} was issued, and if its secret is lost: `onyx-auth credential revoke {id} --reason unused`, and issue \
          another"

@@ -46,9 +46,13 @@ use admin_client::AdminClient;
 use output::{Format, Output};
 use settings::SettingFlags;
 
+const WHO: &str = "Operators' commands speak to a running server, with the credential in the file that \
+    ONYX_ADMIN_CREDENTIAL names [default: data/operator.json]. It names the server, too; ONYX_SERVER names another, \
+    such as the admin listener. Settings are ONYX_* variables, flags, or members of onyx.toml: see `onyx-auth config`.";
+
 /// OAuth 2.0 client-credentials authorization server for partner APIs.
 #[derive(Parser)]
-#[command(name = "onyx-auth", version, propagate_version = true)]
+#[command(name = "onyx-auth", version, propagate_version = true, after_help = WHO)]
 struct Cli {
     #[command(flatten)]
     format: Format,
@@ -137,6 +141,8 @@ pub(crate) enum Failure {
     Refused(String),
     /// Exit 2: the usage or the configuration is wrong.
     Usage(String),
+    /// Exit 2, unless something was done already: the answer has no field of that name.
+    NoSuchField(String),
 }
 
 impl<E: std::error::Error + 'static> From<E> for Failure {
@@ -171,7 +177,7 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Refused(message)) => complain(&message, 1),
-        Err(Failure::Usage(message)) => complain(&message, 2),
+        Err(Failure::Usage(message) | Failure::NoSuchField(message)) => complain(&message, 2),
     }
 }
 
@@ -193,23 +199,34 @@ async fn over_http(command: Command, output: &Output) -> Done {
         return link::run(verb, output).await;
     }
     let admin = AdminClient::connect().await?;
+    match by_operator(command, &admin, output).await {
+        // Wrong usage would be tried again, and do it twice.
+        Err(Failure::NoSuchField(message)) if admin.has_changed() => {
+            let message = format!("what was asked for is done, but cannot be shown: {message}");
+            Err(Failure::Refused(message))
+        }
+        done => done,
+    }
+}
+
+async fn by_operator(command: Command, admin: &AdminClient, output: &Output) -> Done {
     match command {
-        Command::Operator(verb) => operator::run(verb, &admin, output).await,
-        Command::Partner(verb) => partner::run(verb, &admin, output).await,
-        Command::Agreement(verb) => agreement::run(verb, &admin, output).await,
-        Command::Launch(verb) => launch::run(verb, &admin, output).await,
-        Command::Limit(verb) => limit::run(verb, &admin, output).await,
-        Command::Grant(verb) => grant::run(verb, &admin, output).await,
-        Command::Client(verb) => client::run(verb, &admin, output).await,
-        Command::Credential(verb) => credential::run(verb, &admin, output).await,
-        Command::Recommendation(verb) => recommendation::run(verb, &admin, output).await,
-        Command::ResourceServer(verb) => resource_server::run(verb, &admin, output).await,
-        Command::Package(verb) => package::run(verb, &admin, output).await,
-        Command::Order(verb) => order::run(verb, &admin, output).await,
-        Command::Invoice(verb) => invoice::run(verb, &admin, output).await,
-        Command::Key(verb) => key::run(verb, &admin, output).await,
-        Command::Audit(verb) => audit::run(verb, &admin, output).await,
-        Command::Leak(verb) => leak::run(verb, &admin, output).await,
+        Command::Operator(verb) => operator::run(verb, admin, output).await,
+        Command::Partner(verb) => partner::run(verb, admin, output).await,
+        Command::Agreement(verb) => agreement::run(verb, admin, output).await,
+        Command::Launch(verb) => launch::run(verb, admin, output).await,
+        Command::Limit(verb) => limit::run(verb, admin, output).await,
+        Command::Grant(verb) => grant::run(verb, admin, output).await,
+        Command::Client(verb) => client::run(verb, admin, output).await,
+        Command::Credential(verb) => credential::run(verb, admin, output).await,
+        Command::Recommendation(verb) => recommendation::run(verb, admin, output).await,
+        Command::ResourceServer(verb) => resource_server::run(verb, admin, output).await,
+        Command::Package(verb) => package::run(verb, admin, output).await,
+        Command::Order(verb) => order::run(verb, admin, output).await,
+        Command::Invoice(verb) => invoice::run(verb, admin, output).await,
+        Command::Key(verb) => key::run(verb, admin, output).await,
+        Command::Audit(verb) => audit::run(verb, admin, output).await,
+        Command::Leak(verb) => leak::run(verb, admin, output).await,
         Command::Serve(_)
         | Command::Quickstart(_)
         | Command::Migrate(_)

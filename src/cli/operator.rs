@@ -1,6 +1,6 @@
 //! `onyx-auth operator`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::json;
@@ -15,6 +15,10 @@ use crate::admin::operators;
 use crate::audit::Actor;
 use crate::logging;
 
+/// Where other commands look for an operator's credential.
+const OPERATOR: &str = "data/operator.json";
+const RECOVERED: &str = "data/operator-recovered.json";
+
 #[derive(Subcommand)]
 pub(super) enum Verb {
     #[command(flatten)]
@@ -23,7 +27,7 @@ pub(super) enum Verb {
     Create {
         #[arg(long)]
         name: String,
-        /// An admin scope; repeat for several
+        /// An admin scope; repeat for several. /admin/docs of a server lists them
         #[arg(long, required = true)]
         scope: Vec<String>,
     },
@@ -47,9 +51,10 @@ pub(super) enum HostVerb {
 
 #[derive(clap::Args)]
 pub(super) struct OnHost {
-    /// Where the credential is kept
-    #[arg(long, value_name = "FILE", default_value = "data/operator.json")]
-    out: PathBuf,
+    /// Where the credential is kept [default: data/operator.json; data/operator-recovered.json where `recover` finds
+    /// that taken]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     flags: SettingFlags,
 }
@@ -72,16 +77,23 @@ pub(super) async fn run(verb: Verb, admin: &AdminClient, output: &Output) -> Don
 /// `bootstrap` and `recover`.
 pub(super) fn on_host(verb: &HostVerb, output: &Output) -> Done {
     let (HostVerb::Bootstrap(options) | HostVerb::Recover(options)) = verb;
+    output.expect_fields(&["id", "credential_id", "expires_at", "credential_file"])?;
     let settings = options.flags.load()?;
     logging::start(&settings.log, settings.log_format);
     let app = serve::build(settings)?;
+    let out = match (&options.out, verb) {
+        (Some(out), _) => out.clone(),
+        // It holds the credential of the operator who is gone; whoever is in need should not have to guess that.
+        (None, HostVerb::Recover(_)) if Path::new(OPERATOR).exists() => RECOVERED.into(),
+        (None, _) => OPERATOR.into(),
+    };
     let (loopback, act) = (app.settings.is_loopback(), app.act(Actor::host()));
     let (issued, slot) = app.store.alone(act.now, |db| {
         if let HostVerb::Bootstrap(_) = verb {
             operators::check_none(db)?;
         }
         // Nobody is made, and nothing said of it, whose credential could not be kept.
-        let slot = Slot::prepare(&options.out)?;
+        let slot = Slot::prepare(&out)?;
         let issued = match verb {
             HostVerb::Bootstrap(_) => operators::bootstrap(db, &app.master, &act, loopback),
             HostVerb::Recover(_) => operators::recover(db, &app.master, &act, loopback),
@@ -94,11 +106,17 @@ pub(super) fn on_host(verb: &HostVerb, output: &Output) -> Done {
         client_secret: issued.secret.expose().to_owned().into(),
     };
     slot.fill(&file)?;
-    eprintln!("The operator's credential is in {}.", options.out.display());
+    eprintln!("The operator's credential is in {}.", out.display());
+    if out.as_path() != Path::new(OPERATOR) {
+        eprintln!(
+            "ONYX_ADMIN_CREDENTIAL={} has other commands use it.",
+            out.display()
+        );
+    }
     output.record(&json!({
         "id": issued.credential.client_id,
         "credential_id": issued.credential.id,
         "expires_at": issued.credential.expires_at,
-        "credential_file": options.out,
+        "credential_file": out,
     }))
 }

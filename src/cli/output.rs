@@ -55,7 +55,7 @@ impl Output {
         } else {
             let mut table = table();
             for (name, value) in record.as_object().into_iter().flatten() {
-                table.add_row([name.as_str(), &cell(value)]);
+                table.add_row([name.as_str(), &tall(value)]);
             }
             line(&table.to_string())?;
         }
@@ -130,7 +130,7 @@ fn field(record: &Value, name: &str) -> Result<String, Failure> {
 }
 
 fn no_such_field(name: &str, known: &[&str]) -> Failure {
-    Failure::Usage(format!(
+    Failure::NoSuchField(format!(
         "--field {name}: no such field; there are {}",
         known.join(", ")
     ))
@@ -138,6 +138,22 @@ fn no_such_field(name: &str, known: &[&str]) -> Failure {
 
 /// A value as a table shows it: what others wrote moves no cursor and makes no rows.
 fn cell(value: &Value) -> String {
+    harmless(&plain(value))
+}
+
+/// The same where a record has the width to itself: what has members of its own gets a line for each.
+fn tall(value: &Value) -> String {
+    let lines = match value {
+        Value::Object(_) if plain(value).starts_with('{') => format!("{value:#}"),
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            items.iter().map(plain).collect::<Vec<_>>().join("\n")
+        }
+        other => plain(other),
+    };
+    harmless(&lines)
+}
+
+fn harmless(text: &str) -> String {
     let shown = |c: char| {
         if breaks_a_line(c) && c != '\n' {
             '\u{fffd}'
@@ -145,7 +161,7 @@ fn cell(value: &Value) -> String {
             c
         }
     };
-    plain(value).chars().map(shown).collect()
+    text.chars().map(shown).collect()
 }
 
 /// A value without JSON's quotes; lists of plain values separated by spaces, money as `1900 EUR` in minor units.

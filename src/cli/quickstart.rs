@@ -39,7 +39,17 @@ struct Shown {
     me: Value,
 }
 
+/// What scripts are told.
+const FIELDS: [&str; 5] = [
+    "base_url",
+    "partner_id",
+    "client_id",
+    "client_secret",
+    "access_token",
+];
+
 pub(super) fn run(options: &Quickstart, output: &Output) -> Done {
+    output.expect_fields(&FIELDS)?;
     let settings = options.flags.load_with(|given| {
         // Beside the steps, the log would be noise unless somebody asked for it.
         if !given.env.contains_key("ONYX_LOG") {
@@ -181,8 +191,7 @@ fn report(app: &App, shown: &Shown, exit: bool, output: &Output) -> Done {
         &shown.credential.client_id,
         shown.credential.client_secret.as_str(),
     );
-    if output.is_json() {
-        // One line, so that whoever reads the pipe of a server that stays up knows its end.
+    if !output.is_for_people() {
         let shown = json!({
             "base_url": base,
             "partner_id": shown.partner_id,
@@ -190,7 +199,12 @@ fn report(app: &App, shown: &Shown, exit: bool, output: &Output) -> Done {
             "client_secret": secret,
             "access_token": shown.access_token,
         });
-        return line(&shown.to_string());
+        // One line, so that whoever reads the pipe of a server that stays up knows its end.
+        return if output.is_json() {
+            line(&shown.to_string())
+        } else {
+            output.record(&shown)
+        };
     }
     let scopes = shown
         .me

@@ -30,6 +30,26 @@ fn file(world: &World, name: &str) -> Value {
 }
 
 #[test]
+fn a_script_is_told_the_one_value_that_it_asks_for() {
+    for engine in ENGINES {
+        let world = World::prepare(engine, &[]);
+        // Before anything is made.
+        let misspelt = world.run(&["quickstart", "--exit", "--field", "client"]);
+        assert_eq!(misspelt.status.code(), Some(2));
+        assert!(!world.path().join("data/demo.json").exists());
+        let id = world.cli(&["quickstart", "--exit", "--field", "client_id"]);
+        assert_eq!(file(&world, "data/demo.json")["client_id"], id);
+        assert!(id.starts_with("cl_sbx_"), "{id}");
+
+        // Where the operator's file is there already, another takes what is recovered.
+        let recovered = world.cli(&["operator", "recover", "--field", "credential_file"]);
+        assert_eq!(recovered, "data/operator-recovered.json");
+        let again = world.run(&["operator", "recover"]);
+        assert_eq!(again.status.code(), Some(1));
+    }
+}
+
+#[test]
 fn a_first_run_makes_all_and_shows_it_in_one_object() {
     for engine in ENGINES {
         let world = World::prepare(engine, &[]);

@@ -59,8 +59,9 @@ pub(super) async fn examine(
 
 /// Says how far another clock is ahead.
 pub(super) fn compare_clocks(check: &'static str, ahead: i64, report: &mut Report) {
-    let detail = format!("{ahead} s ahead of this machine's; let both follow one time source");
-    match ahead.abs() {
+    let (apart, side) = (ahead.abs(), if ahead < 0 { "behind" } else { "ahead of" });
+    let detail = format!("{apart} s {side} this machine's; let both follow one time source");
+    match apart {
         0..=DOUBTFUL_SECONDS => report.well(check, "agrees with this machine's"),
         apart if apart < ILL_SECONDS => report.doubtful(check, detail),
         _ => report.ill(check, detail),

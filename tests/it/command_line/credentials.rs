@@ -132,7 +132,8 @@ async fn the_first_operator_is_made_once_and_another_when_its_credential_is_lost
         assert!(again.stdout.is_empty());
         assert_eq!(world.operator_credential().secret, first.secret);
 
-        let kept = ended(&world.run(&["operator", "recover"]));
+        let taken = ["operator", "recover", "--out", "data/operator.json"];
+        let kept = ended(&world.run(&taken));
         assert!(
             kept.0 == 1 && kept.1.contains("is there already"),
             "{kept:?}"

@@ -42,6 +42,20 @@ async fn data_is_a_table_or_json_or_one_value() {
         exit 2
         onyx-auth: --field colour: no such field; there are created_at, created_by, id, leaked_secret_grace, legal_name, name, security_contact, state, updated_at
         ");
+        // What was done is not to be done again.
+        let made = [
+            "partner",
+            "create",
+            "--name",
+            "Zed",
+            "--security-contact",
+            "a@zed.example",
+        ];
+        let done = world.run(&[&made[..], &["--field", "colour"]].concat());
+        assert_snapshot!(refused(&done), @"
+        exit 1
+        onyx-auth: what was asked for is done, but cannot be shown: --field colour: no such field; there are created_at, created_by, id, leaked_secret_grace, legal_name, name, security_contact, state, updated_at
+        ");
         let both = world.run(&["partner", "list", "--json", "--field", "id"]);
         assert_eq!(both.status.code(), Some(2));
         assert!(both.stdout.is_empty());
