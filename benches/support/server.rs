@@ -205,7 +205,7 @@ fn unheld(realm: Realm) -> limits::Wanted {
     }
 }
 
-/// A running server; killed when dropped.
+/// A running server; stopped when dropped.
 pub struct Server {
     child: Child,
     pub address: String,
@@ -262,7 +262,15 @@ impl Server {
 }
 
 impl Drop for Server {
+    /// Asked first: a build that counts what runs, for one that is made by it, writes its counts as it ends.
     fn drop(&mut self) {
+        let asked = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
+        let until = Instant::now() + Duration::from_secs(10);
+        while asked.is_ok() && matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
