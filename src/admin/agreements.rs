@@ -159,7 +159,7 @@ fn end(
     };
     act.record(db, deed(action, &agreement, Some(reason)))?;
     if agreement.kind == AgreementKind::Contract {
-        end_live_access(db, act, &agreement, before, reason)?;
+        end_live_access(db, act, (&agreement, step), before, reason)?;
     }
     Ok(true)
 }
@@ -168,7 +168,7 @@ fn end(
 fn end_live_access(
     db: &mut Change<'_>,
     act: &Act,
-    ended: &Agreement,
+    (ended, step): (&Agreement, AgreementStep),
     before: Option<Instant>,
     reason: &str,
 ) -> Result<(), AdminError> {
@@ -177,7 +177,12 @@ fn end_live_access(
     // Tokens were given as far as contracts reached before; no token reaches further than its life.
     let longest = act.now.plus(LONGEST_TOKEN);
     let outlived = left.is_some_and(|left| before.is_some_and(|end| left < end.min(longest)));
-    let suspended = left.is_none() && ended.in_force_from <= act.now;
+    // Of several that end together, the last ends the access.
+    let is_last = step != AgreementStep::Expire
+        || !agreements::contract_terms(db, partner)?
+            .iter()
+            .any(|term| term.until <= act.now);
+    let suspended = left.is_none() && ended.in_force_from <= act.now && is_last;
     if outlived || suspended {
         let revoked = Revoked::Partner(partner.clone());
         act.revoke(db, Realm::Live, revoked, "contract_ended")?;

@@ -14,7 +14,7 @@ use super::reviews::{self, Case};
 use super::{Act, AdminError, clients, credentials};
 use crate::audit::{Action, Deed};
 use crate::domain::credential::{CredentialState, RevocationReason};
-use crate::domain::event::EventKind;
+use crate::domain::event::{EventKind, LAST_WARNING};
 use crate::domain::id::{CredentialId, LeakReportId};
 use crate::domain::instant::Instant;
 use crate::domain::leak::{GRACE, LeakAction, LeakReportState};
@@ -29,7 +29,7 @@ use crate::store::changes::{Change, Subject};
 use crate::store::clients::Client;
 use crate::store::credentials::{self as credential_rows, Credential};
 use crate::store::leaks::{self, LeakReport};
-use crate::store::{Db, StoreError, partners};
+use crate::store::{Db, StoreError, expiry_warnings, partners};
 
 /// At most so many candidates wait to be looked for: fifty full reports.
 pub const MAX_WAITING: i64 = 50_000;
@@ -271,6 +271,8 @@ fn end_within_the_hour(
         });
         let kind = EventKind::CredentialExpiring;
         act.tell(db, partner, client.realm, kind, &about)?;
+        // The last warning, which would not say why.
+        expiry_warnings::note(db, credential.id.as_str(), LAST_WARNING, act.now)?;
     }
     Ok(end)
 }

@@ -67,4 +67,6 @@ impl serde::Serialize for EventData {
 }
 
 /// How many days before an end a warning is given.
-pub const WARNING_DAYS: [i32; 3] = [30, 7, 1];
+pub const WARNING_DAYS: [i32; 3] = [30, 7, LAST_WARNING];
+/// The last of them.
+pub const LAST_WARNING: i32 = 1;

@@ -3,7 +3,7 @@
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 
-use super::db::Db;
+use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::grants::{Grant, is_last};
 use super::schema::{clients, credentials, expiry_warnings, scope_grants};
@@ -106,6 +106,20 @@ pub fn insert(db: &mut Db, subject: &str, days: i32, now: Instant) -> Result<(),
     diesel::insert_into(expiry_warnings::table)
         .values(row)
         .execute(db)?;
+    Ok(())
+}
+
+/// The same, unless it is on record: for who tells of an end by other words.
+pub fn note(db: &mut Db, subject: &str, days: i32, now: Instant) -> Result<(), StoreError> {
+    let row = (
+        expiry_warnings::subject.eq(subject),
+        expiry_warnings::days.eq(days),
+        expiry_warnings::at.eq(now),
+    );
+    on_engine!(db, conn => diesel::insert_into(expiry_warnings::table)
+        .values(row)
+        .on_conflict_do_nothing()
+        .execute(conn))?;
     Ok(())
 }
 

@@ -109,7 +109,11 @@ pub fn anonymise(db: &mut Db, partner: &PartnerId, now: Instant) -> Result<Anony
         .filter(privacy_notices::support_contact.ne(REMOVED));
     let theirs = clients::table
         .filter(clients::partner_id.eq(partner))
-        .filter(clients::name.ne(REMOVED));
+        .filter(
+            clients::name
+                .ne(REMOVED)
+                .or(clients::ip_allowlist.is_not_null()),
+        );
     let ids = || {
         clients::table
             .filter(clients::partner_id.eq(partner))

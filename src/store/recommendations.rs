@@ -96,9 +96,10 @@ pub struct Granted {
     /// `None`: at the partner API.
     pub resource_server_id: Option<ResourceServerId>,
     pub decided_at: Option<Instant>,
+    pub expires_at: Instant,
 }
 
-/// Grants of these partners that were approved, and not taken back.
+/// Grants of these partners that were approved, and not taken back, in the order of their decision.
 pub fn granted(db: &mut Db, partners: &[&PartnerId]) -> Result<Vec<Granted>, StoreError> {
     let rows = scope_grants::table
         .filter(scope_grants::partner_id.eq_any(partners))
@@ -109,7 +110,9 @@ pub fn granted(db: &mut Db, partners: &[&PartnerId]) -> Result<Vec<Granted>, Sto
             scope_grants::scope,
             scope_grants::resource_server_id,
             scope_grants::decided_at,
+            scope_grants::expires_at,
         ))
+        .order(scope_grants::decided_at.asc())
         .load(db)?;
     Ok(rows)
 }

@@ -9,6 +9,7 @@ mod scopes;
 use std::time::Duration;
 
 pub use apply::{apply, realm_of};
+pub use scopes::scopes_elsewhere;
 
 use super::Policy;
 use crate::domain::event::WARNING_DAYS;

@@ -140,17 +140,40 @@ fn grants(
         .collect();
     partners.sort();
     partners.dedup();
-    let mut held = BTreeMap::new();
+    // At each audience from when on without a gap: before it nobody could use it.
+    let mut chains = BTreeMap::new();
     for grant in rows::granted(db, &partners)? {
         let key = (grant.partner_id, grant.realm, grant.scope);
-        let known = held.entry(key).or_insert(Held {
-            since: grant.decided_at,
+        let chain = chains
+            .entry((key, grant.resource_server_id))
+            .or_insert((grant.decided_at, grant.expires_at));
+        let is_renewal = grant.decided_at.is_none_or(|at| at <= chain.1);
+        *chain = if is_renewal {
+            (chain.0, chain.1.max(grant.expires_at))
+        } else {
+            (grant.decided_at, grant.expires_at)
+        };
+    }
+    let mut held = BTreeMap::new();
+    for ((key, resource_server), (since, _)) in chains {
+        let known: &mut Held = held.entry(key).or_insert(Held {
+            since,
             elsewhere: false,
         });
-        known.since = known.since.min(grant.decided_at);
-        known.elsewhere |= grant.resource_server_id.is_some();
+        // One that came to be granted at another audience lately may be meant for that.
+        known.since = known.since.max(since);
+        known.elsewhere |= resource_server.is_some();
     }
     Ok(held)
+}
+
+/// The scopes that a client's partner is granted at other services, too, whose calls are not seen here.
+pub fn scopes_elsewhere(db: &mut Db, client: &Client) -> Result<ScopeSet, StoreError> {
+    let partners: Vec<&PartnerId> = client.partner_id.iter().collect();
+    let granted = rows::granted(db, &partners)?.into_iter();
+    let elsewhere =
+        granted.filter(|grant| grant.realm == client.realm && grant.resource_server_id.is_some());
+    Ok(elsewhere.map(|grant| grant.scope).collect())
 }
 
 /// Whether a client could do without a scope.

@@ -110,7 +110,7 @@ fn place(cursor: &str) -> Result<Place, Problem> {
 
 /// Takes an unused scope away from its client, or revokes an unused credential.
 ///
-/// What was used meanwhile stays: `no_longer_applies`. Where there is nothing that the server could
+/// What was used meanwhile stays, as of about a second ago: `no_longer_applies`. Where there is nothing that the server could
 /// do by itself: `nothing_to_apply`. What is an operator's demands `operators:write` besides.
 #[utoipa::path(
     post, path = "/admin/v1/recommendations/{id}/apply", operation_id = "apply_recommendation", tag = "recommendations",

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::id;
 use crate::admin::AdminError;
 use crate::admin::clients;
+use crate::admin::recommendations::scopes_elsewhere;
 use crate::app::App;
 use crate::domain::day::Day;
 use crate::domain::id::{ClientId, PartnerId};
@@ -27,7 +28,8 @@ pub struct UsageView {
     days: u32,
     from: Day,
     to: Day,
-    /// Scopes that it holds and has not used in these days.
+    /// Scopes that it holds and has not used in these days; of one that is granted at another service, too, whose calls
+    /// are not seen here: that no token has carried.
     unused: Vec<Scope>,
     scopes: Vec<ScopeView>,
 }
@@ -68,12 +70,13 @@ pub async fn show(
     query.finish()?;
     let to = Day::of(app.clock.now());
     let from = to.minus(days - 1);
-    let (client, totals, last) = app
+    let (client, totals, last, elsewhere) = app
         .store
         .read(move |db| {
             let client = clients::get(db, &id)?;
-            let found = (totals(db, &id, from)?, last_days(db, &[&id])?);
-            Ok::<_, AdminError>((client, found.0, found.1))
+            let elsewhere = scopes_elsewhere(db, &client)?;
+            let (totals, last) = (totals(db, &id, from)?, last_days(db, &[&id])?);
+            Ok::<_, AdminError>((client, totals, last, elsewhere))
         })
         .await?;
     let known = last.keys().map(|(_, scope)| scope);
@@ -94,7 +97,8 @@ pub async fn show(
         }
     };
     let scopes: Vec<ScopeView> = scopes.into_iter().map(view).collect();
-    let unused = scopes.iter().filter(|one| one.held && one.used == 0);
+    let is_used = |one: &ScopeView| one.used > 0 || one.asked > 0 && elsewhere.contains(&one.scope);
+    let unused = scopes.iter().filter(|one| one.held && !is_used(one));
     Ok(web::Json(UsageView {
         unused: unused.map(|one| one.scope.clone()).collect(),
         scopes,

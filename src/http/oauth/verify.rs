@@ -86,11 +86,15 @@ async fn check(
     remark(request, |remarks| {
         remarks.client_id = caller.client_id().parse().ok();
     });
-    let mut wanted = scope.split(' ').filter(|scope| !scope.is_empty());
-    if wanted.any(|scope| !caller.has_scope(scope)) {
+    let wanted = || scope.split(' ').filter(|scope| !scope.is_empty());
+    if wanted().any(|scope| !caller.has_scope(scope)) {
         return Err(refuse(Rejection::InsufficientScope { required: scope }));
     }
-    check_address(request, app, realm, &caller).await?;
+    let entry = check_address(request, app, realm, &caller).await?;
+    // A door like any other: what is used here alone is not to be taken away as unused.
+    for scope in wanted() {
+        app.usage.used(&entry.client.id, scope, app.clock.now());
+    }
     Ok(passed(&caller))
 }
 

@@ -342,6 +342,29 @@ async fn an_expired_contract_ends_live_access_by_its_date_and_on_record() {
 }
 
 #[actix_web::test]
+async fn contracts_that_end_together_end_live_access_once() {
+    for mut world in worlds().await {
+        let (operator, who, _) = at_work(&world, DAY).await;
+        operator.contract(&who.partner_id, DAY).await;
+        drop(operator);
+        world.kill();
+        world.execute(&format!(
+            "UPDATE agreements SET in_force_from = '{}', expires_at = '{}'",
+            crate::support::world::days_away(-3),
+            crate::support::world::days_away(-1)
+        ));
+        world.start().await;
+        let open = "SELECT CAST(COUNT(*) AS TEXT) AS line FROM agreements WHERE state = 'in_force'";
+        world.wait_until(open, "0").await;
+        let trail = trail(&world, &who.partner_id);
+        let suspended = trail
+            .iter()
+            .filter(|line| line.starts_with("live_access.suspended"));
+        assert_eq!(suspended.count(), 1, "{trail:?}");
+    }
+}
+
+#[actix_web::test]
 async fn each_verb_wants_its_scope() {
     let nobody = "/partners/ptn_01ARZ3NDEKTSV4RRFFQ69G5FAV";
     let agreement = "/agreements/agr_01ARZ3NDEKTSV4RRFFQ69G5FAV";

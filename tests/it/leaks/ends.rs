@@ -150,6 +150,14 @@ async fn a_partner_that_chose_so_has_one_more_hour_in_live() {
         assert!((3600..3700).contains(&left), "{left}");
         let told = lines(&world, "events", "kind", "WHERE realm = 'live'");
         assert_eq!(told, ["credential.expiring"]);
+        // The warning of an end within a day would not say why.
+        let given = lines(
+            &world,
+            "expiry_warnings",
+            "subject",
+            &format!("WHERE days = 1 AND subject = '{}'", live.credential_id),
+        );
+        assert_eq!(given, [live.credential_id.as_str()]);
         let record = lines(
             &world,
             "audit_events",

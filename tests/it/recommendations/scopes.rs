@@ -180,6 +180,56 @@ async fn what_is_used_at_another_service_counts_by_what_is_asked_for() {
 }
 
 #[actix_web::test]
+async fn what_is_used_at_a_gateway_alone_is_used() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let who = world.sandbox_client(&["orders:read"]).await;
+        let token = world.token("sandbox", &who, &[]).await;
+        let door = "/sandbox/oauth2/verify?scope=orders:read";
+        world.get(door, Some(&token)).await;
+        let used = format!(
+            "SELECT CAST(COALESCE(SUM(used), 0) AS TEXT) AS line FROM scope_usage WHERE client_id = '{}' AND scope = 'orders:read'",
+            who.client_id
+        );
+        world.wait_until(&used, "1").await;
+        age_client(&world, &who.client_id, 100);
+        let query = format!("kind=unused_scope&partner_id={}", who.partner_id);
+        assert_eq!(list(&operator, &query).await, [] as [Value; 0]);
+    }
+}
+
+#[actix_web::test]
+async fn a_scope_is_held_since_the_grant_that_began_after_the_last_gap() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let who = world.sandbox_client(&["orders:read"]).await;
+        age_client(&world, &who.client_id, 200);
+        let query = format!("kind=unused_scope&partner_id={}", who.partner_id);
+        assert_eq!(scopes(&list(&operator, &query).await), ["orders:read"]);
+        let set = |decided: i64, expires: i64| {
+            world.execute(&format!(
+                "UPDATE scope_grants SET decided_at = '{}', expires_at = '{}'",
+                days_away(decided),
+                days_away(expires)
+            ));
+        };
+        // A renewal continues what it follows.
+        set(-190, 1);
+        operator
+            .sandbox_grant(&who.partner_id, "orders:read", None)
+            .await;
+        assert_eq!(scopes(&list(&operator, &query).await), ["orders:read"]);
+        // After a gap, in which nobody could use it, it has its time.
+        world.execute(&format!(
+            "UPDATE scope_grants SET expires_at = '{}' WHERE decided_at < '{}'",
+            days_away(-150),
+            days_away(-100)
+        ));
+        assert_eq!(list(&operator, &query).await, [] as [Value; 0]);
+    }
+}
+
+#[actix_web::test]
 async fn clients_that_are_over_and_resource_servers_lose_nothing() {
     for world in worlds().await {
         let operator = world.operator().await;
