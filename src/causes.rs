@@ -22,6 +22,16 @@ impl fmt::Display for Causes<'_> {
     }
 }
 
+/// The TLS library's error, which comes wrapped into errors of input and output. Their `source` passes over what they
+/// hold.
+pub fn of_tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let wrapped = error.downcast_ref::<std::io::Error>();
+    match wrapped.and_then(std::io::Error::get_ref) {
+        Some(inner) => of_tls(inner),
+        None => error.downcast_ref(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::Failure;
 use super::credential_file::CredentialFile;
-use crate::causes::Causes;
+use crate::causes::{Causes, of_tls};
 use crate::domain::id::ClientId;
 use crate::domain::realm::Realm;
 
@@ -277,22 +277,18 @@ pub(super) fn unreachable(error: reqwest::Error) -> Failure {
     let url = error.url().map(ToString::to_string).unwrap_or_default();
     let error = error.without_url();
     let why = Causes(&error);
-    Failure::Refused(if is_tls(&error) {
+    Failure::Refused(if is_not_trusted(&error) {
         format!("{url} is not trusted: SSL_CERT_FILE can name the CA of its certificate ({why})")
     } else {
         format!("{url} does not answer: is the server running? ({why})")
     })
 }
 
-/// Whether somebody answers there, whom TLS does not let us speak to.
-fn is_tls(error: &reqwest::Error) -> bool {
+/// Whether somebody answers there whose certificate is not trusted here.
+fn is_not_trusted(error: &reqwest::Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        let within = error.downcast_ref::<std::io::Error>();
-        if within
-            .and_then(std::io::Error::get_ref)
-            .is_some_and(|e| e.is::<rustls::Error>())
-        {
+        if let Some(rustls::Error::InvalidCertificate(_)) = of_tls(error) {
             return true;
         }
         cause = error.source();

@@ -93,7 +93,7 @@ pub(super) enum Verb {
         #[arg(long, value_name = "ORDER_ID")]
         #[arg(value_parser = path_segment)]
         order: String,
-        /// Minor units; otherwise all that is left of the charge
+        /// Minor units; otherwise all that the order costs still
         #[arg(long)]
         amount: Option<i64>,
         /// What you call it, once

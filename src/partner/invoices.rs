@@ -28,8 +28,8 @@ pub enum Closing {
     Draft,
     /// It is opened at once.
     Open,
-    /// The same, because the month has ended. What was on a voided invoice of the month is left to whoever voided it, or
-    /// to the month after: billed again at once, nothing could be corrected in between.
+    /// The same, because the month has ended. What was voided since then is left to whoever voided it, or to the end of
+    /// this month: billed again at once, nothing could be corrected in between.
     Ended,
 }
 
@@ -44,9 +44,10 @@ pub fn close(
 ) -> Result<Vec<Invoice>, PartnerError> {
     // Whoever else bills this tenant waits here, and then finds these entries billed.
     invoices::hold(db, tenant)?;
-    let mut entries = ledger::unbilled(db, tenant, period.next().start())?;
+    let end = period.next().start();
+    let mut entries = ledger::unbilled(db, tenant, end)?;
     if closing == Closing::Ended {
-        let released = invoices::released(db, tenant, period)?;
+        let released = invoices::released(db, tenant, end)?;
         entries.retain(|entry| !released.contains(&entry.id));
     }
     let mut currencies: Vec<Currency> = entries.iter().map(|entry| entry.currency).collect();

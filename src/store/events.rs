@@ -1,7 +1,5 @@
 //! What partners are told: numbered without gaps for a partner and realm, save where a backup was restored.
 
-use std::collections::BTreeMap;
-
 use diesel::prelude::*;
 #[cfg(feature = "postgres")]
 use diesel::query_builder::{AstPass, QueryFragment};
@@ -188,25 +186,24 @@ fn span(db: &mut Db, tenant: &Tenant) -> Result<Span, StoreError> {
 /// From the lowest number on, and none above one that is young: one that was written by a clock that was behind
 /// takes none along.
 pub fn purge(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreError> {
-    let old = events::table
-        .filter(events::created_at.lt(before))
-        .order(events::created_at.asc())
-        .select((events::partner_id, events::realm, events::seq))
-        .limit(most);
-    let old: Vec<(PartnerId, Realm, i64)> = old.load(db)?;
-    let mut upto = BTreeMap::new();
-    for (partner, realm, seq) in old {
-        let last = upto.entry((partner, realm)).or_insert(seq);
-        *last = seq.max(*last);
-    }
-    let mut gone = 0;
-    for ((partner, realm), last) in upto {
+    // Whoever's lowest is old; those passed over by a restore stand below the number.
+    let lowest_is_old = events::table
+        .filter(events::partner_id.eq(event_counters::partner_id))
+        .filter(events::realm.eq(event_counters::realm))
+        .filter(events::seq.le(event_counters::purged + 1))
+        .filter(events::created_at.lt(before));
+    let tenants: Vec<(PartnerId, Realm)> = event_counters::table
+        .filter(diesel::dsl::exists(lowest_is_old))
+        .select((event_counters::partner_id, event_counters::realm))
+        .limit(most)
+        .load(db)?;
+    let mut left = most;
+    for (partner, realm) in tenants {
         let lowest: Vec<(i64, Instant)> = events::table
             .filter(events::partner_id.eq(&partner).and(events::realm.eq(realm)))
-            .filter(events::seq.le(last))
             .order(events::seq.asc())
             .select((events::seq, events::created_at))
-            .limit(most)
+            .limit(left)
             .load(db)?;
         let old = lowest.iter().take_while(|(_, at)| *at < before);
         let Some((last, _)) = old.last().copied() else {
@@ -221,9 +218,12 @@ pub fn purge(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreErro
         let those = events::table
             .filter(events::partner_id.eq(&partner).and(events::realm.eq(realm)))
             .filter(events::seq.le(last));
-        gone += diesel::delete(those).execute(db)?;
+        left -= i64::try_from(diesel::delete(those).execute(db)?).unwrap_or(most);
+        if left <= 0 {
+            break;
+        }
     }
-    Ok(gone)
+    Ok(usize::try_from(most - left).unwrap_or(0))
 }
 
 /// The highest number among a partner's events that are kept no more; 0: all are.

@@ -215,17 +215,17 @@ pub fn end(
     Ok(changed == 1)
 }
 
-/// Which of a tenant's entries stand on voided invoices of a month, or of a later one.
+/// Which of a tenant's entries stand on invoices that were voided then or later.
 pub fn released(
     db: &mut Db,
     tenant: &Tenant,
-    from: Month,
+    from: Instant,
 ) -> Result<Vec<LedgerEntryId>, StoreError> {
     let voided = invoices::table
         .filter(invoices::partner_id.eq(tenant.partner_id()))
         .filter(invoices::realm.eq(tenant.realm()))
         .filter(invoices::state.eq(InvoiceState::Void))
-        .filter(invoices::period.ge(from))
+        .filter(invoices::ended_at.ge(from))
         .select(invoices::id);
     let voided: Vec<InvoiceId> = voided.load(db)?;
     let lines = invoice_lines::table

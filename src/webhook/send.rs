@@ -12,6 +12,7 @@ use reqwest::{Client, Response};
 
 use super::sign::Headers;
 use super::target::{BadTarget, DIALLED, Guard, Lookup, NoAddress, Resolver, Unresolved, literal};
+use crate::causes::of_tls;
 use crate::domain::webhook::FailureClass;
 
 /// How long an attempt may take, from the look-up of the name to the answer.
@@ -219,7 +220,7 @@ fn class(error: &reqwest::Error) -> FailureClass {
                 Unresolved::Bad(_) => FailureClass::Blocked,
             };
         }
-        if is_tls(inner) {
+        if of_tls(inner).is_some() {
             return FailureClass::Tls;
         }
         cause = inner.source();
@@ -228,16 +229,6 @@ fn class(error: &reqwest::Error) -> FailureClass {
         FailureClass::Timeout
     } else {
         FailureClass::Connect
-    }
-}
-
-/// Whether it is the TLS library's error, which comes wrapped into errors of input and output. Their
-/// `source` passes over what they hold.
-fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    let wrapped = error.downcast_ref::<std::io::Error>();
-    match wrapped.and_then(std::io::Error::get_ref) {
-        Some(inner) => is_tls(inner),
-        None => error.is::<rustls::Error>(),
     }
 }
 

@@ -33,7 +33,7 @@ async fn round(app: &Arc<App>, age: Duration) -> Result<(), AdminError> {
     for key in due {
         let fresh = fresh(app, key.realm, key.alg, now).await?;
         let rotated = app
-            .carry_out_at(now, Actor::policy(), move |db, act| {
+            .carry_out(Actor::policy(), move |db, act| {
                 keys::rotate_due(db, act, fresh, age)
             })
             .await?;

@@ -47,7 +47,6 @@ async fn settle_reports(app: &App) -> Result<Done, StoreError> {
     if reports.is_empty() {
         return Ok(Done::Nothing);
     }
-    let now = surely_past(app).await?;
     let asked = reports.clone();
     let hits = app.store.read(move |db| rows::hits(db, &asked)).await?;
     let mut done = Done::Some;
@@ -55,7 +54,7 @@ async fn settle_reports(app: &App) -> Result<Done, StoreError> {
         // One transaction each: nobody waits for long behind a report that matches a lot, and
         // one that fails keeps no other from being settled.
         let name = report.clone();
-        let settled = app.carry_out_at(now, Actor::policy(), move |db, act| {
+        let settled = app.carry_out(Actor::policy(), move |db, act| {
             leaks::settle(db, act, &report, &hash)
         });
         if let Err(error) = settled.await {
@@ -63,6 +62,7 @@ async fn settle_reports(app: &App) -> Result<Done, StoreError> {
             done = Done::Nothing;
         }
     }
+    let now = app.clock.now();
     app.store
         .write(move |db| rows::finish(db, &reports, now))
         .await?;

@@ -174,6 +174,28 @@ async fn what_was_voided_is_billed_by_whoever_voided_it_and_not_at_once_by_the_c
         let body = json!({ "partner_id": one, "realm": "live" });
         let made = operator.post("/invoices/close", body).await.expect(200);
         assert_eq!(made["data"][0]["total"]["amount"], 1200);
+
+        // Of whichever month it was; until the month in which it was voided has ended.
+        let path = format!("/invoices/{}", made["data"][0]["id"].as_str().unwrap());
+        let reason = json!({ "reason": "wrong again" });
+        operator
+            .post(&format!("{path}/void"), reason)
+            .await
+            .expect(200);
+        world.execute("UPDATE invoices SET period = '2024-01' WHERE state = 'void'");
+        ledger(&world, &other, 3);
+        drop(operator);
+        world.kill();
+        world.start().await;
+        world.wait_until(&opened(&other), "2").await;
+        assert_eq!(world.lines(&opened(&one)), ["2"]);
+        world.kill();
+        let long_ago = days_away(-40);
+        world.execute(&format!(
+            "UPDATE invoices SET ended_at = '{long_ago}' WHERE state = 'void'"
+        ));
+        world.start().await;
+        world.wait_until(&opened(&one), "3").await;
     }
 }
 

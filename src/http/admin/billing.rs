@@ -79,7 +79,7 @@ impl From<LedgerEntry> for PartnerEntryView {
 }))]
 pub struct RefundBody {
     pub order_id: OrderId,
-    /// Minor units; left out: all that is left of what the order was charged.
+    /// Minor units; left out: all that the order costs still.
     #[schema(minimum = 1)]
     pub amount: Option<i64>,
     /// What you call it. One refund or adjustment of a partner has one name.
@@ -184,7 +184,7 @@ pub async fn list_entries(
     Ok(ListView::of(read.await?, PartnerEntryView::from))
 }
 
-/// Gives back what an order cost, or a part of it; never more than its charge in all.
+/// Gives back what an order cost, or a part of it; never more than it costs still.
 #[utoipa::path(
     post, path = "/admin/v1/ledger/refunds", operation_id = "refund_order", tag = "billing",
     request_body = RefundBody,

@@ -17,6 +17,7 @@ use crate::domain::id::{ClientId, PartnerId, ResourceServerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{Scope, ScopeSet};
+use crate::http::admin::packages::body::Environment;
 use crate::http::etag;
 use crate::http::extract::{ClientsRead, ClientsWrite, CredentialsRevoke, Operator};
 use crate::http::list::{ListQuery, ListView};
@@ -216,7 +217,7 @@ pub async fn create(
     let partner: PartnerId = id(&path)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
-        body.parsed("realm"),
+        body.parsed::<Environment>("realm"),
         body.line("name", 200),
         body.list::<Scope>("scopes", 100),
         body.optional_list::<Scope>("default_scopes", 100),
@@ -228,7 +229,7 @@ pub async fn create(
     let (realm, name, scopes, default_scopes, token_ttl, expires_at, ip_allowlist, self_rotation) =
         body.finish(taken)?;
     let new = NewClient {
-        realm,
+        realm: realm.0,
         name,
         scopes: scopes.into_iter().collect(),
         default_scopes: default_scopes.map(|scopes| scopes.into_iter().collect()),

@@ -14,6 +14,7 @@ use crate::domain::instant::Instant;
 use crate::domain::page::Page;
 use crate::domain::realm::Realm;
 use crate::domain::scope::Scope;
+use crate::http::admin::packages::body::Environment;
 use crate::http::extract::{AnyScope, GovernanceWrite, GrantsDecide, Operator};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::members::Members;
@@ -160,7 +161,7 @@ pub async fn request(
     let partner: PartnerId = id(&path)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
-        body.parsed("realm"),
+        body.parsed::<Environment>("realm"),
         body.parsed("scope"),
         body.optional_text("resource", 2048),
         body.text("purpose", 1000),
@@ -171,6 +172,7 @@ pub async fn request(
     );
     let (realm, scope, resource, purpose, lawful_basis, data_classes, retention_days, expires_at) =
         body.finish(taken)?;
+    let Environment(realm) = realm;
     let resource = resource.filter(|uri| **uri != **app.addresses.api(realm));
     let new = NewGrant {
         realm,

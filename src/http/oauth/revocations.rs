@@ -181,7 +181,8 @@ pub async fn stream(
     answer.insert_header(("X-Accel-Buffering", "no"));
     if request.method() == Method::HEAD {
         // Ended with its head (RFC 9110 §9.3.2): a body that nobody reads would hold seat and connection.
-        return Ok(answer.finish());
+        let nothing = stream::empty::<Result<Bytes, actix_web::Error>>();
+        return Ok(answer.streaming(nothing));
     }
     let listener = Listener {
         who,

@@ -189,7 +189,7 @@ fn complete(document: &mut OpenApi, served: &[&Served]) {
         }
     }
     let components = document.components.get_or_insert_default();
-    refusals::add_to(components, &refused);
+    refusals::add_to(components, &refused, has_partners);
     headers::describe(components, has_partners);
     for (name, schema) in &mut components.schemas {
         // A view sends all its members, and null for what there is not.

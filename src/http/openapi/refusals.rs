@@ -214,10 +214,11 @@ pub fn named_by(operation: &Operation) -> impl Iterator<Item = String> {
 }
 
 /// Adds the shared refusals that operations refer to.
-pub fn add_to(components: &mut Components, names: &BTreeSet<String>) {
+pub fn add_to(components: &mut Components, names: &BTreeSet<String>, has_partners: bool) {
     for refusal in ALL.iter().filter(|refusal| names.contains(refusal.name)) {
         let mut response = refusal.response();
-        headers::name_in(&mut response, false);
+        let is_partners = has_partners && matches!(refusal.shape, Shape::Problem);
+        headers::name_in(&mut response, is_partners);
         let response = RefOr::T(response);
         components
             .responses

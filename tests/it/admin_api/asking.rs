@@ -214,7 +214,7 @@ async fn all_faults_of_a_body_are_told_at_once() {
             .await;
         assert_snapshot!(answer.problem(), @"
         422 invalid_body: the request body has members that must be mended; see errors
-          /realm invalid: must be one of sandbox, live, admin
+          /realm invalid: must be one of sandbox, live
           /name missing: must be there
           /scopes/1 type: must be a string
           /scopes/2 invalid: must be a scope of 1 to 128 visible ASCII characters without space, quote or backslash

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{ended, refused};
 use crate::support::assert_snapshot;
+use crate::support::https;
 use crate::support::world::{Engine, World, worlds};
 
 #[actix_web::test]
@@ -299,4 +300,32 @@ async fn a_token_that_is_not_valid_is_decoded_and_refused() {
         assert_eq!(elsewhere.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&elsewhere.stderr).contains("is not at ONYX_SERVER"));
     }
+}
+
+#[actix_web::test]
+async fn a_certificate_that_is_not_trusted_is_not_called_a_server_that_is_down() {
+    let mut world = https::world();
+    let ready = world.command(&["serve"]);
+    world.start_as(ready).await;
+    world.cli(&["operator", "bootstrap", "--out", "data/first.json"]);
+    let list = |settings: &[(&str, &str)]| {
+        let mut command = world.command(&["operator", "list", "--field", "name"]);
+        command.env("ONYX_ADMIN_CREDENTIAL", "data/first.json");
+        command.envs(settings.iter().copied());
+        ended(&command.output().unwrap())
+    };
+    let (code, told) = list(&[]);
+    assert_eq!(code, 1);
+    assert!(
+        told.contains(" is not trusted: SSL_CERT_FILE can name the CA"),
+        "{told}"
+    );
+    assert_eq!(list(&[("SSL_CERT_FILE", "tls.crt")]).0, 0);
+    let plain = world.setting("ONYX_OPS_LISTEN").to_owned();
+    let (code, told) = list(&[("ONYX_SERVER", &format!("https://{plain}"))]);
+    assert_eq!(code, 1);
+    assert!(
+        told.contains(" does not answer: is the server running?"),
+        "{told}"
+    );
 }

@@ -253,7 +253,7 @@ async fn what_the_server_refuses_is_told_member_by_member() {
         assert_snapshot!(refused(&answer), @"
         exit 1
         onyx-auth: 422 invalid_body: the request body has members that must be mended; see errors
-        onyx-auth:   /realm must be one of sandbox, live, admin
+        onyx-auth:   /realm must be one of sandbox, live
         onyx-auth:   /name must be 1 to 200 characters, without control characters
         onyx-auth:   /scopes/0 must be a scope of 1 to 128 visible ASCII characters without space, quote or backslash
         onyx-auth:   /token_ttl must be a whole number from 60 to 900

@@ -48,7 +48,7 @@ async fn an_endpoint_that_answers_its_challenge_is_active() {
 
         // The secret is shown this once.
         let shown = developer.shown(&made).await;
-        assert_eq!(shown["verified_at"].as_str(), made["verified_at"].as_str());
+        assert!(shown["verified_at"].is_string() && made["verified_at"].is_null());
         assert_eq!(shown["secrets"].as_array().unwrap().len(), 1);
         let list = developer.get("/webhook-endpoints").await;
         assert_eq!(column(&list.expect(200), "id"), [id.as_str()]);
