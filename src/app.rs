@@ -9,7 +9,7 @@ use onyx_verifier::{ConnectError, Verifier};
 
 use crate::admin::{Act, Policy, leaks};
 use crate::audit::tally::Tally;
-use crate::audit::{self, Actor};
+use crate::audit::{self, Action, Actor, Deed};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::directory::{Directory, Tallies};
@@ -131,17 +131,34 @@ impl App {
             log::info!("migrated the database: {}", ran.join(", "));
         }
         let now = clock.now();
-        let (master, keys) = store.alone(now, |db| {
+        let (master, imported, keys) = store.alone(now, |db| {
             // Read again: another process may have been waited for.
             let now = clock.now();
             let master = MasterKey::obtain(db, &settings.master_key_file)?;
             audit::adopt(db, master.audit())?;
-            import::import_all(db, &master, &settings.keys_dir, now)?;
+            let imported = import::import_all(db, &master, &settings.keys_dir, now)?;
+            for key in imported.iter().filter(|key| key.signs_from > now) {
+                let deed = Deed::new(Action::KeyRotated, &key.kid)
+                    .realm(key.realm)
+                    .detail("alg", key.alg.as_str())
+                    .detail("signs_from", key.signs_from.to_string())
+                    .detail("origin", key.origin.as_str());
+                audit::record(db, master.audit(), &Actor::host(), deed, now)?;
+            }
             for realm in Realm::ALL {
                 provision::ensure(db, &master, *realm, settings.signing_alg, now)?;
             }
-            Ok::<_, StartError>((master, signing_keys::published(db, now)?))
+            let published = signing_keys::published(db, now)?;
+            Ok::<_, StartError>((master, imported, published))
         })?;
+        for key in imported {
+            log::info!(
+                "imported {} key {}; it signs from {}",
+                key.realm,
+                key.kid,
+                key.signs_from
+            );
+        }
         let (master, ring) = (Arc::new(master), Arc::new(KeyRing::default()));
         ring.load(&master, keys)?;
         let addresses = settings.addresses();

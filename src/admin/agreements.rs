@@ -177,13 +177,13 @@ fn end_live_access(
     // Tokens were given as far as contracts reached before; no token reaches further than its life.
     let longest = act.now.plus(LONGEST_TOKEN);
     let outlived = left.is_some_and(|left| before.is_some_and(|end| left < end.min(longest)));
-    // Of several that end together, the last ends the access.
-    let is_last = step != AgreementStep::Expire
-        || !agreements::contract_terms(db, partner)?
-            .iter()
-            .any(|term| term.until <= act.now);
-    let suspended = left.is_none() && ended.in_force_from <= act.now && is_last;
-    if outlived || suspended {
+    let is_over = left.is_none() && ended.in_force_from <= act.now;
+    // Of several that end together, the last puts it on record. Tokens do not wait for that.
+    let is_last = !agreements::contract_terms(db, partner)?
+        .iter()
+        .any(|term| term.until <= act.now);
+    let suspended = is_over && is_last;
+    if outlived || suspended || is_over && step == AgreementStep::Terminate {
         let revoked = Revoked::Partner(partner.clone());
         act.revoke(db, Realm::Live, revoked, "contract_ended")?;
     }

@@ -163,6 +163,19 @@ impl Reader {
                 format!("must be a log filter such as info or onyx_auth=debug ({error})"),
             );
         }
+        // A word that is no level would be taken for the name of a crate, and everything else be silent.
+        let (directives, _) = filter.split_once('/').unwrap_or((&filter, ""));
+        let is_slip = |word: &&str| {
+            !word.is_empty()
+                && !word.contains(['=', '_', ':'])
+                && word.parse::<log::LevelFilter>().is_err()
+        };
+        if let Some(word) = directives.split(',').map(str::trim).find(is_slip) {
+            self.complain(
+                "log",
+                format!("{word:?} is no level: there are off, error, warn, info, debug, trace; a crate is named with its own, as in onyx_auth=debug"),
+            );
+        }
         filter
     }
 

@@ -16,6 +16,7 @@ use rustls::sign::CertifiedKey;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use x509_cert::der::Decode;
 
+use crate::clock::Clock;
 use crate::config::Tls;
 use crate::domain::instant::Instant;
 use crate::keys::file::{self, KeyFileError};
@@ -59,6 +60,9 @@ impl Pair {
                 "{shown} is not the key of the certificate in {}",
                 files.cert.display()
             )),
+            rustls::Error::InvalidCertificate(fault) => {
+                TlsError::Certificate(format!("{}: {fault:?}", files.cert.display()))
+            }
             other => TlsError::Key(format!("{shown}: {other}")),
         })?;
         Ok(Self { key, ends_at })
@@ -134,6 +138,9 @@ impl Certificates {
         let pair = Pair::read(&self.files)?;
         measure(&pair);
         match pair.ends_at {
+            Some(end) if end <= Clock::system().now() => {
+                log::warn!("serving a new certificate, which ended at {end}: renew it");
+            }
             Some(end) => log::info!("serving a new certificate, which ends at {end}"),
             None => log::info!("serving a new certificate"),
         }

@@ -83,7 +83,10 @@ pub(crate) fn create(path: &Path, content: &[u8]) -> Result<(), KeyFileError> {
         .mode(0o600)
         .open(path)
         .map_err(fail)?;
-    file.write_all(content)
-        .and_then(|()| file.sync_all())
-        .map_err(fail)
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a key would be taken for one that was lost.
+        let _ = std::fs::remove_file(path);
+    }
+    written.map_err(fail)
 }

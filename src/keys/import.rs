@@ -19,9 +19,9 @@ use crate::domain::Algorithm;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::store::changes::Change;
-use crate::store::signing_keys;
+use crate::store::signing_keys::{self, StoredKey};
 
-/// Imports every PEM key of the folder that the database does not know yet; answers their kids.
+/// Imports every PEM key of the folder that the database does not know yet; answers them.
 ///
 /// Must run alone among all processes on the database.
 pub fn import_all(
@@ -29,17 +29,15 @@ pub fn import_all(
     master: &MasterKey,
     folder: &Path,
     now: Instant,
-) -> Result<Vec<String>, KeyError> {
+) -> Result<Vec<StoredKey>, KeyError> {
     let mut imported = Vec::new();
     let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
     for path in pem_files(folder)? {
-        let (realm, alg) = purpose(&path).ok_or_else(|| ImportError::Name(path.clone()))?;
+        let (realm, alg, pkcs8) = read(&path)?;
         let content = || ImportError::Content {
             path: path.clone(),
             alg,
         };
-        let pkcs8 =
-            private_key(&file::read(&path).map_err(ImportError::File)?).ok_or_else(content)?;
         let key =
             provision::stored(master, realm, alg, &pkcs8, "imported", now).map_err(|error| {
                 match error {
@@ -68,18 +66,30 @@ pub fn import_all(
             );
         }
         if known.is_none() {
-            let key = provision::introduce(db, key, now)?;
-            log::info!(
-                "imported {} as {} key {}; it signs from {}",
-                path.display(),
-                realm,
-                key.kid,
-                key.signs_from
-            );
-            imported.push(key.kid);
+            imported.push(provision::introduce(db, key, now)?);
         }
     }
     Ok(imported)
+}
+
+/// Looks whether a start could read every PEM key of the folder; answers how many there are.
+pub fn examine(folder: &Path) -> Result<usize, ImportError> {
+    let files = pem_files(folder)?;
+    for path in &files {
+        read(path)?;
+    }
+    Ok(files.len())
+}
+
+/// A file's private key, and what its name says that it is for.
+fn read(path: &Path) -> Result<(Realm, Algorithm, Zeroizing<Vec<u8>>), ImportError> {
+    let (realm, alg) = purpose(path).ok_or_else(|| ImportError::Name(path.to_owned()))?;
+    let pem = file::read(path).map_err(ImportError::File)?;
+    let pkcs8 = private_key(&pem).ok_or_else(|| ImportError::Content {
+        path: path.to_owned(),
+        alg,
+    })?;
+    Ok((realm, alg, pkcs8))
 }
 
 /// The folder's PEM files in order of their names; none where the folder does not exist.

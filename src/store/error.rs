@@ -97,9 +97,36 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// The first line of what the library says: more lines repeat it, and may repeat the URL.
+    /// The first line of what the library says: more lines repeat it, and may repeat the URL. So does what it quotes
+    /// before it has tried to connect: the part of the URL that it could not read, which may be a part of a password.
     pub(super) fn connect(error: &dyn std::fmt::Display) -> Self {
         let text = error.to_string();
-        Self::Connect(text.lines().next().unwrap_or_default().to_owned())
+        let line = text.lines().next().unwrap_or_default();
+        let told = if line.starts_with("connection to ") {
+            line
+        } else {
+            line.split(": \"").next().unwrap_or_default()
+        };
+        Self::Connect(told.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_read_of_a_url_is_not_repeated() {
+        let told = |text: &str| OpenError::connect(&text).to_string();
+        for text in [
+            r#"end of string reached when looking for matching "]" in IPv6 host address in URI: "postgres://u:hunter2@[::1/x""#,
+            r#"missing key/value separator "=" in URI query parameter: "hunter2""#,
+            r#"invalid percent-encoded token: "hunter2%""#,
+            "invalid\npostgres://u:hunter2@h",
+        ] {
+            assert!(!told(text).contains("hunter2"), "{}", told(text));
+        }
+        let refused = r#"connection to server at "127.0.0.1", port 5432 failed: FATAL:  role "u" does not exist"#;
+        assert!(told(refused).ends_with(refused));
     }
 }

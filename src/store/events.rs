@@ -195,6 +195,11 @@ pub fn purge(db: &mut Db, before: Instant, most: i64) -> Result<usize, StoreErro
     let tenants: Vec<(PartnerId, Realm)> = event_counters::table
         .filter(diesel::dsl::exists(lowest_is_old))
         .select((event_counters::partner_id, event_counters::realm))
+        // In the order of all who hold several counters to the commit.
+        .order((
+            event_counters::partner_id.asc(),
+            event_counters::realm.asc(),
+        ))
         .limit(most)
         .load(db)?;
     let mut left = most;

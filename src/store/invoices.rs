@@ -1,5 +1,7 @@
 //! Invoices and what they bill.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 
 use super::db::{Db, on_engine};
@@ -220,7 +222,7 @@ pub fn released(
     db: &mut Db,
     tenant: &Tenant,
     from: Instant,
-) -> Result<Vec<LedgerEntryId>, StoreError> {
+) -> Result<BTreeSet<LedgerEntryId>, StoreError> {
     let voided = invoices::table
         .filter(invoices::partner_id.eq(tenant.partner_id()))
         .filter(invoices::realm.eq(tenant.realm()))
@@ -233,7 +235,8 @@ pub fn released(
         .filter(invoice_lines::realm.eq(tenant.realm()))
         .filter(invoice_lines::invoice_id.eq_any(voided))
         .select(invoice_lines::entry_id);
-    Ok(lines.load(db)?)
+    let ids: Vec<LedgerEntryId> = lines.load(db)?;
+    Ok(ids.into_iter().collect())
 }
 
 /// Lets go of what a voided invoice billed, so that another can bill it.

@@ -374,9 +374,10 @@ fn begin(db: &mut Db, how: Begin<'_>) -> QueryResult<()> {
     use diesel::connection::AnsiTransactionManager;
     match db {
         Db::Sqlite(conn) => {
-            let begin = match how {
-                Begin::Writing(_) => "BEGIN IMMEDIATE",
-                Begin::Reading(_) => "BEGIN",
+            // Without a wall: this engine has none.
+            let (begin, _) = match how {
+                Begin::Writing(wall) => ("BEGIN IMMEDIATE", wall),
+                Begin::Reading(wall) => ("BEGIN", wall),
             };
             AnsiTransactionManager::begin_transaction_sql(conn, begin)
         }

@@ -11,8 +11,8 @@ use crate::app::App;
 use crate::audit::Actor;
 use crate::domain::month::Month;
 use crate::partner::PartnerError;
-use crate::partner::invoices::{Closing, close};
-use crate::store::{ledger, partners};
+use crate::partner::invoices::{self, Closing, close};
+use crate::store::partners;
 
 /// How often is looked.
 const ROUND: Duration = Duration::from_secs(900);
@@ -30,14 +30,13 @@ pub(super) async fn run(app: Arc<App>) {
 
 async fn round(app: &App) -> Result<usize, PartnerError> {
     let ended = Month::of(surely_past(app).await?).previous();
-    let before = ended.next().start();
     let mut made = 0;
     for tenant in app.store.read(partners::tenants).await? {
         let asked = tenant.clone();
-        let is_to_bill = app
+        let is_due = app
             .store
-            .read(move |db| ledger::is_to_bill(db, &asked, before));
-        if !is_to_bill.await? {
+            .read(move |db| invoices::is_due(db, &asked, ended));
+        if !is_due.await? {
             continue;
         }
         let act = app.partner_act(Actor::policy());

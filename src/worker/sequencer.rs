@@ -50,12 +50,6 @@ enum Done {
 
 async fn round(app: &App, holder: &str, known: &mut Option<Tree>) -> Result<Done, TreeError> {
     let keys = Arc::clone(app.master.audit());
-    // Read once at the start also where nothing waits: what was changed meanwhile is told at once.
-    if known.is_none() {
-        let keys = Arc::clone(&keys);
-        let read = app.store.read(move |db| Tree::read(db, &keys));
-        *known = Some(read.await?);
-    }
     let judged = Arc::clone(&keys);
     let (batch, is_full, oldest) = app
         .store
@@ -68,6 +62,13 @@ async fn round(app: &App, holder: &str, known: &mut Option<Tree>) -> Result<Done
         .await?;
     let waits = oldest.map_or(0.0, |at| seconds_since(at, app.clock.now()));
     telemetry().sequencer_lag.set(waits);
+    // Read once at the start also where nothing waits: what was changed meanwhile is told at once, and what waits behind
+    // it is measured all the same.
+    if known.is_none() {
+        let keys = Arc::clone(&keys);
+        let read = app.store.read(move |db| Tree::read(db, &keys));
+        *known = Some(read.await?);
+    }
     if batch.is_empty() {
         return Ok(Done::Some);
     }

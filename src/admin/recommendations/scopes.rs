@@ -89,7 +89,7 @@ pub(super) fn unused(
 ) -> Result<Vec<Recommendation>, StoreError> {
     let ids: Vec<&ClientId> = clients.iter().map(|client| &client.id).collect();
     let last = scope_usage::last_days(db, &ids)?;
-    let held = grants(db, clients)?;
+    let held = grants(db, clients, rules.now.minus(rules.policy.unused))?;
     let added = added(db, rules, &ids)?;
     let mut found = Vec::new();
     for client in clients {
@@ -130,9 +130,11 @@ fn added(
     Ok(added)
 }
 
+/// `lately`: what ended before it at another audience says nothing any more.
 fn grants(
     db: &mut Db,
     clients: &[Client],
+    lately: Instant,
 ) -> Result<BTreeMap<(PartnerId, Realm, Scope), Held>, StoreError> {
     let mut partners: Vec<&PartnerId> = clients
         .iter()
@@ -155,7 +157,10 @@ fn grants(
         };
     }
     let mut held = BTreeMap::new();
-    for ((key, resource_server), (since, _)) in chains {
+    for ((key, resource_server), (since, end)) in chains {
+        if resource_server.is_some() && end < lately {
+            continue;
+        }
         let known: &mut Held = held.entry(key).or_insert(Held {
             since,
             elsewhere: false,
@@ -167,12 +172,19 @@ fn grants(
     Ok(held)
 }
 
-/// The scopes that a client's partner is granted at other services, too, whose calls are not seen here.
-pub fn scopes_elsewhere(db: &mut Db, client: &Client) -> Result<ScopeSet, StoreError> {
+/// The scopes that a client's partner was granted at other services at some time since, whose calls are not seen here.
+pub fn scopes_elsewhere(
+    db: &mut Db,
+    client: &Client,
+    since: Instant,
+) -> Result<ScopeSet, StoreError> {
     let partners: Vec<&PartnerId> = client.partner_id.iter().collect();
     let granted = rows::granted(db, &partners)?.into_iter();
-    let elsewhere =
-        granted.filter(|grant| grant.realm == client.realm && grant.resource_server_id.is_some());
+    let elsewhere = granted.filter(|grant| {
+        grant.realm == client.realm
+            && grant.resource_server_id.is_some()
+            && grant.expires_at >= since
+    });
     Ok(elsewhere.map(|grant| grant.scope).collect())
 }
 

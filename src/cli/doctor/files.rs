@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Report;
+use crate::causes::Causes;
 use crate::clock::Clock;
 use crate::config::{Settings, Tls};
 use crate::domain::instant::Instant;
 use crate::http::tls::Pair;
-use crate::keys::file;
+use crate::keys::{file, import};
 use crate::store::Target;
 
 /// How long before its end a certificate is reported: long after whatever renews certificates should have.
@@ -26,6 +27,11 @@ pub(super) fn examine(settings: &Settings, clock: &Clock, report: &mut Report) {
             format!("{error}: a first start makes it; a database that has one needs it back from your backup"),
         ),
         Err(error) => report.ill("master key file", error.to_string()),
+    }
+    match import::examine(&settings.keys_dir) {
+        Ok(0) => {}
+        Ok(count) => report.well("imported keys", format!("{count} can be read")),
+        Err(error) => report.ill("imported keys", Causes(&error).to_string()),
     }
     let mut private = vec![settings.keys_dir.clone()];
     if let Ok(Target::Sqlite(path)) = Target::parse(&settings.database_url) {

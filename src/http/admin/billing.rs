@@ -11,6 +11,7 @@ use crate::domain::instant::Instant;
 use crate::domain::money::{LARGEST, Money};
 use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
+use crate::http::admin::packages::body::Environment as Named;
 use crate::http::extract::{BillingWrite, Operator, UsageWrite};
 use crate::http::idempotency::{OptionalKey, execute_for_operator, kept};
 use crate::http::list::{ListQuery, ListView};
@@ -243,13 +244,13 @@ pub async fn adjust(
     let once = key.once_of_operator(who.client_id(), ADJUST, request.path(), &body)?;
     let taken = (
         body.parsed::<PartnerId>("partner_id"),
-        body.parsed::<Realm>("realm"),
+        body.parsed::<Named>("realm"),
         money(&mut body, "amount"),
         body.parsed("corrects"),
         body.line("reference", 100),
         body.text("reason", 1000),
     );
-    let (partner, realm, amount, corrects, reference, reason) = body.finish(taken)?;
+    let (partner, Named(realm), amount, corrects, reference, reason) = body.finish(taken)?;
     let account = Tenant::of_record(partner, realm);
     let new = NewAdjustment {
         amount,

@@ -22,6 +22,7 @@ use crate::http::etag;
 use crate::http::extract::{ClientsRead, ClientsWrite, CredentialsRevoke, Operator};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::members::Members;
+use crate::http::openapi::domain as described;
 use crate::http::openapi::refusals::{Conflict, Outdated};
 use crate::http::problem::Problem;
 use crate::store::clients::{Client, Filter, page};
@@ -77,7 +78,7 @@ impl From<Client> for ClientView {
     "realm": "sandbox", "name": "backend", "scopes": ["orders:read"], "token_ttl": 300
 }))]
 pub struct NewClientBody {
-    /// An environment.
+    #[schema(value_type = described::Environment)]
     pub realm: Realm,
     #[schema(min_length = 1, max_length = 200)]
     pub name: String,

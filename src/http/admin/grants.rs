@@ -18,6 +18,7 @@ use crate::http::admin::packages::body::Environment;
 use crate::http::extract::{AnyScope, GovernanceWrite, GrantsDecide, Operator};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::members::Members;
+use crate::http::openapi::domain as described;
 use crate::http::openapi::refusals::{Conflict, FourEyes};
 use crate::http::problem::Problem;
 use crate::store::Db;
@@ -79,7 +80,7 @@ impl GrantView {
     "data_classes": ["orders"], "retention_days": 30, "expires_at": "2030-01-31T12:00:00Z"
 }))]
 pub struct NewScopeGrant {
-    /// An environment.
+    #[schema(value_type = described::Environment)]
     pub realm: Realm,
     pub scope: Scope,
     /// The audience's identifier; the partner API unless said otherwise.

@@ -13,6 +13,7 @@ use crate::domain::month::Month;
 use crate::domain::page::Page;
 use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
+use crate::http::admin::packages::body::Environment as Named;
 use crate::http::extract::{BillingWrite, Operator};
 use crate::http::idempotency::{OptionalKey, execute_for_operator, kept};
 use crate::http::list::{ListQuery, ListView};
@@ -95,7 +96,7 @@ pub async fn close(
     let once = key.once_of_operator(who.client_id(), "invoices.close", request.path(), &body)?;
     let taken = (
         body.optional_parsed::<PartnerId>("partner_id"),
-        body.optional_parsed::<Realm>("realm"),
+        body.optional_parsed::<Named>("realm"),
         body.optional_parsed::<Month>("period"),
         body.optional_flag("draft"),
     );
@@ -109,6 +110,7 @@ pub async fn close(
         body.fault("/period".to_owned(), "invalid", detail);
     }
     let (partner, realm, period, draft) = body.finish(taken)?;
+    let realm = realm.map(|Named(realm)| realm);
     let period = period.unwrap_or(Month::of(now));
     let closing = match draft {
         Some(true) => Closing::Draft,

@@ -42,7 +42,7 @@ struct ScopeView {
     held: bool,
     /// Tokens that carried it, whether it was named or came by default.
     asked: i64,
-    /// Calls to the partner API or the admin API that needed it.
+    /// Calls to the partner API or the admin API that needed it, and requests that `/oauth2/verify` let pass for it.
     used: i64,
     /// As far back as the record goes; `None`: never.
     last_asked_on: Option<Day>,
@@ -74,7 +74,7 @@ pub async fn show(
         .store
         .read(move |db| {
             let client = clients::get(db, &id)?;
-            let elsewhere = scopes_elsewhere(db, &client)?;
+            let elsewhere = scopes_elsewhere(db, &client, from.start())?;
             let (totals, last) = (totals(db, &id, from)?, last_days(db, &[&id])?);
             Ok::<_, AdminError>((client, totals, last, elsewhere))
         })

@@ -2,6 +2,8 @@
 //!
 //! nginx, Traefik, Caddy and Envoy ask here whether a request may pass, and hand on who calls.
 
+use std::collections::BTreeSet;
+
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use onyx_verifier::{Caller, Rejection};
@@ -86,13 +88,15 @@ async fn check(
     remark(request, |remarks| {
         remarks.client_id = caller.client_id().parse().ok();
     });
-    let wanted = || scope.split(' ').filter(|scope| !scope.is_empty());
-    if wanted().any(|scope| !caller.has_scope(scope)) {
-        return Err(refuse(Rejection::InsufficientScope { required: scope }));
+    let wanted: BTreeSet<&str> = scope.split(' ').filter(|scope| !scope.is_empty()).collect();
+    if wanted.iter().any(|scope| !caller.has_scope(scope)) {
+        return Err(refuse(Rejection::InsufficientScope {
+            required: scope.clone(),
+        }));
     }
     let entry = check_address(request, app, realm, &caller).await?;
     // A door like any other: what is used here alone is not to be taken away as unused.
-    for scope in wanted() {
+    for scope in wanted {
         app.usage.used(&entry.client.id, scope, app.clock.now());
     }
     Ok(passed(&caller))

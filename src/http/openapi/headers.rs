@@ -39,9 +39,16 @@ const PARTNER: [(&str, &str); 6] = [
     ),
 ];
 
+/// Whether a path is one of the partner API.
+pub(super) fn is_partners(path: &str) -> bool {
+    ["/{env}/v1/", "/sandbox/v1/", "/live/v1/"]
+        .iter()
+        .any(|start| path.starts_with(start))
+}
+
 /// Has what an operation itself describes name them.
 pub(super) fn add_to(operation: &mut Operation, path: &str) {
-    let is_partners = path.starts_with("/{env}/v1/");
+    let is_partners = is_partners(path);
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
             name_in(response, is_partners);

@@ -168,11 +168,8 @@ fn describe(addresses: &Addresses) -> (OpenApi, OpenApi) {
 fn complete(document: &mut OpenApi, served: &[&Served]) {
     let schemas = document.components.get_or_insert_default().schemas.clone();
     let (mut bodies, mut refused) = (Vec::new(), BTreeSet::new());
-    let has_partners = document
-        .paths
-        .paths
-        .keys()
-        .any(|path| path.starts_with("/{env}/v1/"));
+    let mut paths = document.paths.paths.keys();
+    let has_partners = paths.any(|path| headers::is_partners(path));
     for (path, item) in &mut document.paths.paths {
         let places = places(path);
         for (method, operation) in operations(item) {

@@ -462,7 +462,7 @@ impl Drop for World {
             eprintln!("--- {:?} server's log ---\n{}", self.engine, self.log());
         }
         if let Some(schema) = &self.schema {
-            sql(&format!("DROP SCHEMA {schema} CASCADE"));
+            database::drop_schema(schema);
         }
     }
 }

@@ -89,6 +89,22 @@ pub fn sql(statements: &str) {
     psql(&postgres(), statements);
 }
 
+/// Takes a world's tables away. The last statement of a process that was killed may run still: the two can wait for each
+/// other, which PostgreSQL ends, and it runs out by itself.
+pub(super) fn drop_schema(schema: &str) {
+    let statement = format!("DROP SCHEMA {schema} CASCADE");
+    for _ in 0..20 {
+        match try_psql(&postgres(), &statement) {
+            Err(error) if error.contains("deadlock detected") => {}
+            done => {
+                done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+                return;
+            }
+        }
+    }
+    panic!("{statement}: deadlocks again and again");
+}
+
 /// One row of a query whose only column is `line`.
 #[derive(diesel::QueryableByName)]
 struct Line {
