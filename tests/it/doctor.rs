@@ -66,6 +66,17 @@ async fn files_that_others_can_read_and_a_wrong_master_key_are_named() {
         let (_, rows) = examine(&world);
         assert_eq!(failed(&rows), ["master key"], "{rows:?}");
         std::fs::write(&key, right).unwrap();
+
+        // What the next start would not get past.
+        let pem = world.path().join("keys/live.es256.pem");
+        std::fs::write(&pem, "no key").unwrap();
+        for (mode, told) in [(0o600, "is not one PKCS#8"), (0o644, "chmod 600")] {
+            std::fs::set_permissions(&pem, std::fs::Permissions::from_mode(mode)).unwrap();
+            let (_, rows) = examine(&world);
+            assert_eq!(failed(&rows), ["imported keys"], "{rows:?}");
+            let detail = rows.iter().find(|(check, ..)| check == "imported keys");
+            assert!(detail.unwrap().2.contains(told), "{rows:?}");
+        }
     }
 }
 

@@ -46,6 +46,7 @@ fn one_wrong_setting_is_one_line() {
     let mut lines = Vec::new();
     for (name, value) in [
         ("ONYX_LOG", "onyx=loud"),
+        ("ONYX_LOG", "onyx_auth=debug,warning"),
         ("ONYX_ROLES", "auth,cook"),
         ("ONYX_LISTEN", "localhost"),
         ("ONYX_MAX_STALENESS", "0"),
@@ -62,8 +63,9 @@ fn one_wrong_setting_is_one_line() {
     lines.push(told(&world, &flag));
     let file = world.run(&["serve", "--config", "nowhere.toml"]);
     lines.push(told(&world, &file));
-    assert_snapshot!(lines.join("\n").replace("exit 2\nonyx-auth: ", ""), @"
+    assert_snapshot!(lines.join("\n").replace("exit 2\nonyx-auth: ", ""), @r#"
     ONYX_LOG: must be a log filter such as info or onyx_auth=debug (error parsing logger filter: invalid logging spec 'loud')
+    ONYX_LOG: "warning" is no level: there are off, error, warn, info, debug, trace; a crate is named with its own, as in onyx_auth=debug
     ONYX_ROLES: must be a list of auth, admin, api, worker
     ONYX_LISTEN: must be an address like 127.0.0.1:8080
     ONYX_MAX_STALENESS: must be a number from 1 to 3600
@@ -74,7 +76,7 @@ fn one_wrong_setting_is_one_line() {
     ONYX_DATABASE_URL: must start with sqlite:// or postgres://
     --token-ttl: must be a number from 60 to 900
     nowhere.toml: cannot be read: No such file or directory (os error 2)
-    ");
+    "#);
 }
 
 #[test]
