@@ -39,9 +39,8 @@ pub(super) fn run<R: Row>(
         size.observe(batch.len() as f64);
         let is_full = batch.len() >= habit.batch;
         let started = Stopwatch::now();
-        let Outcome { missed, is_written } = runtime.block_on(write(store, &mut batch));
+        let missed = runtime.block_on(write(store, &mut batch, failed));
         observe(&length, started.elapsed());
-        *failed.lock().unwrap_or_else(PoisonError::into_inner) = (!is_written).then(Stopwatch::now);
         if missed > 0 {
             let all = lost.fetch_add(missed, Ordering::Relaxed) + missed;
             let name = R::JOURNAL;
@@ -70,21 +69,23 @@ impl<R> Drop for Leaving<'_, R> {
     }
 }
 
-/// What became of a batch.
-struct Outcome {
-    /// How many rows of those that nobody waits for were not written.
-    missed: u64,
-    /// Whether the database took anything.
-    is_written: bool,
-}
-
-/// Writes a batch.
-async fn write<R: Row>(store: &Store, batch: &mut Vec<Append<R>>) -> Outcome {
-    let (mut missed, mut is_written) = (0, false);
+/// Writes a batch; answers how many rows of those that nobody waits for were not written.
+///
+/// Whether the database took anything is noted before anybody is answered: who then asks how the journal stands
+/// is told what it has seen.
+async fn write<R: Row>(
+    store: &Store,
+    batch: &mut Vec<Append<R>>,
+    failed: &Mutex<Option<Stopwatch>>,
+) -> u64 {
+    let note = |is_written: bool| {
+        *failed.lock().unwrap_or_else(PoisonError::into_inner) = (!is_written).then(Stopwatch::now);
+    };
+    let mut missed = 0;
     let rows: Vec<&R> = batch.iter().map(|append| &*append.row).collect();
     match store.write_in_place(|db| R::write_all(db, &rows)).await {
         Ok(()) => {
-            is_written = true;
+            note(true);
             for append in batch.drain(..) {
                 missed += answer(append, Ok(()));
             }
@@ -99,23 +100,26 @@ async fn write<R: Row>(store: &Store, batch: &mut Vec<Append<R>>) -> Outcome {
                 R::JOURNAL,
                 Causes(&error)
             );
+            let mut is_written = false;
             for append in batch.drain(..).filter(Append::is_awaited) {
                 let written = store
                     .write_in_place(|db| R::write_all(db, &[&append.row]))
                     .await;
                 is_written |= written.is_ok();
+                note(is_written);
                 missed += answer(append, written);
             }
         }
         // The database is not there: trying again would only let more callers wait.
         Err(error) => {
             let reason = error.to_string();
+            note(false);
             for append in batch.drain(..) {
                 missed += answer(append, Err(StoreError::Unreachable(reason.clone())));
             }
         }
     }
-    Outcome { missed, is_written }
+    missed
 }
 
 impl<R> Append<R> {
