@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use onyx_verifier::{ConnectError, Verifier};
 
-use crate::admin::{Act, Policy, leaks};
+use crate::admin::{self, Act, Policy, leaks};
 use crate::audit::tally::Tally;
-use crate::audit::{self, Action, Actor, Deed};
+use crate::audit::{self, Actor};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::directory::{Directory, Tallies};
@@ -138,11 +138,7 @@ impl App {
             audit::adopt(db, master.audit())?;
             let imported = import::import_all(db, &master, &settings.keys_dir, now)?;
             for key in imported.iter().filter(|key| key.signs_from > now) {
-                let deed = Deed::new(Action::KeyRotated, &key.kid)
-                    .realm(key.realm)
-                    .detail("alg", key.alg.as_str())
-                    .detail("signs_from", key.signs_from.to_string())
-                    .detail("origin", key.origin.as_str());
+                let deed = admin::keys::succeeded(key).detail("origin", key.origin.as_str());
                 audit::record(db, master.audit(), &Actor::host(), deed, now)?;
             }
             for realm in Realm::ALL {

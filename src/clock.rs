@@ -1,10 +1,15 @@
 //! The time of day, as an argument.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 
 use crate::domain::instant::Instant;
+
+/// By how much clocks may be wrong, those of the nodes that revoke, that give tokens out and that forget together: for so
+/// long revocations are kept beyond their time. Whatever is forgotten too soon lets a token live again.
+pub const WRONG_CLOCKS: Duration = Duration::from_secs(900);
 
 /// What tells the time; tests bring their own.
 #[derive(Clone)]

@@ -44,11 +44,15 @@ pub fn rotate_due(
 }
 
 fn record_rotation(db: &mut Change<'_>, act: &Act, key: &StoredKey) -> Result<(), StoreError> {
-    let deed = Deed::new(Action::KeyRotated, &key.kid)
+    act.record(db, succeeded(key))
+}
+
+/// What is put on record of a key that succeeds another.
+pub fn succeeded(key: &StoredKey) -> Deed {
+    Deed::new(Action::KeyRotated, &key.kid)
         .realm(key.realm)
         .detail("alg", key.alg.as_str())
-        .detail("signs_from", key.signs_from.to_string());
-    act.record(db, deed)
+        .detail("signs_from", key.signs_from.to_string())
 }
 
 /// Ends a key at once: it signs nothing more, is published no more, and what it signed is refused.

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use onyx_verifier::{Audience, Caller, Verifier};
 use serde::Deserialize;
 
+use crate::clock::WRONG_CLOCKS;
 use crate::domain::audience::Addresses;
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
@@ -18,9 +19,6 @@ struct Says {
     iat: i64,
     exp: i64,
 }
-
-/// By how many seconds the clocks of two nodes may differ, one wrong each way.
-const WRONG_CLOCKS: i64 = 900;
 
 /// The realm and the verified claims of a token of any realm and for any audience. `None`: it is
 /// not ours, or its time is over.
@@ -43,7 +41,8 @@ pub fn recognise_to_revoke(
 ) -> Option<(Realm, Caller)> {
     let now_here = now.epoch_seconds();
     verify(ring, addresses, token, now, |says| {
-        let is_over = says.exp.saturating_add(WRONG_CLOCKS) < now_here;
+        let apart = i64::try_from(WRONG_CLOCKS.as_secs()).unwrap_or(i64::MAX);
+        let is_over = says.exp.saturating_add(apart) < now_here;
         (!is_over).then_some(says.iat)
     })
 }

@@ -18,6 +18,7 @@ use crate::domain::instant::Instant;
 use crate::domain::tenant::Tenant;
 use crate::keys::hex;
 use crate::store::idempotency::{self as stored, StoredAnswer};
+use crate::store::instance;
 use crate::store::operator_keys::{self, OperatorAnswer};
 use crate::store::together::Together;
 use crate::store::{Db, StoreError};
@@ -228,7 +229,8 @@ pub fn once(
         return Err(PartnerError::InProgress);
     }
     if let Some(kept) = once.find(db)? {
-        if let Some(outcome) = judged(kept, once, now)? {
+        let past = surely_past(db, now)?;
+        if let Some(outcome) = judged(kept, once, past)? {
             return Ok(outcome);
         }
         // Its time is over, and nobody has swept it away yet.
@@ -244,9 +246,18 @@ pub fn once(
 /// What a request was answered before. `None`: it was not, or that is no longer kept.
 pub fn before(db: &mut Db, once: &Once, now: Instant) -> Result<Option<Outcome>, PartnerError> {
     match once.find(db)? {
-        Some(kept) => judged(kept, once, now),
+        Some(kept) => {
+            let past = surely_past(db, now)?;
+            judged(kept, once, past)
+        }
         None => Ok(None),
     }
+}
+
+/// The earlier of two clocks: to one that is a day ahead every answer would be over, and every request be executed
+/// again.
+fn surely_past(db: &mut Db, now: Instant) -> Result<Instant, StoreError> {
+    Ok(instance::time(db)?.map_or(now, |there| there.min(now)))
 }
 
 /// What a kept answer means for a request. `None`: its time is over.

@@ -13,6 +13,11 @@ use crate::store::{Db, orders};
 /// What stands before the references that operators give, in the ledger.
 const BY_OPERATORS: &str = "operator:";
 
+/// A reference that an operator gives, apart from the names that the server itself gives.
+fn stored(reference: &str) -> String {
+    format!("{BY_OPERATORS}{reference}")
+}
+
 /// An entry's reference as it was given.
 pub fn reference(entry: &LedgerEntry) -> &str {
     let stored = &entry.reference;
@@ -48,6 +53,10 @@ pub fn refund(db: &mut Db, act: &Act, new: NewRefund) -> Result<LedgerEntry, Par
     let tenant = order.tenant();
     // Two refunds at once would each find room for itself.
     orders::hold(db, &tenant, &order.id)?;
+    // Sent again it is the refund that there is, also where that left nothing to give back.
+    if let Some(taken) = ledger::by_reference(db, &tenant, &stored(&new.reference))? {
+        return Err(PartnerError::EntryTaken(taken.id));
+    }
     let charge = ledger::by_reference(db, &tenant, &super::orders::charge_of(&order.id))?;
     let charge = charge.ok_or_else(|| {
         PartnerError::Invalid(
@@ -153,8 +162,7 @@ fn correction(
         order_id: corrected.order_id.clone(),
         invoice_id: None,
         corrects: Some(corrected.id.clone()),
-        // Apart from the names that the server itself gives.
-        reference: format!("{BY_OPERATORS}{reference}"),
+        reference: stored(reference),
         actor: act.actor.to_string(),
         created_at: act.now,
     }

@@ -26,13 +26,11 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::app::App;
+use crate::clock::WRONG_CLOCKS;
 use crate::config::Role;
 
 /// How often keys that other processes made are looked for.
 const KEY_ROUND: Duration = Duration::from_secs(5);
-/// How long revocations are kept beyond their time: by how much clocks may be wrong, those of the nodes that
-/// revoke, that give tokens out and that forget together. Whatever is forgotten too soon lets a token live again.
-const WRONG_CLOCKS: Duration = Duration::from_secs(900);
 /// How often revocations that are over are dropped from memory.
 const FORGET_ROUND: Duration = Duration::from_secs(60);
 

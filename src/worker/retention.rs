@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::audit::{Action, Actor, Deed};
+use crate::clock::WRONG_CLOCKS;
 use crate::domain::day::Day;
 use crate::domain::instant::Instant;
 use crate::domain::retention::Kept;
@@ -18,7 +19,6 @@ use crate::store::{
     secret_deliveries, status_lists, trespasses, usage_counters, webhook_deliveries,
     webhook_replays, webhook_secrets,
 };
-use crate::worker::WRONG_CLOCKS;
 use crate::worker::clocks::surely_past;
 
 /// How often old records are looked for.

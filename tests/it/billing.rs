@@ -122,6 +122,12 @@ async fn what_is_owed_is_the_sum_of_the_entries() {
             (account.owes().await, amounts(&account).await),
             (0, vec![5700, -700, 50, -1, -5049])
         );
+        // A refund sent again is that refund, though nothing is left to give back.
+        let again = operator.post("/ledger/refunds", body(&account.order)).await;
+        assert_eq!(
+            (again.status, &again.json()["existing_entry_id"]),
+            (409, &made[0]["id"])
+        );
     }
 }
 

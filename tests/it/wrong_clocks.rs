@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::support::mesh::{AUDIENCE, Mesh, revoked, says, stock_token, until};
 use crate::support::receiver::LOOPBACK;
+use crate::support::shop::{order, package};
 use crate::support::world::{Credential, Engine, Operator, World, claims, days_away, worlds_with};
 
 /// Where Debian puts libfaketime, whatever the architecture.
@@ -314,5 +315,26 @@ async fn a_worker_whose_clock_is_far_ahead_ends_nothing_that_lives() {
         drop(ahead);
         assert_eq!(standing(), before);
         world.token("sandbox", &who, &[]).await;
+    }
+}
+
+#[actix_web::test]
+async fn an_answer_is_kept_also_at_a_node_whose_clock_is_days_ahead() {
+    for world in worlds_with(&[]).await {
+        if world.engine == Engine::Sqlite {
+            // One machine, and one clock.
+            continue;
+        }
+        let package = world.operator().await.published(package()).await;
+        let who = world.sandbox_client(&["orders:create"]).await;
+        let here = world.shopper_as("sandbox", who.clone()).await;
+        let body = order(&package, 1, "PO-1");
+        let placed = here.order_under("\"k\"", &body).await;
+        placed.expect(201);
+        let ahead = node_off_by(&world, 3 * 86_400).await;
+        let there = ahead.shopper_as("sandbox", who).await;
+        let again = there.order_under("\"k\"", &body).await;
+        assert_eq!((again.status, &again.text), (201, &placed.text));
+        assert_eq!(again.header("idempotent-replayed"), "true");
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::instant::Instant;
 use crate::domain::money::{LARGEST, Money};
 use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
-use crate::http::admin::packages::body::Environment as Named;
+use crate::http::admin::named::Named;
 use crate::http::extract::{BillingWrite, Operator, UsageWrite};
 use crate::http::idempotency::{OptionalKey, execute_for_operator, kept};
 use crate::http::list::{ListQuery, ListView};

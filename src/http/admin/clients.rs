@@ -17,12 +17,12 @@ use crate::domain::id::{ClientId, PartnerId, ResourceServerId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::scope::{Scope, ScopeSet};
-use crate::http::admin::packages::body::Environment;
+use crate::http::admin::named::Named;
 use crate::http::etag;
 use crate::http::extract::{ClientsRead, ClientsWrite, CredentialsRevoke, Operator};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::members::Members;
-use crate::http::openapi::domain as described;
+use crate::http::openapi::domain::Environment;
 use crate::http::openapi::refusals::{Conflict, Outdated};
 use crate::http::problem::Problem;
 use crate::store::clients::{Client, Filter, page};
@@ -78,7 +78,7 @@ impl From<Client> for ClientView {
     "realm": "sandbox", "name": "backend", "scopes": ["orders:read"], "token_ttl": 300
 }))]
 pub struct NewClientBody {
-    #[schema(value_type = described::Environment)]
+    #[schema(value_type = Environment)]
     pub realm: Realm,
     #[schema(min_length = 1, max_length = 200)]
     pub name: String,
@@ -218,7 +218,7 @@ pub async fn create(
     let partner: PartnerId = id(&path)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
-        body.parsed::<Environment>("realm"),
+        body.parsed::<Named>("realm"),
         body.line("name", 200),
         body.list::<Scope>("scopes", 100),
         body.optional_list::<Scope>("default_scopes", 100),

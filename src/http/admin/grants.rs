@@ -14,11 +14,11 @@ use crate::domain::instant::Instant;
 use crate::domain::page::Page;
 use crate::domain::realm::Realm;
 use crate::domain::scope::Scope;
-use crate::http::admin::packages::body::Environment;
+use crate::http::admin::named::Named;
 use crate::http::extract::{AnyScope, GovernanceWrite, GrantsDecide, Operator};
 use crate::http::list::{ListQuery, ListView};
 use crate::http::members::Members;
-use crate::http::openapi::domain as described;
+use crate::http::openapi::domain::Environment;
 use crate::http::openapi::refusals::{Conflict, FourEyes};
 use crate::http::problem::Problem;
 use crate::store::Db;
@@ -80,7 +80,7 @@ impl GrantView {
     "data_classes": ["orders"], "retention_days": 30, "expires_at": "2030-01-31T12:00:00Z"
 }))]
 pub struct NewScopeGrant {
-    #[schema(value_type = described::Environment)]
+    #[schema(value_type = Environment)]
     pub realm: Realm,
     pub scope: Scope,
     /// The audience's identifier; the partner API unless said otherwise.
@@ -162,7 +162,7 @@ pub async fn request(
     let partner: PartnerId = id(&path)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
-        body.parsed::<Environment>("realm"),
+        body.parsed::<Named>("realm"),
         body.parsed("scope"),
         body.optional_text("resource", 2048),
         body.text("purpose", 1000),
@@ -173,7 +173,7 @@ pub async fn request(
     );
     let (realm, scope, resource, purpose, lawful_basis, data_classes, retention_days, expires_at) =
         body.finish(taken)?;
-    let Environment(realm) = realm;
+    let Named(realm) = realm;
     let resource = resource.filter(|uri| **uri != **app.addresses.api(realm));
     let new = NewGrant {
         realm,

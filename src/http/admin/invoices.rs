@@ -13,7 +13,7 @@ use crate::domain::month::Month;
 use crate::domain::page::Page;
 use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
-use crate::http::admin::packages::body::Environment as Named;
+use crate::http::admin::named::Named;
 use crate::http::extract::{BillingWrite, Operator};
 use crate::http::idempotency::{OptionalKey, execute_for_operator, kept};
 use crate::http::list::{ListQuery, ListView};

@@ -11,6 +11,7 @@ pub mod invoices;
 pub mod keys;
 pub mod launch;
 pub mod limits;
+mod named;
 pub mod operators;
 pub mod orders;
 pub mod packages;

@@ -174,7 +174,7 @@ pub async fn show(
     patch, path = "/{env}/v1/webhook-endpoints/{id}", operation_id = "change_webhook_endpoint", tag = "webhooks",
     params(("id" = WebhookEndpointId, Path, description = "The endpoint")),
     request_body = ChangeBody,
-    responses((status = 200, description = "The endpoint", body = ChallengedView), Conflict, Outdated)
+    responses((status = 200, description = "The endpoint", body = ChallengedView), Outdated)
 )]
 pub async fn edit(
     who: Granted<WebhooksManage>,

@@ -15,7 +15,7 @@ use crate::domain::id::{PartnerId, PlanId};
 use crate::domain::instant::Instant;
 use crate::domain::limits::{Mode, Source};
 use crate::domain::realm::Realm;
-use crate::http::admin::packages::body::Environment as Named;
+use crate::http::admin::named::Named;
 use crate::http::etag;
 use crate::http::extract::{LimitsWrite, Operator};
 use crate::http::list::{ListQuery, ListView, bad_cursor};

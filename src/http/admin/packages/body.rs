@@ -8,6 +8,7 @@ use crate::domain::id::{BadId, PartnerId};
 use crate::domain::money::{Currency, LARGEST, Money};
 use crate::domain::package::{Feature, Included, Viewer};
 use crate::domain::realm::Realm;
+use crate::http::admin::named::Named;
 use crate::http::members::Members;
 
 /// The most partners that a package is shown to by name.
@@ -173,12 +174,9 @@ pub(super) fn viewers(body: &mut Members, name: &str) -> Option<Option<Vec<Viewe
             Value::String(text) => everywhere(body, &place, &text),
             Value::Object(members) => {
                 let mut part = Members::within(members);
-                let taken = (
-                    part.parsed("partner_id"),
-                    part.parsed::<Environment>("realm"),
-                );
+                let taken = (part.parsed("partner_id"), part.parsed::<Named>("realm"));
                 let named = body.part(&place, part, taken);
-                named.map(|(partner_id, Environment(realm))| vec![Viewer { partner_id, realm }])
+                named.map(|(partner_id, Named(realm))| vec![Viewer { partner_id, realm }])
             }
             _ => {
                 let detail = "must be a partner's id, or an object with partner_id and realm";
@@ -209,20 +207,5 @@ fn everywhere(body: &mut Members, place: &str, text: &str) -> Option<Vec<Viewer>
             body.fault(format!("/{place}"), "invalid", error.to_string());
             None
         }
-    }
-}
-
-/// A realm of partners.
-pub(crate) struct Environment(pub(crate) Realm);
-
-impl std::str::FromStr for Environment {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = text
-            .parse()
-            .ok()
-            .filter(|realm: &Realm| realm.is_environment());
-        known.map(Self).ok_or("must be one of sandbox, live")
     }
 }
