@@ -15,16 +15,26 @@ use crate::store::grants::Grant;
 use crate::store::{Db, StoreError};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// A replaced credential ends by design, as its successor is in use by then. Where it is not, its end is told of in
+/// these last hours.
+const LAST_HOURS: Duration = Duration::from_secs(6 * 3600);
+/// How long whoever replaced it has to put the successor to use, before anybody speaks of it.
+const PUTTING_TO_USE: Duration = Duration::from_secs(30 * 60);
+/// What that warning goes by: it has no days.
+const OF_OVERLAPS: i32 = 0;
 
 /// Something whose warning is due.
 #[derive(Clone, Debug)]
 pub enum Warning {
     Credential(CredentialId),
     Grant(GrantId),
+    /// A replaced credential, whose successor nobody uses.
+    Overlap(CredentialId),
 }
 
 /// The windows before an end, each with the warning that is due in it: up to 30 days before,
-/// up to 7, up to 1. So what was missed is not made up for when the next is due already.
+/// up to 7, up to 1. So what was missed is not made up for when the next is due already. And the last hours of what
+/// is replaced.
 pub fn windows(now: Instant) -> impl Iterator<Item = Window> {
     let from = move |days: i32| now.plus(DAY * u32::try_from(days).unwrap_or(0));
     let nearer = WARNING_DAYS.into_iter().skip(1).chain([0]);
@@ -36,15 +46,41 @@ pub fn windows(now: Instant) -> impl Iterator<Item = Window> {
             by: from(days),
             days,
         })
+        .chain([Window {
+            after: now,
+            by: now.plus(LAST_HOURS),
+            days: OF_OVERLAPS,
+        }])
 }
 
 /// Some of those whose warning is due in a window, soonest first.
-pub fn due(db: &mut Db, window: Window, limit: i64) -> Result<Vec<Warning>, StoreError> {
+pub fn due(
+    db: &mut Db,
+    window: Window,
+    limit: i64,
+    now: Instant,
+) -> Result<Vec<Warning>, StoreError> {
+    if window.days == OF_OVERLAPS {
+        let overlaps = overlaps(db, Due::Next(limit), window, now)?;
+        return Ok(overlaps
+            .into_iter()
+            .map(|c| Warning::Overlap(c.id))
+            .collect());
+    }
     let credentials = rows::credentials_due(db, Due::Next(limit), window)?;
     let grants = rows::grants_due(db, Due::Next(limit), window)?;
     let credentials = credentials.into_iter().map(|c| Warning::Credential(c.id));
     let grants = grants.into_iter().map(|g| Warning::Grant(g.id));
     Ok(credentials.chain(grants).collect())
+}
+
+fn overlaps(
+    db: &mut Db,
+    due: Due<'_>,
+    window: Window,
+    now: Instant,
+) -> Result<Vec<Ending>, StoreError> {
+    rows::overlaps_due(db, due, window, now.minus(PUTTING_TO_USE))
 }
 
 /// Gives a warning, unless it was given, or what it is about is no longer so. `false`: not given.
@@ -69,8 +105,34 @@ pub fn give(
                 None => return Ok(false),
             }
         }
+        Warning::Overlap(id) => {
+            let due = Due::This(id.as_str());
+            match overlaps(db, due, window, act.now)?.first() {
+                Some(ending) => of_overlap(db, act, window, ending)?,
+                None => return Ok(false),
+            }
+        }
     }
     Ok(true)
+}
+
+/// Tells the partner, and the log as well: the operator who replaced it may have to send the new secret again.
+fn of_overlap(
+    db: &mut Change<'_>,
+    act: &Act,
+    window: Window,
+    ending: &Ending,
+) -> Result<(), StoreError> {
+    let seconds = ending.expires_at.epoch_seconds() - act.now.epoch_seconds();
+    log::warn!(
+        "the credential {} of {} was replaced and ends within {} hours, at {}, and nobody uses its successor: \
+         have the new secret put to use, or undo the rotation",
+        ending.id,
+        ending.client_id,
+        (seconds + 3599) / 3600,
+        ending.expires_at
+    );
+    note_and_tell(db, act, window, ending)
 }
 
 fn of_credential(
@@ -79,23 +141,35 @@ fn of_credential(
     window: Window,
     ending: &Ending,
 ) -> Result<(), StoreError> {
-    rows::insert(db, ending.id.as_str(), window.days, act.now)?;
-    let days_left = act.now.days_until(ending.expires_at);
-    let Some(partner) = &ending.partner_id else {
+    if ending.partner_id.is_none() {
         // Nobody subscribes to events of operators and of resource servers: the log must do.
         log::warn!(
-            "the credential {} of {} expires in {days_left} days, at {}",
+            "the credential {} of {} expires in {} days, at {}",
             ending.id,
             ending.client_id,
+            act.now.days_until(ending.expires_at),
             ending.expires_at
         );
+    }
+    note_and_tell(db, act, window, ending)
+}
+
+/// Puts the warning on record, and tells the partner, if there is one.
+fn note_and_tell(
+    db: &mut Change<'_>,
+    act: &Act,
+    window: Window,
+    ending: &Ending,
+) -> Result<(), StoreError> {
+    rows::insert(db, ending.id.as_str(), window.days, act.now)?;
+    let Some(partner) = &ending.partner_id else {
         return Ok(());
     };
     let about = json!(CredentialExpiring {
         credential_id: ending.id.clone(),
         client_id: ending.client_id.clone(),
         expires_at: ending.expires_at,
-        days_left: Some(days_left),
+        days_left: Some(act.now.days_until(ending.expires_at)),
         reason: None,
     });
     act.tell(
@@ -134,6 +208,6 @@ mod tests {
         let told: Vec<_> = windows(now)
             .map(|w| (w.days, now.days_until(w.after), now.days_until(w.by)))
             .collect();
-        assert_eq!(told, [(30, 7, 30), (7, 1, 7), (1, 0, 1)]);
+        assert_eq!(told, [(30, 7, 30), (7, 1, 7), (1, 0, 1), (0, 0, 1)]);
     }
 }

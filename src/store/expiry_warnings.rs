@@ -75,6 +75,56 @@ pub fn credentials_due(
     Ok(query.load(db)?)
 }
 
+/// Replaced credentials whose overlap ends within the window while nobody uses their successor, which was there by
+/// a moment, or while it is revoked; and whose warning was not given yet.
+pub fn overlaps_due(
+    db: &mut Db,
+    due: Due<'_>,
+    window: Window,
+    replaced_by: Instant,
+) -> Result<Vec<Ending>, StoreError> {
+    let successors = diesel::alias!(credentials as successors);
+    let given = expiry_warnings::table
+        .filter(expiry_warnings::days.eq(window.days))
+        .filter(expiry_warnings::subject.eq(credentials::id));
+    let is_its_own = successors
+        .field(credentials::id)
+        .nullable()
+        .eq(credentials::replaced_by);
+    let is_idle = successors
+        .field(credentials::first_used_at)
+        .is_null()
+        .or(successors
+            .field(credentials::state)
+            .eq(CredentialState::Revoked));
+    let idle = successors
+        .filter(is_its_own)
+        .filter(successors.field(credentials::created_at).le(replaced_by))
+        .filter(is_idle);
+    let mut query = credentials::table
+        .inner_join(clients::table)
+        .filter(credentials::accepts_until.gt(window.after))
+        .filter(credentials::accepts_until.le(window.by))
+        .filter(credentials::state.eq(CredentialState::Rotated))
+        .filter(clients::state.ne(ClientState::Revoked))
+        .filter(exists(idle))
+        .filter(not(exists(given)))
+        .order(credentials::accepts_until.asc())
+        .select((
+            credentials::id,
+            credentials::client_id,
+            clients::realm,
+            clients::partner_id,
+            credentials::accepts_until.assume_not_null(),
+        ))
+        .into_boxed();
+    match due {
+        Due::Next(limit) => query = query.limit(limit),
+        Due::This(id) => query = query.filter(credentials::id.eq(id.to_owned())),
+    }
+    Ok(query.load(db)?)
+}
+
 /// Grants in force that end within the window without a successor, and whose warning was not
 /// given yet.
 pub fn grants_due(db: &mut Db, due: Due<'_>, window: Window) -> Result<Vec<Grant>, StoreError> {

@@ -30,7 +30,9 @@ async fn round(app: &App) -> Result<(), StoreError> {
     let now = surely_past(app).await?;
     for window in warnings::windows(now) {
         loop {
-            let read = app.store.read(move |db| warnings::due(db, window, BATCH));
+            let read = app
+                .store
+                .read(move |db| warnings::due(db, window, BATCH, now));
             let due = read.await?;
             if due.is_empty() {
                 break;

@@ -222,3 +222,85 @@ async fn nobody_is_warned_of_what_is_over_already_and_the_log_warns_of_operators
         assert_eq!(marks(&world), 2);
     }
 }
+
+#[actix_web::test]
+async fn what_is_replaced_is_told_of_in_its_last_hours_while_nobody_uses_its_successor() {
+    for mut world in worlds().await {
+        let operator = world.operator().await;
+        let first = world.sandbox_client(&["orders:read"]).await;
+        let mut all = vec![first.clone()];
+        for _ in 0..4 {
+            all.push(
+                operator
+                    .client(&first.partner_id, "sandbox", &["orders:read"])
+                    .await,
+            );
+        }
+        let mut successors = Vec::new();
+        for client in &all {
+            let rotated = operator
+                .post(
+                    &format!("/credentials/{}/rotate", client.credential_id),
+                    json!({}),
+                )
+                .await
+                .expect(201);
+            successors.push(rotated["id"].as_str().unwrap().to_owned());
+        }
+        // The grants' own warnings are another story.
+        world.execute(&format!(
+            "UPDATE scope_grants SET expires_at = '{}'",
+            days_away(300)
+        ));
+        // Whose successor is revoked has none; the link to it was not opened in time.
+        operator.revoke(&successors[1]).await.expect(200);
+        drop(operator);
+        world.terminate();
+        let hours = |hours: i64| {
+            let moment = chrono::Utc::now() + chrono::TimeDelta::hours(hours);
+            moment.format("%Y-%m-%d %H:%M:%S").to_string()
+        };
+        world.execute(&format!(
+            "UPDATE credentials SET accepts_until = '{}' WHERE state = 'rotated'",
+            hours(5)
+        ));
+        world.execute(&format!(
+            "UPDATE credentials SET created_at = '{}'",
+            hours(-19)
+        ));
+        let set = |what: &str, id: &str| {
+            world.execute(&format!("UPDATE credentials SET {what} WHERE id = '{id}'"));
+        };
+        set(&format!("first_used_at = '{}'", hours(-1)), &successors[2]);
+        set(&format!("created_at = '{}'", hours(0)), &successors[3]);
+        let later = format!("accepts_until = '{}'", hours(7));
+        set(&later, &all[4].credential_id);
+        for _ in 0..2 {
+            world.start().await;
+            until_marks(&world, 2).await;
+            let told = told(&world);
+            let mut ids: Vec<_> = told
+                .iter()
+                .map(|(_, data)| &data["credential_id"])
+                .collect();
+            ids.sort_by_key(|id| id.to_string());
+            let mut wanted = [&all[0].credential_id, &all[1].credential_id];
+            wanted.sort();
+            assert_eq!(ids, wanted, "{told:#?}");
+            assert!(
+                told.iter().all(|(kind, data)| {
+                    kind == "credential.expiring" && data["days_left"] == 1
+                })
+            );
+            let log = world.log();
+            let warned = log
+                .lines()
+                .find(|line| line.contains("nobody uses its successor"));
+            assert!(
+                warned.is_some_and(|line| line.contains("within 5 hours") && line.contains("WARN")),
+                "{log}"
+            );
+            world.terminate();
+        }
+    }
+}

@@ -306,7 +306,7 @@ async fn who_is_refused_has_both_databases_as_they_were() {
     world.terminate();
     target.cli(&["operator", "bootstrap"]);
     turn(&mut world, &target);
-    let last = "DELETE FROM __diesel_schema_migrations WHERE version = '00000000000018'";
+    let last = "DELETE FROM __diesel_schema_migrations WHERE version = '00000000000019'";
     let seen =
         "SELECT version AS line FROM __diesel_schema_migrations ORDER BY version DESC LIMIT 1";
     for one in [&world, &target] {
@@ -314,6 +314,6 @@ async fn who_is_refused_has_both_databases_as_they_were() {
     }
     assert_eq!(world.run(&["move", "data/onyx.db"]).status.code(), Some(1));
     for one in [&world, &target] {
-        assert_eq!(one.lines(seen), ["00000000000017"]);
+        assert_eq!(one.lines(seen), ["00000000000018"]);
     }
 }
