@@ -1,5 +1,6 @@
 //! A backup goes back, and brings nothing revoked back to life.
 
+mod ended;
 mod invoices;
 
 use std::os::unix::fs::PermissionsExt;

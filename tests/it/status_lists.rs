@@ -53,7 +53,7 @@ fn entries(jwt: &str) -> Vec<u8> {
 }
 
 /// Whether a token's list says that it is revoked.
-async fn is_revoked(world: &World, token: &str) -> bool {
+pub(crate) async fn is_revoked(world: &World, token: &str) -> bool {
     let (uri, index) = place(token);
     let answer = fetch(world, &uri, &[]).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -63,7 +63,7 @@ async fn is_revoked(world: &World, token: &str) -> bool {
 }
 
 /// Waits until a token's list says that it is revoked.
-async fn until_revoked(world: &World, token: &str, what: &str) {
+pub(crate) async fn until_revoked(world: &World, token: &str, what: &str) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !is_revoked(world, token).await {
         assert!(Instant::now() < deadline, "not shown: {what}");

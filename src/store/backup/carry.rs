@@ -15,6 +15,8 @@ struct Ending {
     for_good: &'static str,
     /// Whether one counts that the backup does not know.
     unknown_too: bool,
+    /// Whether those that have not ended are as the replaced database has them, too.
+    others_too: bool,
 }
 
 const ENDINGS: &[Ending] = &[
@@ -24,6 +26,7 @@ const ENDINGS: &[Ending] = &[
         ended: "state IN ('suspended', 'offboarded', 'rejected')",
         for_good: "state IN ('offboarded', 'rejected')",
         unknown_too: false,
+        others_too: false,
     },
     Ending {
         table: "agreements",
@@ -31,6 +34,7 @@ const ENDINGS: &[Ending] = &[
         ended: "state IN ('expired', 'terminated')",
         for_good: "state IN ('expired', 'terminated')",
         unknown_too: false,
+        others_too: false,
     },
     Ending {
         table: "scope_grants",
@@ -38,6 +42,7 @@ const ENDINGS: &[Ending] = &[
         ended: "state IN ('denied', 'revoked', 'expired')",
         for_good: "state IN ('denied', 'revoked', 'expired')",
         unknown_too: false,
+        others_too: false,
     },
     Ending {
         table: "clients",
@@ -45,13 +50,25 @@ const ENDINGS: &[Ending] = &[
         ended: "state IN ('suspended', 'revoked')",
         for_good: "state = 'revoked'",
         unknown_too: false,
+        others_too: false,
     },
+    // A replaced secret has ended with its overlap, though nothing says so but the time.
     Ending {
         table: "credentials",
         key: "id",
-        ended: "state = 'revoked'",
+        ended: "(state = 'revoked' OR (state = 'rotated' AND accepts_until <= CURRENT_TIMESTAMP))",
         for_good: "state = 'revoked'",
         unknown_too: false,
+        others_too: false,
+    },
+    // A link opens once, also where a backup knows nothing of that.
+    Ending {
+        table: "secret_deliveries",
+        key: "id",
+        ended: "state <> 'pending'",
+        for_good: "state <> 'pending'",
+        unknown_too: false,
+        others_too: false,
     },
     // Nothing that was called off is sent by a restore.
     Ending {
@@ -60,6 +77,7 @@ const ENDINGS: &[Ending] = &[
         ended: "state IN ('completed', 'cancelled')",
         for_good: "state IN ('completed', 'cancelled')",
         unknown_too: false,
+        others_too: false,
     },
     // What was switched off, whoever did it, is not told of events again by a restore.
     Ending {
@@ -68,15 +86,34 @@ const ENDINGS: &[Ending] = &[
         ended: "state IN ('disabled', 'deleted')",
         for_good: "state = 'deleted'",
         unknown_too: false,
+        others_too: false,
     },
-    // A key that was made and revoked since must not come in again from its file.
+    // All of them, since both databases have them under one master key: what has signed its last signs no more,
+    // what signs now goes on, and a key that was made and revoked since does not come in again from its file.
     Ending {
         table: "signing_keys",
         key: "kid",
         ended: "revoked_at IS NOT NULL",
         for_good: "revoked_at IS NOT NULL",
         unknown_too: true,
+        others_too: true,
     },
+];
+
+/// What has an end of its own: the earlier one stands, where both know it.
+const EXPIRING: [&str; 2] = ["clients", "credentials"];
+
+/// The tokens that live, and the lists that their statuses are read from: both are only ever added to.
+const STATUSES: [(&str, &str); 3] = [
+    ("status_lists", "t.number = o.number OR t.id = o.id"),
+    (
+        "status_index_leases",
+        "t.list = o.list AND t.first_index = o.first_index",
+    ),
+    (
+        "issued_tokens",
+        "t.issued_at = o.issued_at AND t.jti = o.jti",
+    ),
 ];
 
 /// What was kept.
@@ -89,12 +126,31 @@ pub(super) struct Kept {
 
 /// Sets aside what must outlive the rows; answers the highest number that was given out.
 pub(super) fn remember(db: &mut Db) -> Result<i64, StoreError> {
-    for Ending { table, ended, .. } in ENDINGS {
+    for ending in ENDINGS {
+        let (table, ended) = (ending.table, ending.ended);
+        let kept = if ending.others_too { "TRUE" } else { ended };
         run(
             db,
-            &format!("CREATE TEMPORARY TABLE old_{table} AS SELECT * FROM {table} WHERE {ended}"),
+            &format!("CREATE TEMPORARY TABLE old_{table} AS SELECT * FROM {table} WHERE {kept}"),
         )?;
     }
+    for table in EXPIRING {
+        run(
+            db,
+            &format!(
+                "CREATE TEMPORARY TABLE old_ends_of_{table} AS \
+                     SELECT id, expires_at FROM {table} WHERE expires_at IS NOT NULL"
+            ),
+        )?;
+    }
+    run(
+        db,
+        "CREATE TEMPORARY TABLE old_status_lists AS SELECT * FROM status_lists; \
+         CREATE TEMPORARY TABLE old_status_index_leases AS SELECT * FROM status_index_leases; \
+         CREATE TEMPORARY TABLE old_issued_tokens AS \
+             SELECT * FROM issued_tokens WHERE expires_at > CURRENT_TIMESTAMP; \
+         CREATE TEMPORARY TABLE old_sequences AS SELECT * FROM sequences WHERE name = 'status_lists'",
+    )?;
     run(
         db,
         "CREATE TEMPORARY TABLE old_revocations AS SELECT * FROM revocations; \
@@ -132,7 +188,10 @@ pub(super) fn carry(
         for ending in ENDINGS {
             ended += put_back(db, ending)?;
         }
+        keep_earlier_ends(db)?;
+        call_off_replays(db)?;
         keep_webhook_secrets(db)?;
+        keep_statuses(db)?;
     }
     pass_event_numbers(db)?;
     let voided_invoices = void_lost_invoices(db)?;
@@ -144,6 +203,7 @@ pub(super) fn carry(
             "DELETE FROM changes; \
              UPDATE sequences SET value = {floor} WHERE name IN ('changes', 'changes_purged', 'revocations_purged'); \
              UPDATE sequences SET value = {floor} + {revocations} WHERE name = 'revocations'; \
+             UPDATE sequences SET value = value + {LISTS_PASSED} WHERE name = 'status_lists'; \
              UPDATE status_lists SET leased = size, closed_at = COALESCE(closed_at, CURRENT_TIMESTAMP); \
              DELETE FROM instance WHERE name IN ('backup', 'moved_at')"
         ),
@@ -155,6 +215,9 @@ pub(super) fn carry(
         voided_invoices,
     })
 }
+
+/// How many numbers of status lists are passed over: more than were given out since the backup.
+const LISTS_PASSED: i64 = 1_000_000;
 
 /// How many numbers of a partner's events are passed over: more than it was told since the backup, also where the
 /// database that knew is lost. Four thousand restores fit into what `after_seq` takes.
@@ -214,13 +277,15 @@ fn void_lost_invoices(db: &mut Db) -> Result<i64, StoreError> {
     number(db, "SELECT COUNT(*) AS line FROM old_invoices")
 }
 
+/// Puts back what ended; answers of how many records the backup did not know that.
 fn put_back(db: &mut Db, ending: &Ending) -> Result<i64, StoreError> {
     let Ending {
         table,
         key,
+        ended,
         for_good,
         unknown_too,
-        ..
+        others_too: _,
     } = ending;
     run(
         db,
@@ -234,6 +299,13 @@ fn put_back(db: &mut Db, ending: &Ending) -> Result<i64, StoreError> {
             &format!("DELETE FROM old_{table} WHERE {key} NOT IN (SELECT {key} FROM {table})"),
         )?;
     }
+    let news = number(
+        db,
+        &format!(
+            "SELECT COUNT(*) AS line FROM old_{table} \
+                 WHERE {ended} AND {key} NOT IN (SELECT {key} FROM {table} WHERE {ended})"
+        ),
+    )?;
     run(
         db,
         &format!(
@@ -241,7 +313,53 @@ fn put_back(db: &mut Db, ending: &Ending) -> Result<i64, StoreError> {
              INSERT INTO {table} SELECT * FROM old_{table}"
         ),
     )?;
-    number(db, &format!("SELECT COUNT(*) AS line FROM old_{table}"))
+    Ok(news)
+}
+
+/// Lets nothing end later than it was to: it may have ended meanwhile, or been given an hour since it leaked.
+fn keep_earlier_ends(db: &mut Db) -> Result<(), StoreError> {
+    for table in EXPIRING {
+        let earlier = format!(
+            "SELECT o.expires_at FROM old_ends_of_{table} o WHERE o.id = {table}.id \
+             AND ({table}.expires_at IS NULL OR o.expires_at < {table}.expires_at)"
+        );
+        run(
+            db,
+            &format!("UPDATE {table} SET expires_at = ({earlier}) WHERE EXISTS ({earlier})"),
+        )?;
+    }
+    Ok(())
+}
+
+/// Lets what a replay that was called off had still to send go with it.
+fn call_off_replays(db: &mut Db) -> Result<(), StoreError> {
+    run(
+        db,
+        "UPDATE webhook_deliveries SET state = 'cancelled', next_attempt_at = NULL \
+             WHERE state = 'retrying' \
+             AND replay_id IN (SELECT id FROM webhook_replays WHERE state = 'cancelled')",
+    )
+}
+
+/// Keeps the records of tokens that live, and the lists that they name: a list shows who was revoked by what is on
+/// record of its tokens, and is retired by the last of its leases.
+///
+/// Where the backup has another list of a number, as after a restore that knew of none, the backup's stands.
+fn keep_statuses(db: &mut Db) -> Result<(), StoreError> {
+    for (table, same) in STATUSES {
+        run(
+            db,
+            &format!(
+                "INSERT INTO {table} SELECT * FROM old_{table} o \
+                 WHERE NOT EXISTS (SELECT 1 FROM {table} t WHERE {same})"
+            ),
+        )?;
+    }
+    run(
+        db,
+        "UPDATE sequences SET value = (SELECT o.value FROM old_sequences o) \
+             WHERE name = 'status_lists' AND value < (SELECT o.value FROM old_sequences o)",
+    )
 }
 
 /// Lets endpoints sign with what they signed with last: it is what receivers hold, and what was rotated out
@@ -265,7 +383,9 @@ fn renumber(db: &mut Db, since: Since, floor: i64) -> Result<i64, StoreError> {
         db,
         &format!(
             "INSERT INTO old_revocations SELECT * FROM revocations r \
-                 WHERE NOT EXISTS (SELECT 1 FROM old_revocations o WHERE o.seq = r.seq AND o.id = r.id); \
+                 WHERE NOT EXISTS (SELECT 1 FROM old_revocations o WHERE o.realm = r.realm AND o.kind = r.kind \
+                     AND o.id = r.id AND COALESCE(o.scope, '') = COALESCE(r.scope, '') \
+                     AND o.revoked_at = r.revoked_at); \
              DELETE FROM revocations; \
              INSERT INTO revocations \
                  SELECT {floor} + row_number() OVER (ORDER BY seq, id), realm, kind, id, scope, revoked_at, \

@@ -100,6 +100,22 @@ pub enum BackupError {
          database that was lost, or say --forget-revocations and revoke again what must not live"
     )]
     NothingKnown,
+    /// There is nothing to be backed up where the settings say that it is.
+    #[error(
+        "there is no database at {0}: is it the folder and are they the settings that the server runs with?"
+    )]
+    NoDatabase(String),
+    /// The database that would be replaced cannot be read.
+    #[error(
+        "the database at {path} is damaged ({cause}), so nobody can read what was revoked since the backup: put it and \
+         its -wal and -shm aside, restore with --forget-revocations, and revoke again what must not live"
+    )]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What the engine said.
+        cause: String,
+    },
     /// The backup is of another installation.
     #[error(
         "the backup was made under another master key than the database that it would replace: it is another \
@@ -109,6 +125,23 @@ pub enum BackupError {
     /// Rows of the backup point at rows that it does not have.
     #[error("the backup does not hold together: {0}")]
     Broken(String),
+}
+
+impl BackupError {
+    /// The same, save where it is the replaced SQLite file that is damaged: of a damaged backup it is said as such.
+    fn told_of_damage(self, target: &Target) -> Self {
+        let (Self::Open(_) | Self::Store(_), Target::Sqlite(path)) = (&self, target) else {
+            return self;
+        };
+        let cause = self.to_string();
+        if !sqlite::says_damage(&cause) {
+            return self;
+        }
+        Self::Damaged {
+            path: path.clone(),
+            cause,
+        }
+    }
 }
 
 impl From<diesel::result::Error> for BackupError {
@@ -145,6 +178,13 @@ pub fn take(
     version: &str,
     now: Instant,
 ) -> Result<Label, BackupError> {
+    match target {
+        // Opened, it would be made, empty and for everybody to read.
+        Target::Sqlite(database) if !Path::new(database).exists() => {
+            return Err(BackupError::NoDatabase(database.clone()));
+        }
+        _ => {}
+    }
     let mut db = Manager::new(target, Purpose::Writing).open()?;
     let made = OpenOptions::new()
         .write(true)
@@ -208,6 +248,18 @@ pub fn restore(
         #[cfg(feature = "postgres")]
         Target::Postgres(_) => {}
     }
+    let restored = restore_over(target, path, label, since, now, record);
+    restored.map_err(|error| error.told_of_damage(target))
+}
+
+fn restore_over(
+    target: &Target,
+    path: &Path,
+    label: Label,
+    since: Since,
+    now: Instant,
+    record: impl FnOnce(&mut Db, &Restored) -> Result<(), BackupError>,
+) -> Result<Restored, BackupError> {
     let mut db = Manager::new(target, Purpose::Writing).open()?;
     match &mut db {
         Db::Sqlite(conn) => sqlite::hold(conn)?,

@@ -104,7 +104,16 @@ pub(super) fn load(db: &mut Db, path: &Path, label: &Label) -> Result<Constraint
             version: label.version.clone(),
         });
     }
-    refill(db, |conn| read_rows(conn, path))
+    refill(db, |conn| {
+        read_rows(conn, path).map_err(|error| match error {
+            // The engine read the row, and would not have it.
+            BackupError::Store(
+                error
+                @ (StoreError::Failed(_) | StoreError::Duplicate(_) | StoreError::Dangling(_)),
+            ) => BackupError::NotABackup(path.to_owned(), error.to_string()),
+            other => other,
+        })
+    })
 }
 
 /// Empties all tables for whoever fills them again. Until [`check`] no row need point at one that is there.

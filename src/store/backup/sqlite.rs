@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
@@ -64,8 +64,10 @@ pub(super) fn hold(conn: &mut SqliteConnection) -> Result<(), BackupError> {
     let alone = conn
         .batch_execute("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE; COMMIT;")
         .and_then(|()| diesel::sql_query(query).load::<Line>(conn));
-    if !alone.is_ok_and(|mode| mode.iter().any(|mode| mode.line == "delete")) {
-        return Err(BackupError::InUse);
+    match alone {
+        Ok(mode) if mode.iter().any(|mode| mode.line == "delete") => {}
+        Err(error) if says_damage(&error.to_string()) => return Err(error.into()),
+        _ => return Err(BackupError::InUse),
     }
     // What points at what is checked when all is in.
     conn.batch_execute("PRAGMA foreign_keys = OFF;")?;
@@ -75,9 +77,25 @@ pub(super) fn hold(conn: &mut SqliteConnection) -> Result<(), BackupError> {
 /// A copy of the backup that is brought to this program's tables; gone when it is dropped.
 pub(super) struct Source(PathBuf);
 
+impl Source {
+    /// Removes the copy and what the engine keeps beside it. One that a killed restore left would be rolled back into
+    /// the next copy of the same name.
+    fn remove(&self) -> std::io::Result<()> {
+        for beside in ["", "-journal", "-wal", "-shm"] {
+            let mut file = self.0.clone().into_os_string();
+            file.push(beside);
+            match std::fs::remove_file(file) {
+                Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => return Err(cause),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Source {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        let _ = self.remove();
     }
 }
 
@@ -88,15 +106,13 @@ pub(super) fn attach(
 ) -> Result<Source, BackupError> {
     let copy = Source(PathBuf::from(format!("{database}.restoring")));
     let fail = |cause| failed(&copy.0, cause);
+    copy.remove().map_err(fail)?;
     let mut from = File::open(path).map_err(|cause| failed(path, cause))?;
     let mut to = std::fs::OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(&copy.0)
-        .map_err(fail)?;
-    to.set_permissions(PermissionsExt::from_mode(0o600))
         .map_err(fail)?;
     std::io::copy(&mut from, &mut to).map_err(fail)?;
     let mut source = open(&copy.0)?;
@@ -115,6 +131,13 @@ pub(super) fn attach(
         .bind::<Text, _>(text(&copy.0)?)
         .execute(conn)?;
     Ok(copy)
+}
+
+/// Whether the engine says that a file is damaged, or is no database at all.
+pub(super) fn says_damage(error: &str) -> bool {
+    ["malformed", "not a database"]
+        .iter()
+        .any(|sign| error.contains(sign))
 }
 
 /// What the engine finds wrong with a file.
