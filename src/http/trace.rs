@@ -44,13 +44,16 @@ pub(super) async fn request<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<Held<B>>, Error> {
     let unread = unread::keep(&mut request);
+    // Nothing here is spoken but HTTP/1.1: an upgrade is not taken up. actix ends the connection after such a request,
+    // and would not say so; a client that goes on to use it loses its next request.
+    let offers_another = request.head().upgrade();
     let put_on_record = |id: &RequestId, at, took, answer: &ServiceResponse<B>| {
         calls::note(&app, id, at, took, answer);
     };
     let mut answer = around(&app.clock, request, next, put_on_record).await?;
     // The next request is for another process: this one stops, or hears nothing from its database.
     let is_deaf = answer.status() == StatusCode::SERVICE_UNAVAILABLE && !app.directory.is_fresh();
-    if is_deaf || app.stopping.load(Ordering::Relaxed) {
+    if is_deaf || offers_another || app.stopping.load(Ordering::Relaxed) {
         let head = answer.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);
     }

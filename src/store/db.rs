@@ -108,7 +108,7 @@ fn refuse_bare(rest: &str) -> Result<(), OpenError> {
 /// otherwise (a stronger default is left alone).
 #[cfg(feature = "postgres")]
 const POSTGRES_SESSION: &str = "SET TIME ZONE 'UTC'; SET application_name = 'onyx-auth'; \
-    SET statement_timeout = '8s'; SET lock_timeout = '4s'; SET idle_in_transaction_session_timeout = '60s'; \
+    SET statement_timeout = '8s'; SET lock_timeout = '4s'; SET idle_in_transaction_session_timeout = '5s'; \
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';";
 
 /// Room for the pages that a transaction of many orders changes, on SQLite: one that has none left writes some of

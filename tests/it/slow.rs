@@ -33,6 +33,30 @@ fn until_closed(socket: &mut TcpStream) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// An upgrade is not taken up, and actix ends the connection after such a request: a client that is not told loses the
+/// next one. Java's sends them wherever there is no TLS.
+#[actix_web::test]
+async fn who_offers_another_protocol_is_told_that_the_connection_ends() {
+    let world = world_with(&[]).await;
+    for offer in [
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQBAAAAAAUAAEAA",
+        "Connection: keep-alive, Upgrade\r\nUpgrade: TLS/1.2",
+    ] {
+        for path in ["/sandbox/oauth2/jwks", "/sandbox/v1/me"] {
+            let mut socket = connect(&world);
+            let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{offer}\r\n\r\n");
+            socket.write_all(head.as_bytes()).unwrap();
+            let answer = until_closed(&mut socket).to_ascii_lowercase();
+            let answer = answer.split("\r\n\r\n").next().unwrap();
+            assert!(
+                answer.contains("\r\nconnection: close"),
+                "{offer}: {answer}"
+            );
+            assert!(!answer.contains("upgrade"), "{offer}: {answer}");
+        }
+    }
+}
+
 /// Sends a beginning, then a piece every now and then until the server hangs up; answers what it said.
 fn trickle(mut socket: TcpStream, beginning: &str, piece: &'static str) -> String {
     socket.write_all(beginning.as_bytes()).unwrap();
