@@ -170,6 +170,8 @@ pub enum Opening {
     Opened(Letter),
     /// It was handed over before.
     OpenedBefore(Instant),
+    /// It was handed over before, and is revoked by now with all that came of it.
+    RevokedSince(Instant),
     /// Its time had come first.
     Expired(Instant),
     /// The credential was revoked first.
@@ -207,11 +209,30 @@ pub fn open(db: &mut Change<'_>, act: &Act, held: &Held) -> Result<Opening, Admi
     }
     let (after, _) = secret_deliveries::find(db, &[held.realm], id)?.ok_or(AdminError::NotFound)?;
     Ok(match (after.state, after.opened_at) {
+        (DeliveryState::Opened, Some(at)) if is_over(db, &after.credential_id)? => {
+            Opening::RevokedSince(at)
+        }
         (DeliveryState::Opened, Some(at)) => Opening::OpenedBefore(at),
         (DeliveryState::Expired, _) => Opening::Expired(after.expires_at),
         // Pending, and yet not to be opened: its credential is revoked.
         _ => Opening::Cancelled,
     })
+}
+
+/// Whether who holds the link has nothing left to revoke: the credential is revoked, and so is what
+/// its client put in its place by itself, as whoever opened the link could have done.
+fn is_over(db: &mut Db, id: &CredentialId) -> Result<bool, AdminError> {
+    let mut last = credentials::get(db, id)?;
+    while last.state == CredentialState::Revoked {
+        let Some(next) = last.replaced_by else {
+            return Ok(true);
+        };
+        last = credentials::get(db, &next)?;
+        if last.created_by != last.client_id.as_str() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Revokes the credential, because who holds the link says that somebody else opened it.

@@ -176,7 +176,7 @@ fn holder(request: &HttpRequest, app: &App) -> Actor {
 #[derive(Debug, IntoResponses)]
 #[response(
     status = 410,
-    description = "`delivery_opened` (with `opened_at`), `delivery_expired` (with `expired_at`) or `delivery_cancelled`: told only to who holds the link.",
+    description = "`delivery_opened` (with `opened_at`), `delivery_expired` (with `expired_at`) or `delivery_cancelled` (the credential was revoked or replaced; with `opened_at` where the link had been opened): told only to who holds the link.",
     content_type = "application/problem+json"
 )]
 pub struct Gone(
@@ -191,10 +191,17 @@ fn too_late(opening: &Opening) -> Problem {
     match opening {
         Opening::OpenedBefore(at) => {
             let detail = format!(
-                "the link was opened at {at}; if that was not you, revoke the credential: \
-                 POST the same proof to this path with /revoke after it"
+                "the link was opened at {at}; if that was not you, or you do not have the secret, \
+                 revoke the credential and ask for a new one: POST the same proof to this path with \
+                 /revoke after it"
             );
             gone("delivery_opened", detail).with("opened_at", at.to_string())
+        }
+        Opening::RevokedSince(at) => {
+            let detail = format!(
+                "the link was opened at {at}, and the credential was revoked since; ask for a new one"
+            );
+            gone("delivery_cancelled", detail).with("opened_at", at.to_string())
         }
         Opening::Expired(at) => {
             let detail =

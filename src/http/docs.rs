@@ -41,7 +41,7 @@ pub async fn to_admin() -> HttpResponse {
     responses((status = 200, description = "The page, or a part of it", content_type = "text/html"))
 )]
 pub async fn partner(file: web::Path<String>) -> Result<HttpResponse, Problem> {
-    serve(&file, "/openapi.json")
+    serve(&file, "/openapi.json", "Onyx Auth: partner API")
 }
 
 /// Shows the admin API to people.
@@ -51,7 +51,7 @@ pub async fn partner(file: web::Path<String>) -> Result<HttpResponse, Problem> {
     responses((status = 200, description = "The page, or a part of it", content_type = "text/html"))
 )]
 pub async fn admin(file: web::Path<String>) -> Result<HttpResponse, Problem> {
-    serve(&file, "/admin/openapi.json")
+    serve(&file, "/admin/openapi.json", "Onyx Auth: admin API")
 }
 
 fn see(place: &'static str) -> HttpResponse {
@@ -60,7 +60,7 @@ fn see(place: &'static str) -> HttpResponse {
         .finish()
 }
 
-fn serve(file: &str, document: &'static str) -> Result<HttpResponse, Problem> {
+fn serve(file: &str, document: &'static str, title: &str) -> Result<HttpResponse, Problem> {
     // No validator: it would send the document's address to somebody else's server.
     let config = Config::from(document)
         .validator_url("none")
@@ -69,11 +69,25 @@ fn serve(file: &str, document: &'static str) -> Result<HttpResponse, Problem> {
     let found = utoipa_swagger_ui::serve(file, Arc::new(config))
         .map_err(|error| Problem::internal(&*error))?;
     let found = found.ok_or_else(Problem::not_found)?;
+    let bytes = match file {
+        "" | "/" | "index.html" => with_head(&found.bytes, title),
+        _ => found.bytes.into_owned(),
+    };
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((REFERRER_POLICY, "no-referrer"))
         .insert_header((CACHE_CONTROL, "public, max-age=300"))
         .content_type(found.content_type)
-        .body(found.bytes.into_owned()))
+        .body(bytes))
+}
+
+/// The page with a title that says which of the two it is, and fitted to a phone: the vendored
+/// one is called after the program that shows it, and lacks a viewport.
+fn with_head(page: &[u8], title: &str) -> Vec<u8> {
+    let fit = r#"<meta name="viewport" content="width=device-width, initial-scale=1">"#;
+    let head = format!("{fit}<title>{title}</title>");
+    let page = String::from_utf8_lossy(page);
+    page.replace("<title>Swagger UI</title>", &head)
+        .into_bytes()
 }

@@ -120,7 +120,7 @@ pub struct ProblemView {
     /// `cursor_gone`: the number of the last event that is kept no more.
     #[schema(nullable = false)]
     pub purged_up_to: Option<u64>,
-    /// `delivery_opened`: when.
+    /// `delivery_opened`, `delivery_cancelled`: when.
     #[schema(nullable = false)]
     pub opened_at: Option<Instant>,
     /// `delivery_expired`: when.

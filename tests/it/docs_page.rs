@@ -10,7 +10,11 @@ async fn the_documents_are_pages_that_load_nothing_from_elsewhere() {
     let browser = Browser::start().await;
     for world in worlds().await {
         for (page, shows, title) in [
-            ("/docs", "#operations-oauth-request_token", "Onyx Auth"),
+            (
+                "/docs",
+                "#operations-oauth-request_token",
+                "Onyx Auth: partner API",
+            ),
             (
                 "/admin/docs",
                 "#operations-partners-list_partners",
@@ -21,18 +25,25 @@ async fn the_documents_are_pages_that_load_nothing_from_elsewhere() {
             browser.wait_for(shows).await;
             assert_eq!(browser.url().await, format!("{}{page}/", world.base));
             assert!(browser.text(".info .title").await.starts_with(title));
+            // Among a browser's tabs each has a name of its own, and a phone need not look at it from afar.
+            let head =
+                "return [document.title, document.querySelector('meta[name=viewport]').content]";
+            let fitted = "width=device-width, initial-scale=1";
+            assert_eq!(browser.ask(head).await, json!([title, fitted]));
             // Whatever the page asked for came from here, and the policy had nothing to stop.
             let foreign = "return performance.getEntriesByType('resource').map(r => r.name) \
                 .filter(name => !name.startsWith(location.origin) && !name.startsWith('data:'))";
             assert_eq!(browser.ask(foreign).await, json!([]));
             assert_eq!(browser.complaints().await, Vec::<String>::new());
         }
-        let policy = world.get("/docs/", None).await;
+        let page = world.get("/docs/", None).await;
         assert!(
-            policy
-                .header("content-security-policy")
+            page.header("content-security-policy")
                 .starts_with("default-src 'none'")
         );
+        assert_eq!(page.header("cache-control"), "public, max-age=300");
+        let named = world.get("/docs/index.html", None).await;
+        assert_eq!(named.text, page.text);
         world.get("/docs/no-such-file.js", None).await.expect(404);
     }
     browser.quit().await;

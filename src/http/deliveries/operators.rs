@@ -45,7 +45,7 @@ pub async fn open(
 
 /// Revokes the credential of a link, on the word of who holds it.
 ///
-/// For who finds that somebody else has opened it. Twice is once.
+/// For who finds that somebody else has opened it, or never got the secret. Twice is once.
 #[utoipa::path(
     post, path = "/admin/deliveries/{id}/revoke", operation_id = "disown_operator_delivery", tag = "deliveries",
     params(("id" = String, Path, description = "Stands in the link")),

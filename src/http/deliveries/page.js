@@ -5,7 +5,10 @@
   const place = location.pathname;
   const delivery = place.split("/").pop();
   const utf8 = (text) => new TextEncoder().encode(text);
-  const sections = ["ready", "shown", "before", "revoked", "ended", "broken", "unable"];
+  const sections = ["ready", "shown", "past", "before", "revoked", "ended", "broken", "unable"];
+  const openable = ["ready", "broken", "unable"];
+  // Takes the key's place when that has done its work. No key is as short.
+  const mark = "#shown";
 
   const encode = (bytes) =>
     btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
@@ -15,6 +18,7 @@
   // Shows one section, and takes a screen reader there.
   const turnTo = (name) => {
     for (const section of sections) at(section).hidden = section !== name;
+    for (const more of ["deadline", "terminal"]) at(more).hidden = !openable.includes(name);
     at("trouble").textContent = "";
     at(name + "-title")?.focus();
   };
@@ -61,9 +65,8 @@
     at("secret").textContent = letter.client_secret;
     at("try").textContent =
       "curl -u " + letter.client_id + " -d grant_type=client_credentials " + body.token_endpoint;
-    // The key has done its work: it need not stay in the history.
-    history.replaceState(null, "", place);
-    for (const done of ["deadline", "terminal"]) at(done).hidden = true;
+    // The key need not stay in the history, and whoever comes back is told that there was one.
+    history.replaceState(null, "", place + mark);
     turnTo("shown");
   };
 
@@ -75,11 +78,13 @@
       at("opened-at").textContent = inWords(body.opened_at);
       at("opened-at").dateTime = body.opened_at;
       turnTo("before");
+    } else if (body.code === "delivery_cancelled" && body.opened_at) {
+      turnTo("revoked");
     } else if (status === 410) {
       at("ended-why").textContent =
         body.code === "delivery_expired"
           ? "Nobody opened it in time, so its credential was revoked. Ask for a new one."
-          : "Its credential was revoked before it was opened. Ask for a new one.";
+          : "Its credential was revoked or replaced before it was opened. Ask for a new one.";
       turnTo("ended");
     } else if (status === 404) {
       turnTo("broken");
@@ -106,24 +111,38 @@
       at(id).disabled = false;
     });
   };
-  onClick("open", open, "That did not work: the server gave no answer that can be used. Try again.");
+  onClick(
+    "open",
+    open,
+    "That did not work: the server gave no answer that can be used. Try again. If it is then said that the link " +
+      "was opened before, the answer was lost: revoke the credential there, and ask for a new one.",
+  );
   onClick("revoke", revoke, "The credential could not be revoked. Try again, or tell who sent you this link.");
 
-  for (const button of document.querySelectorAll("[data-copy]")) {
+  const copies = document.querySelectorAll("[data-copy]");
+  // The clipboard holds one thing: what was pressed before says "Copied" no more.
+  const say = (pressed, word, sentence) => {
+    for (const button of copies) button.textContent = button === pressed ? word : "Copy";
+    at("said").textContent = sentence;
+  };
+  for (const button of copies) {
+    const value = at(button.dataset.copy);
+    const name = value.labels[0].textContent;
     button.addEventListener("click", async () => {
       try {
-        await navigator.clipboard.writeText(at(button.dataset.copy).textContent);
-        at("said").textContent = "Copied.";
+        await navigator.clipboard.writeText(value.textContent);
+        say(button, "Copied", name + " copied.");
       } catch {
-        getSelection().selectAllChildren(at(button.dataset.copy));
-        at("said").textContent = "Selected: copy it with your keyboard.";
+        getSelection().selectAllChildren(value);
+        say(button, "Selected", name + " selected: press Ctrl+C, or copy it as your device does.");
       }
     });
   }
 
   const start = () => {
     at("until").textContent = inWords(at("until").dateTime);
-    if (!linkKey()) turnTo("broken");
+    if (location.hash === mark) turnTo("past");
+    else if (!linkKey()) turnTo("broken");
     else if (!globalThis.crypto?.subtle) turnTo("unable");
     else turnTo("ready");
   };

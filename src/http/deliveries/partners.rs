@@ -45,7 +45,7 @@ pub async fn open(
 
 /// Revokes the credential of a link, on the word of who holds it.
 ///
-/// For who finds that somebody else has opened it. Twice is once.
+/// For who finds that somebody else has opened it, or never got the secret. Twice is once.
 #[utoipa::path(
     post, path = "/deliveries/{id}/revoke", operation_id = "disown_delivery", tag = "deliveries",
     params(("id" = String, Path, description = "Stands in the link")),

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{bare_client, credential, linked, run_out, trail};
 use crate::support::assert_snapshot;
-use crate::support::world::{worlds, worlds_with};
+use crate::support::world::{Answer, Credential, worlds, worlds_with};
 
 #[actix_web::test]
 async fn an_unopened_link_ends_and_its_credential_with_it() {
@@ -99,5 +100,58 @@ async fn a_link_shows_no_secret_that_is_accepted_no_more() {
         let body = json!({ "overlap_seconds": 0 });
         world.operator().await.post(&path, body).await.expect(201);
         assert_eq!(link.open(&world).await.status, 410);
+    }
+}
+
+#[actix_web::test]
+async fn an_opened_link_says_when_its_credential_was_revoked_since() {
+    for world in worlds().await {
+        let (_, client) = bare_client(&world).await;
+        let (issued, link) = linked(&world, &client).await;
+        link.open(&world).await.expect(200);
+        let before = link.open(&world).await.expect(410);
+        assert_eq!(before["code"], "delivery_opened");
+        let id = issued["id"].as_str().unwrap();
+        world.operator().await.revoke(id).await.expect(200);
+        let over = link.open(&world).await;
+        let body = over.json();
+        assert_eq!(body["opened_at"], before["opened_at"]);
+        let at = body["opened_at"].as_str().unwrap();
+        assert_snapshot!(over.problem().replace(at, "WHEN"), @"410 delivery_cancelled: the link was opened at WHEN, and the credential was revoked since; ask for a new one");
+        // That it was opened stays on record.
+        let seen = credential(&world, &client, id).await;
+        assert_eq!(seen["delivery"]["state"], "opened");
+    }
+}
+
+#[actix_web::test]
+async fn a_link_is_not_over_while_what_its_thief_rotated_the_secret_into_lives() {
+    for world in worlds().await {
+        let (_, client) = bare_client(&world).await;
+        let (_, link) = linked(&world, &client).await;
+        let thief = link.unseal(&link.open(&world).await.expect(200));
+        let request = world.request(Method::POST, "/sandbox/oauth2/credentials/rotate");
+        let request = request.basic_auth(&thief.client_id, Some(&thief.secret));
+        let rotated = Answer::of(request.send().await.unwrap()).await.expect(201);
+        let heir = Credential {
+            credential_id: rotated["credential_id"].as_str().unwrap().to_owned(),
+            secret: rotated["client_secret"].as_str().unwrap().to_owned(),
+            ..thief.clone()
+        };
+        // Somebody who knows nothing of the theft ends the overlap: the stolen one is revoked, its heir is not.
+        let path = format!("/credentials/{}/finish-rotation", thief.credential_id);
+        let operator = world.operator().await;
+        operator.post(&path, json!({})).await.expect(200);
+        world.token("sandbox", &heir, &[]).await;
+        assert_eq!(
+            link.open(&world).await.expect(410)["code"],
+            "delivery_opened"
+        );
+        link.disown(&world).await.expect(200);
+        assert_eq!(world.token_answer("sandbox", &heir, &[]).await.status, 401);
+        assert_eq!(
+            link.open(&world).await.expect(410)["code"],
+            "delivery_cancelled"
+        );
     }
 }

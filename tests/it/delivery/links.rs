@@ -51,7 +51,7 @@ async fn a_link_shows_the_secret_once_and_later_when_it_was_opened() {
         let shown = again.problem();
         let body = again.expect(410);
         let at = body["opened_at"].as_str().unwrap();
-        assert_snapshot!(shown.replace(at, "WHEN"), @"410 delivery_opened: the link was opened at WHEN; if that was not you, revoke the credential: POST the same proof to this path with /revoke after it");
+        assert_snapshot!(shown.replace(at, "WHEN"), @"410 delivery_opened: the link was opened at WHEN; if that was not you, or you do not have the secret, revoke the credential and ask for a new one: POST the same proof to this path with /revoke after it");
         let seen = credential(&world, &client, &who.credential_id).await;
         assert_eq!(seen["delivery"]["state"], "opened");
         assert_eq!(seen["delivery"]["opened_at"], at);
@@ -94,7 +94,7 @@ async fn who_holds_the_link_may_revoke_what_somebody_else_opened() {
         assert_eq!(link.disown(&world).await.expect(200), revoked);
         assert_eq!(
             link.open(&world).await.expect(410)["code"],
-            "delivery_opened"
+            "delivery_cancelled"
         );
         assert_eq!(world.lines("SELECT kind AS line FROM events").len(), 1);
     }
