@@ -6,12 +6,36 @@ use super::{Act, AdminError};
 use crate::audit::{Action, Deed};
 use crate::domain::instant::Instant;
 use crate::domain::key::{KeyState, KeyStep};
+use crate::domain::page::{Page, PageRequest};
 use crate::domain::revocation::Revoked;
 use crate::keys::error::KeyError;
 use crate::keys::provision;
 use crate::store::changes::Change;
 use crate::store::signing_keys::{self, StoredKey};
 use crate::store::{Db, StoreError};
+
+/// A page of the keys that are published now, oldest first. `None`: there never was the key that it starts after.
+///
+/// Whoever walks may stand at a key that was revoked since, or is published no more: its place is known still.
+pub fn page(
+    db: &mut Db,
+    asked: &PageRequest,
+    now: Instant,
+) -> Result<Option<Page<StoredKey>>, StoreError> {
+    let mut keys = signing_keys::published(db, now)?;
+    if let Some(kid) = &asked.after {
+        let Some(last) = signing_keys::find(db, kid)? else {
+            return Ok(None);
+        };
+        keys.retain(|key| place(key) > place(&last));
+    }
+    Ok(Some(asked.page(keys, |key| key.kid.as_str())))
+}
+
+/// Where a key stands in the list.
+fn place(key: &StoredKey) -> (Instant, &str) {
+    (key.published_at, key.kid.as_str())
+}
 
 /// Stores a freshly made key as the successor of the one that signs now.
 ///

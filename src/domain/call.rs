@@ -31,24 +31,22 @@ impl std::str::FromStr for StatusRange {
     type Err = BadStatus;
 
     fn from_str(text: &str) -> Result<Self, BadStatus> {
-        if let Some(class) = text.strip_suffix("xx") {
-            let class: i32 = class.parse().map_err(|_| BadStatus)?;
-            let is_class = text.len() == 3 && (1..=5).contains(&class);
-            let range = Self {
-                from: class * 100,
-                to: class * 100 + 99,
-            };
-            return is_class.then_some(range).ok_or(BadStatus);
+        // By its bytes: a number is also read with a sign or zeros before it, and may be too large for its class.
+        match *text.as_bytes() {
+            [class @ b'1'..=b'5', b'x', b'x'] => {
+                let from = i32::from(class - b'0') * 100;
+                let to = from + 99;
+                Ok(Self { from, to })
+            }
+            [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9'] => {
+                let status = text.parse().map_err(|_| BadStatus)?;
+                Ok(Self {
+                    from: status,
+                    to: status,
+                })
+            }
+            _ => Err(BadStatus),
         }
-        let is_plain = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
-        let status = text.parse().ok().filter(|_| is_plain);
-        let status = status.filter(|status| (100..=599).contains(status));
-        status
-            .map(|status| Self {
-                from: status,
-                to: status,
-            })
-            .ok_or(BadStatus)
     }
 }
 
@@ -96,6 +94,33 @@ mod tests {
             let is_status = text.len() == 3 && ('1'..='5').contains(&text.chars().next().unwrap())
                 && (text.ends_with("xx") || text.bytes().all(|b| b.is_ascii_digit()));
             prop_assert_eq!(text.parse::<StatusRange>().is_ok(), is_status);
+        }
+    }
+
+    #[test]
+    fn a_class_is_one_digit_and_no_other_number() {
+        for bad in [
+            "99999999xx",
+            "2147483647xx",
+            "99999999999999999999xx",
+            "-9xx",
+            "+2xx",
+            " 2xx",
+            "02xx",
+            "0xx",
+            "6xx",
+            "xx",
+            "2x",
+            "2xxx",
+            "2XX",
+            "2xx ",
+            "\u{662}xx",
+            "+20",
+            "099",
+            "600",
+            "0404",
+        ] {
+            assert_eq!(bad.parse::<StatusRange>(), Err(BadStatus), "{bad}");
         }
     }
 }

@@ -7,12 +7,13 @@ use super::error::StoreError;
 use super::schema::{
     event_counters, events, webhook_attempts, webhook_deliveries, webhook_endpoints,
 };
+use super::webhook_endpoints::Endpoint;
 use crate::domain::event::EventKind;
 use crate::domain::id::{EventId, PartnerId, ReplayId, WebhookEndpointId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
-use crate::domain::webhook::{EndpointState, EventTypes, FailureClass};
+use crate::domain::webhook::{EndpointState, FailureClass};
 use crate::domain::webhook_delivery::WebhookDeliveryState;
 
 /// A row of `webhook_deliveries`.
@@ -295,15 +296,23 @@ pub fn newest(
 pub fn pending(
     db: &mut Db,
     tenant: &Tenant,
-    (cursor, types): (i64, &EventTypes),
+    endpoint: &Endpoint,
     event: Option<&EventId>,
     below: Option<&Place>,
     most: i64,
 ) -> Result<Vec<Outgoing>, StoreError> {
+    // Above the cursor some are on record already: they were settled before one that was begun earlier. The cursor
+    // again, so that nobody joins the endpoint's whole past.
+    let tried = webhook_deliveries::table
+        .filter(webhook_deliveries::endpoint_id.eq(&endpoint.id))
+        .filter(webhook_deliveries::seq.gt(endpoint.cursor))
+        .filter(webhook_deliveries::seq.eq(events::seq))
+        .filter(webhook_deliveries::replay_id.eq(""));
     let mut query = events::table
         .filter(events::partner_id.eq(tenant.partner_id()))
         .filter(events::realm.eq(tenant.realm()))
-        .filter(events::seq.gt(cursor))
+        .filter(events::seq.gt(endpoint.cursor))
+        .filter(diesel::dsl::not(diesel::dsl::exists(tried)))
         .order(events::seq.desc())
         .select(OUTGOING)
         .limit(most)
@@ -311,7 +320,7 @@ pub fn pending(
     if let Some(place) = below {
         query = query.filter(events::seq.lt(place.seq));
     }
-    if let Some(only) = types.only() {
+    if let Some(only) = endpoint.event_types.only() {
         query = query.filter(events::kind.eq_any(only));
     }
     if let Some(event) = event {

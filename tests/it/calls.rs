@@ -234,6 +234,25 @@ async fn filters_that_make_no_sense_are_told() {
 }
 
 #[actix_web::test]
+async fn a_class_of_statuses_is_one_digit_for_partners_and_operators() {
+    const TOLD: &str =
+        "400 invalid_parameter: status must be a status like 404, or a class like 4xx";
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let who = world.sandbox_client(&["orders:read"]).await;
+        let token = world.token("sandbox", &who, &[]).await;
+        for bad in ["99999999xx", "-9xx", "%2B2xx", "%202xx", "02xx"] {
+            let query = format!("/requests?status={bad}");
+            let path = format!("/sandbox/v1{query}");
+            let own = world.get(&path, Some(&token));
+            for refused in [own.await, operator.get(&query).await] {
+                assert_eq!(refused.problem(), TOLD, "{bad}");
+            }
+        }
+    }
+}
+
+#[actix_web::test]
 async fn a_log_that_is_switched_off_stays_empty() {
     for mut world in worlds_with(&[("ONYX_REQUEST_LOG", "false")]).await {
         let who = world.sandbox_client(&["orders:read"]).await;

@@ -56,6 +56,7 @@ mod operator_keys;
 mod orders;
 mod other_languages;
 mod own_tokens;
+mod pending_deliveries;
 mod prohibited;
 mod quickstart;
 mod quotas;

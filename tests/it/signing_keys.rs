@@ -1,5 +1,6 @@
 //! Signing keys: what one signed is dead from its revocation on, and a rotation disturbs nobody.
 
+mod lists;
 mod revoking;
 mod rotating;
 

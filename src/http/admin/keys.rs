@@ -75,12 +75,8 @@ pub async fn list(
 ) -> Result<web::Json<ListView<KeyView>>, Problem> {
     let asked = query.page()?;
     let now = app.clock.now();
-    let rows = app
-        .store
-        .read(move |db| signing_keys::published(db, now))
-        .await?;
-    let page = asked.of_all(rows, |key: &StoredKey| &key.kid);
-    let page = page.ok_or_else(bad_cursor)?;
+    let read = app.store.read(move |db| keys::page(db, &asked, now));
+    let page = read.await?.ok_or_else(bad_cursor)?;
     Ok(ListView::of(page, |key| KeyView::at(key, now)))
 }
 

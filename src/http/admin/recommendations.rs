@@ -93,7 +93,11 @@ pub async fn list(
     let search = Search {
         kind,
         filter,
-        after: asked.after.as_deref().map(place).transpose()?,
+        after: asked
+            .after
+            .as_deref()
+            .map(|cursor| place(cursor, kind))
+            .transpose()?,
         limit: asked.limit,
     };
     let act = app.act(who.actor);
@@ -104,8 +108,14 @@ pub async fn list(
     Ok(ListView::of(found, RecommendationView::from))
 }
 
-fn place(cursor: &str) -> Result<Place, Problem> {
-    cursor.parse().map_err(|_| bad_cursor())
+/// Where a page of all kinds begins, or of one.
+fn place(cursor: &str, kind: Option<RecommendationKind>) -> Result<Place, Problem> {
+    let place: Place = cursor.parse().map_err(|_| bad_cursor())?;
+    // One of another kind's list would look like this one's end, or like its beginning.
+    if kind.is_some_and(|kind| kind != place.kind()) {
+        return Err(bad_cursor());
+    }
+    Ok(place)
 }
 
 /// Takes an unused scope away from its client, or revokes an unused credential.

@@ -183,9 +183,8 @@ fn page(
         .is_none_or(|state| state == WebhookDeliveryState::Pending);
     // One that never answered its challenge is told of what happens from then on.
     if asks_for_pending && endpoint.activated_at.is_some() {
-        let position = (endpoint.cursor, &endpoint.event_types);
         let event = filter.event_id.as_ref();
-        let untried = pending(db, tenant, position, event, below, most)?;
+        let untried = pending(db, tenant, &endpoint, event, below, most)?;
         rows.extend(untried.into_iter().map(DeliveryView::untried));
     }
     if filter.state != Some(WebhookDeliveryState::Pending) {
@@ -197,13 +196,11 @@ fn page(
             .map(|delivery| DeliveryView::tried(delivery, &attempts));
         rows.extend(tried);
     }
-    // Above the cursor some have a row already: the row knows more.
-    let order = |view: &DeliveryView| {
+    // Read at one moment: none is among both.
+    rows.sort_by_key(|view| {
         let place = view.place();
-        (place.seq, place.replay_id, !view.attempts.is_empty())
-    };
-    rows.sort_by_key(|view| std::cmp::Reverse(order(view)));
-    rows.dedup_by(|later, earlier| later.place() == earlier.place());
+        std::cmp::Reverse((place.seq, place.replay_id))
+    });
     let named = rows.into_iter().map(|view| {
         let place = view.place();
         (format!("{}.{}", place.seq, place.replay_id), view)

@@ -91,6 +91,39 @@ async fn recommendations_are_paged_and_filtered() {
 }
 
 #[actix_web::test]
+async fn a_cursor_of_one_kind_begins_no_page_of_another() {
+    const TOLD: &str = "400 invalid_parameter: cursor must be a next_cursor of an earlier page";
+    const KINDS: [&str; 4] = [
+        "unused_scope",
+        "unused_credential",
+        "secret_near_end",
+        "grant_near_end",
+    ];
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let who = world.sandbox_client(&["orders:read", "usage:read"]).await;
+        age_client(&world, &who.client_id, 100);
+        for own in ["unused_scope", "grant_near_end"] {
+            let path = format!("/recommendations?realm=sandbox&kind={own}&limit=1");
+            let first = operator.get(&path).await.expect(200);
+            let next = first["next_cursor"].as_str().unwrap();
+            let of = async |kind: &str| {
+                let path = format!("/recommendations?realm=sandbox{kind}&cursor={next}");
+                operator.get(&path).await
+            };
+            for kind in KINDS.iter().filter(|kind| **kind != own) {
+                let refused = of(&format!("&kind={kind}")).await;
+                assert_eq!(refused.problem(), TOLD, "{own} for {kind}");
+            }
+            // Of its own kind it begins a page, and so it does of all kinds.
+            let second = of(&format!("&kind={own}")).await.expect(200);
+            assert_eq!(second["data"].as_array().unwrap().len(), 1);
+            assert_eq!(of("").await.expect(200)["data"][0], second["data"][0]);
+        }
+    }
+}
+
+#[actix_web::test]
 async fn a_search_among_many_clients_that_need_everything_goes_on_from_page_to_page() {
     for world in worlds().await {
         let operator = world.operator().await;
