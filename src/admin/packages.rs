@@ -8,6 +8,7 @@ use crate::domain::edit;
 use crate::domain::id::{PackageId, PartnerId};
 use crate::domain::money::Money;
 use crate::domain::package::{Feature, Included, PackageState, PackageStep, Viewer};
+use crate::domain::revision::Revision;
 use crate::store::changes::Change;
 use crate::store::packages::{self, Edit, Package};
 use crate::store::{Db, StoreError, partners};
@@ -55,57 +56,65 @@ pub fn create(db: &mut Change<'_>, act: &Act, new: NewPackage) -> Result<Listed,
 }
 
 /// Drafts several packages, or none of them.
+///
+/// Every other change waits meanwhile: they are written many at a time, and so are those to whom they are shown.
 pub fn create_all(
     db: &mut Change<'_>,
     act: &Act,
     all: Vec<NewPackage>,
 ) -> Result<Vec<Listed>, AdminError> {
-    let mut made = Vec::with_capacity(all.len());
-    for new in all {
-        let viewers = new.viewers.map(in_order);
-        check_viewers(db, viewers.as_deref())?;
-        let (included_quantity, included_unit) = parts(new.included);
-        let package = Package {
-            id: PackageId::generate(act.now),
-            name: new.name,
-            description: new.description,
-            price_amount: new.price.amount,
-            price_currency: new.price.currency,
-            validity_days: new.validity_days,
-            region: new.region,
-            features: new.features.into_iter().collect(),
-            state: PackageState::Draft,
-            version: 1,
-            restricted: viewers.is_some(),
-            created_by: act.actor.to_string(),
-            created_at: act.now,
-            updated_at: act.now,
-            included_quantity,
-            included_unit,
-        };
-        packages::insert(db, &package)?;
-        packages::show_to(db, &package.id, viewers.as_deref().unwrap_or_default())?;
+    check_viewers(db, all.iter().flat_map(|new| new.viewers.iter().flatten()))?;
+    let mut made: Vec<Listed> = all.into_iter().map(|new| draft(act, new)).collect();
+    made.sort_by(|one, other| one.package.id.cmp(&other.package.id));
+    let rows: Vec<&Package> = made.iter().map(|one| &one.package).collect();
+    packages::insert_all(db, &rows)?;
+    let shown = made.iter().flat_map(|one| {
+        let viewers = one.viewers.iter().flatten();
+        viewers.map(move |viewer| (&one.package.id, viewer))
+    });
+    packages::show(db, &shown.collect::<Vec<_>>())?;
+    for package in rows {
         let deed = Deed::new(Action::PackageCreated, &package.id)
             .detail("price_amount", package.price_amount)
             .detail("price_currency", package.price_currency.as_str());
         act.record(db, deed)?;
-        made.push(Listed { package, viewers });
     }
-    made.sort_by(|one, other| one.package.id.cmp(&other.package.id));
     Ok(made)
 }
 
+fn draft(act: &Act, new: NewPackage) -> Listed {
+    let viewers = new.viewers.map(in_order);
+    let (included_quantity, included_unit) = parts(new.included);
+    let package = Package {
+        id: PackageId::generate(act.now),
+        name: new.name,
+        description: new.description,
+        price_amount: new.price.amount,
+        price_currency: new.price.currency,
+        validity_days: new.validity_days,
+        region: new.region,
+        features: new.features.into_iter().collect(),
+        state: PackageState::Draft,
+        version: 1,
+        restricted: viewers.is_some(),
+        created_by: act.actor.to_string(),
+        created_at: act.now,
+        updated_at: act.now,
+        included_quantity,
+        included_unit,
+    };
+    Listed { package, viewers }
+}
+
 /// The partners among these viewers that do not exist.
-pub fn unknown_partners(
+pub fn unknown_partners<'a>(
     db: &mut Db,
-    viewers: &[Viewer],
+    viewers: impl Iterator<Item = &'a Viewer>,
 ) -> Result<BTreeSet<PartnerId>, StoreError> {
-    let named: BTreeSet<&PartnerId> = viewers.iter().map(|v| &v.partner_id).collect();
-    let mut unknown = BTreeSet::new();
-    for partner in named {
-        if partners::state(db, partner)?.is_none() {
-            unknown.insert(partner.clone());
-        }
+    let mut unknown: BTreeSet<PartnerId> = viewers.map(|of| of.partner_id.clone()).collect();
+    let named: Vec<PartnerId> = unknown.iter().cloned().collect();
+    for known in partners::known(db, &named)? {
+        unknown.remove(&known);
     }
     Ok(unknown)
 }
@@ -131,25 +140,36 @@ pub fn list(db: &mut Db, of: Vec<Package>) -> Result<Vec<Listed>, StoreError> {
     Ok(listed.collect())
 }
 
-/// Changes a package; what is already so is no change. `expected`: only if it is at this version.
+/// Refuses what is bound to other revisions of a package. `expected`: `None` where it is bound to none.
+///
+/// Changes follow one another, so the package stays at the revision that is seen here until this one is done.
+pub fn check_revision(
+    db: &mut Change<'_>,
+    id: &PackageId,
+    expected: Option<&[Revision]>,
+) -> Result<(), AdminError> {
+    let package = packages::find(db, id)?.ok_or(AdminError::NotFound)?;
+    let is_expected = package.revision().is_among(expected);
+    is_expected.then_some(()).ok_or(AdminError::Outdated)
+}
+
+/// Changes a package; what is already so is no change. `expected`: only if it is at one of these revisions.
 pub fn edit(
     db: &mut Change<'_>,
     act: &Act,
     id: &PackageId,
-    expected: Option<i64>,
+    expected: Option<&[Revision]>,
     wanted: Wanted,
 ) -> Result<Listed, AdminError> {
+    check_revision(db, id, expected)?;
     let before = get(db, id)?;
     let version = before.package.version;
-    if expected.is_some_and(|expected| expected != version) {
-        return Err(AdminError::Outdated);
-    }
     let viewers = match wanted.viewers {
         edit::Edit::Keep => before.viewers.clone(),
         edit::Edit::Clear => None,
         edit::Edit::Set(viewers) => Some(in_order(viewers)),
     };
-    check_viewers(db, viewers.as_deref())?;
+    check_viewers(db, viewers.iter().flatten())?;
     let was = &before.package;
     let (included_quantity, included_unit) = parts(wanted.included.apply(was.included()));
     let features = wanted.features.map(|all| all.into_iter().collect());
@@ -219,13 +239,19 @@ fn parts(included: Option<Included>) -> (Option<i64>, Option<String>) {
     included.map(|of| (of.quantity, of.unit)).unzip()
 }
 
-fn in_order(viewers: Vec<Viewer>) -> Vec<Viewer> {
-    let viewers: BTreeSet<Viewer> = viewers.into_iter().collect();
-    viewers.into_iter().collect()
+/// Each once, in the order in which the database tells them.
+fn in_order(mut viewers: Vec<Viewer>) -> Vec<Viewer> {
+    let key = |viewer: &Viewer| (viewer.partner_id.clone(), viewer.realm.as_str());
+    viewers.sort_by_cached_key(key);
+    viewers.dedup();
+    viewers
 }
 
-fn check_viewers(db: &mut Db, viewers: Option<&[Viewer]>) -> Result<(), AdminError> {
-    let unknown = unknown_partners(db, viewers.unwrap_or_default())?;
+fn check_viewers<'a>(
+    db: &mut Db,
+    viewers: impl Iterator<Item = &'a Viewer>,
+) -> Result<(), AdminError> {
+    let unknown = unknown_partners(db, viewers)?;
     if unknown.is_empty() {
         return Ok(());
     }

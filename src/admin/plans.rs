@@ -4,6 +4,7 @@ use super::{Act, AdminError};
 use crate::audit::{Action, Deed};
 use crate::domain::id::PlanId;
 use crate::domain::limits::Figures;
+use crate::domain::revision::Revision;
 use crate::store::Db;
 use crate::store::changes::{Change, Subject};
 use crate::store::plans::{self, Plan};
@@ -38,18 +39,18 @@ pub fn get(db: &mut Db, id: &PlanId) -> Result<Plan, AdminError> {
     plans::find(db, id)?.ok_or(AdminError::NotFound)
 }
 
-/// Changes a plan, for all who are on it; what is already so is no change. `expected`: only if it is at this
-/// version.
+/// Changes a plan, for all who are on it; what is already so is no change. `expected`: only if it is at one of these
+/// revisions.
 pub fn edit(
     db: &mut Change<'_>,
     act: &Act,
     id: &PlanId,
-    expected: Option<i64>,
+    expected: Option<&[Revision]>,
     name: Option<String>,
     change: impl FnOnce(&Figures) -> Figures,
 ) -> Result<Plan, AdminError> {
     let before = get(db, id)?;
-    if expected.is_some_and(|expected| expected != before.version) {
+    if !before.revision().is_among(expected) {
         return Err(AdminError::Outdated);
     }
     let figures = change(&before.figures);

@@ -39,6 +39,7 @@ pub mod recommendation;
 pub mod replay;
 pub mod retention;
 pub mod review;
+pub mod revision;
 pub mod revocation;
 pub mod scope;
 pub mod secret;

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::problem::Problem;
 use super::versions;
+use crate::domain::revision::Revision;
 
 /// A tag that changes with these bytes.
 pub(super) fn of(bytes: &[u8]) -> EntityTag {
@@ -20,9 +21,9 @@ pub(super) fn of(bytes: &[u8]) -> EntityTag {
     EntityTag::new_strong(URL_SAFE_NO_PAD.encode(half))
 }
 
-/// A tag that changes with a record's version.
-pub(super) fn of_version(id: impl std::fmt::Display, version: i64) -> EntityTag {
-    EntityTag::new_strong(format!("{id}.{version}"))
+/// A tag that changes with a record's revision.
+pub(super) fn of_revision(id: impl std::fmt::Display, revision: Revision) -> EntityTag {
+    EntityTag::new_strong(format!("{id}.{revision}"))
 }
 
 /// Whether the caller has what the tag stands for (RFC 9110 §13.1.2).
@@ -41,8 +42,9 @@ pub(super) fn demanded(request: &HttpRequest) -> Result<Option<Vec<EntityTag>>, 
     }
     match IfMatch::parse(request) {
         Ok(IfMatch::Any) => Ok(None),
-        Ok(IfMatch::Items(tags)) => Ok(Some(tags)),
-        Err(_) => Err(Problem::new(
+        // The parser leaves out what is no tag: of one without its quotes nothing would be left, and fit nothing.
+        Ok(IfMatch::Items(tags)) if !tags.is_empty() => Ok(Some(tags)),
+        Ok(IfMatch::Items(_)) | Err(_) => Err(Problem::new(
             StatusCode::BAD_REQUEST,
             "invalid_header",
             "If-Match must be an ETag of an earlier answer, quotes included",
@@ -50,21 +52,20 @@ pub(super) fn demanded(request: &HttpRequest) -> Result<Option<Vec<EntityTag>>, 
     }
 }
 
-/// The version that `If-Match` demands of a record. `None`: any. A tag that is none of this record is of a
-/// version that never was.
-pub(super) fn expected_version(
+/// The revisions of a record of which `If-Match` demands one. `None`: it demands nothing. Tags that are weak, or none
+/// of this record's, stand for no revision.
+pub(super) fn expected_revisions(
     request: &HttpRequest,
     id: impl std::fmt::Display,
-) -> Result<Option<i64>, Problem> {
+) -> Result<Option<Vec<Revision>>, Problem> {
     let Some(tags) = demanded(request)? else {
         return Ok(None);
     };
-    let id = id.to_string();
-    let versions = tags.iter().filter_map(|tag| {
-        let (named, version) = tag.tag().rsplit_once('.')?;
-        (!tag.weak && named == id).then(|| version.parse().ok())?
-    });
-    Ok(Some(versions.max().unwrap_or(0)))
+    let beginning = format!("{id}.");
+    let strong = tags.iter().filter(|tag| !tag.weak);
+    let revisions =
+        strong.filter_map(|tag| Revision::parse(tag.tag().strip_prefix(beginning.as_str())?));
+    Ok(Some(revisions.collect()))
 }
 
 /// Refuses a change that is bound to tags where a record has none: no such condition holds.

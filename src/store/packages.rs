@@ -16,16 +16,29 @@ use crate::domain::money::{Currency, Money};
 use crate::domain::package::{Feature, Features, Included, PackageState, PackageStep, Viewer};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::realm::Realm;
+use crate::domain::revision::Revision;
 use crate::domain::tenant::Tenant;
 
 diesel::define_sql_function!(
     /// Letters in lower case: of ASCII on both engines.
     fn lower(text: Text) -> Text
 );
+diesel::define_sql_function!(
+    /// A text in which something stands in the place of something else, from its start to its end.
+    fn replace(text: Text, old: Text, new: Text) -> Text
+);
+
+/// How many rows are written at a time: on PostgreSQL each statement is a journey.
+const ROWS: usize = 500;
+
+/// What stands for the two characters that a JSON text escapes, where features are looked for: a feature has no
+/// control characters, so it is nothing else.
+const BACKSLASH: &str = "\u{1}";
+const QUOTE: &str = "\u{2}";
 
 /// A row of `packages`.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Insertable)]
-#[diesel(table_name = packages)]
+#[diesel(table_name = packages, treat_none_as_default_value = false)]
 pub struct Package {
     pub id: PackageId,
     pub name: String,
@@ -52,6 +65,11 @@ impl Package {
     /// What one costs.
     pub fn price(&self) -> Money {
         Money::new(self.price_amount, self.price_currency)
+    }
+
+    /// Which state of the package this is.
+    pub fn revision(&self) -> Revision {
+        Revision::new(self.version, self.updated_at)
     }
 
     /// How much one of it includes. `None`: it does not say.
@@ -89,11 +107,12 @@ pub struct Edit {
     pub included_unit: Option<Option<String>>,
 }
 
-/// Writes a new package.
-pub fn insert(db: &mut Db, package: &Package) -> Result<(), StoreError> {
-    diesel::insert_into(packages::table)
-        .values(package)
-        .execute(db)?;
+/// Writes new packages.
+pub fn insert_all(db: &mut Db, new: &[&Package]) -> Result<(), StoreError> {
+    for some in new.chunks(ROWS) {
+        let insert = diesel::insert_into(packages::table).values(some.to_vec());
+        on_engine!(db, conn => insert.execute(conn))?;
+    }
     Ok(())
 }
 
@@ -172,11 +191,20 @@ fn filtered<'a>(
         query = query.filter(packages::price_currency.eq(currency));
     }
     if let Some(feature) = &filter.feature {
-        // As it stands in the JSON array, quotes included: the whole name and no part of it.
-        let quoted = serde_json::Value::from(feature.as_str()).to_string();
-        let (exactly, anyhow) = patterns(&quoted);
-        let holds = packages::features.like(exactly).escape('!');
-        query = query.filter(holds.or(lower(packages::features).like(anyhow).escape('!')));
+        // Each quote in it is the start or the end of a feature.
+        let array = || {
+            replace(
+                replace(packages::features, r"\\", BACKSLASH),
+                r#"\""#,
+                QUOTE,
+            )
+        };
+        let [first, later] = holding(feature);
+        let anyhow = lower(array()).like(first.to_ascii_lowercase()).escape('!');
+        let anyhow = anyhow.or(lower(array()).like(later.to_ascii_lowercase()).escape('!'));
+        let exactly = array().like(first).escape('!');
+        let exactly = exactly.or(array().like(later).escape('!'));
+        query = query.filter(exactly.or(anyhow));
     }
     if let Some(name) = &filter.name {
         let (exactly, anyhow) = patterns(name);
@@ -188,16 +216,30 @@ fn filtered<'a>(
 
 /// What holds a text somewhere: as it is, and with its ASCII letters in lower case.
 fn patterns(text: &str) -> (String, String) {
-    let mut pattern = String::from("%");
+    let pattern = format!("%{}%", literally(text));
+    let lower = pattern.to_ascii_lowercase();
+    (pattern, lower)
+}
+
+/// What an array holds that has this feature: at its start, or after another's end.
+///
+/// Its own quotes would tell every feature but one: `","` is a comma, and what stands between two others.
+fn holding(feature: &Feature) -> [String; 2] {
+    let name = feature.as_str().replace('\\', BACKSLASH);
+    let name = literally(&name.replace('"', QUOTE));
+    [format!(r#"["{name}"%"#), format!(r#"%","{name}"%"#)]
+}
+
+/// A text as a pattern that only it fits: nothing of it is a wildcard.
+fn literally(text: &str) -> String {
+    let mut pattern = String::new();
     for c in text.chars() {
         if matches!(c, '%' | '_' | '!') {
             pattern.push('!');
         }
         pattern.push(c);
     }
-    pattern.push('%');
-    let lower = pattern.to_ascii_lowercase();
-    (pattern, lower)
+    pattern
 }
 
 /// Edits a package that is still at a version. `false`: unknown, or changed since.
@@ -245,15 +287,23 @@ pub fn step(
 pub fn show_to(db: &mut Db, id: &PackageId, viewers: &[Viewer]) -> Result<(), StoreError> {
     let former = package_partners::table.filter(package_partners::package_id.eq(id));
     diesel::delete(former).execute(db)?;
-    for viewer in viewers {
-        let row = (
-            package_partners::partner_id.eq(&viewer.partner_id),
-            package_partners::realm.eq(viewer.realm),
-            package_partners::package_id.eq(id),
-        );
-        diesel::insert_into(package_partners::table)
-            .values(row)
-            .execute(db)?;
+    let pairs: Vec<_> = viewers.iter().map(|viewer| (id, viewer)).collect();
+    show(db, &pairs)
+}
+
+/// Shows packages to some more, each to one who does not see it yet.
+pub fn show(db: &mut Db, pairs: &[(&PackageId, &Viewer)]) -> Result<(), StoreError> {
+    for some in pairs.chunks(ROWS) {
+        let rows = some.iter().map(|(id, viewer)| {
+            (
+                package_partners::partner_id.eq(&viewer.partner_id),
+                package_partners::realm.eq(viewer.realm),
+                package_partners::package_id.eq(*id),
+            )
+        });
+        let rows: Vec<_> = rows.collect();
+        let insert = diesel::insert_into(package_partners::table).values(rows);
+        on_engine!(db, conn => insert.execute(conn))?;
     }
     Ok(())
 }
@@ -285,11 +335,34 @@ pub fn viewers(
 
 #[cfg(test)]
 mod tests {
-    use super::patterns;
+    use proptest::prelude::*;
+
+    use super::{BACKSLASH, QUOTE, holding, patterns};
+    use crate::domain::package::{Feature, Features};
 
     #[test]
     fn a_pattern_holds_the_text_and_no_wildcards_of_it() {
         assert_eq!(patterns("5 GB"), ("%5 GB%".to_owned(), "%5 gb%".to_owned()));
         assert_eq!(patterns("100%_!").0, "%100!%!_!!%");
+        let [first, later] = holding(&"5_GB".parse().unwrap());
+        assert_eq!(
+            (first.as_str(), later.as_str()),
+            (r#"["5!_GB"%"#, r#"%","5!_GB"%"#)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_feature_is_found_where_it_is_and_nowhere_else(
+            all in proptest::collection::vec(r#"[,"\\a\[\]]{1,3}"#, 1..4),
+            wanted in r#"[,"\\a\[\]]{1,3}"#,
+        ) {
+            let features: Features = all.iter().map(|name| name.parse::<Feature>().unwrap()).collect();
+            // As the database does it.
+            let array = features.as_str().replace(r"\\", BACKSLASH).replace(r#"\""#, QUOTE);
+            let [first, later] = holding(&wanted.parse().unwrap());
+            let found = array.starts_with(first.trim_end_matches('%')) || array.contains(later.trim_matches('%'));
+            prop_assert_eq!(found, all.contains(&wanted));
+        }
     }
 }

@@ -45,9 +45,15 @@ pub fn find(db: &mut Db, id: &PartnerId) -> Result<Option<Partner>, StoreError> 
     Ok(partners::table.find(id).get_result(db).optional()?)
 }
 
-/// A partner's state. `None`: unknown.
-pub fn state(db: &mut Db, id: &PartnerId) -> Result<Option<PartnerState>, StoreError> {
-    Ok(standing(db, id)?.map(|(state, _)| state))
+/// Which of these there are.
+pub fn known(db: &mut Db, ids: &[PartnerId]) -> Result<Vec<PartnerId>, StoreError> {
+    let mut known = Vec::new();
+    for some in ids.chunks(500) {
+        let those = partners::table.filter(partners::id.eq_any(some));
+        let found: Vec<PartnerId> = those.select(partners::id).load(db)?;
+        known.extend(found);
+    }
+    Ok(known)
 }
 
 /// A partner's state, and the version that it is spoken to in. `None`: unknown.

@@ -10,6 +10,7 @@ use crate::domain::id::PlanId;
 use crate::domain::instant::Instant;
 use crate::domain::limits::Figures;
 use crate::domain::page::{Page, PageRequest};
+use crate::domain::revision::Revision;
 
 /// A plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,13 @@ pub struct Plan {
     pub created_by: String,
     pub created_at: Instant,
     pub updated_at: Instant,
+}
+
+impl Plan {
+    /// Which state of the plan this is.
+    pub fn revision(&self) -> Revision {
+        Revision::new(self.version, self.updated_at)
+    }
 }
 
 /// A row of `plans`.

@@ -1,7 +1,9 @@
 //! The catalogue: drafted and published by operators, read by partners.
 
+mod importing;
 mod keeping;
 mod reading;
+mod tags;
 
 use reqwest::Method;
 use serde_json::Value;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::world::{Answer, PARTNER_SCOPES, World, worlds};
+use crate::support::world::{Answer, PARTNER_SCOPES, World, at_once, worlds};
 
 async fn me(world: &World, token: &str, version: Option<&str>) -> Answer {
     let mut request = world
@@ -76,6 +76,61 @@ async fn who_asks_for_no_version_gets_the_current_one_and_keeps_it() {
             (unknown.status, unknown.json()["code"].clone()),
             (400, "unknown_version".into())
         );
+    }
+}
+
+#[actix_web::test]
+async fn who_was_not_first_is_answered_in_the_version_that_was() {
+    for world in worlds().await {
+        let client = world.sandbox_client(&PARTNER_SCOPES).await;
+        // For the token this server looked the partner up, and nobody tells it what is pinned then.
+        let token = world.token("sandbox", &client, &[]).await;
+        let id = &client.partner_id;
+        world.execute(&format!(
+            "UPDATE partners SET pinned_version = '2026-09-01' WHERE id = '{id}'"
+        ));
+        let unasked = me(&world, &token, None).await;
+        assert_eq!(unasked.header("onyx-version"), "2026-09-01");
+        let said = unasked.expect(200);
+        assert_eq!(
+            (&said["environment"], &said["pinned_version"]),
+            (&"sandbox".into(), &"2026-09-01".into())
+        );
+        let asked = me(&world, &token, Some("2026-11-01")).await;
+        assert_eq!(asked.header("onyx-version"), "2026-11-01");
+        assert_eq!(asked.expect(200)["pinned_version"], "2026-09-01");
+    }
+}
+
+#[actix_web::test]
+async fn of_first_calls_at_once_one_pins_the_version_for_all() {
+    for world in worlds().await {
+        let client = world.sandbox_client(&PARTNER_SCOPES).await;
+        let token = world.token("sandbox", &client, &[]).await;
+        let first = (0..12).map(|nth| {
+            let request = world.request(reqwest::Method::GET, "/sandbox/v1/me");
+            let request = request.bearer_auth(&token);
+            if nth % 2 == 0 {
+                request.header("Onyx-Version", "2026-09-01")
+            } else {
+                request
+            }
+        });
+        let answers = at_once(first).await;
+        let pinned = format!(
+            "SELECT pinned_version AS line FROM partners WHERE id = '{}'",
+            client.partner_id
+        );
+        let pinned = world.lines(&pinned);
+        for (nth, answer) in answers.iter().enumerate() {
+            answer.expect(200);
+            let version = answer.header("onyx-version");
+            if nth % 2 == 0 {
+                assert_eq!(version, "2026-09-01");
+            } else {
+                assert_eq!(pinned, [version]);
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod import;
+mod sheet;
 
 use actix_web::http::header::ETAG;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -173,7 +174,7 @@ pub async fn edit(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let id: PackageId = id(&path)?;
-    let expected = etag::expected_version(&request, &id)?;
+    let expected = etag::expected_revisions(&request, &id)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (
         body.changed_line("name", 200),
@@ -199,18 +200,23 @@ pub async fn edit(
     };
     let package = app
         .carry_out(who.actor, move |db, act| {
-            packages::edit(db, act, &id, expected, wanted)
+            packages::edit(db, act, &id, expected.as_deref(), wanted)
         })
         .await?;
     Ok(tagged(HttpResponse::Ok(), package))
 }
 
 /// Publishes a package: partners to whom it is shown can order it.
+///
+/// With `If-Match`, only if it is as the caller knows it.
 #[utoipa::path(
     post, path = "/admin/v1/packages/{id}/publish", operation_id = "publish_package", tag = "packages",
-    params(("id" = PackageId, Path, description = "The package")),
+    params(
+        ("id" = PackageId, Path, description = "The package"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the package as the caller knows it."),
+    ),
     request_body = Reason,
-    responses((status = 200, description = "The package", body = PackageView), Conflict)
+    responses((status = 200, description = "The package", body = PackageView), Conflict, Outdated)
 )]
 pub async fn publish(
     who: Operator<CatalogueWrite>,
@@ -219,16 +225,20 @@ pub async fn publish(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
-    let body = Members::read(&request, payload).await?;
-    step(who, &path, app, PackageStep::Publish, body).await
+    step(who, &path, PackageStep::Publish, request, payload, app).await
 }
 
 /// Withdraws a package: nobody orders it any more, and what was ordered stays ordered.
+///
+/// With `If-Match`, only if it is as the caller knows it.
 #[utoipa::path(
     post, path = "/admin/v1/packages/{id}/withdraw", operation_id = "withdraw_package", tag = "packages",
-    params(("id" = PackageId, Path, description = "The package")),
+    params(
+        ("id" = PackageId, Path, description = "The package"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the package as the caller knows it."),
+    ),
     request_body = Reason,
-    responses((status = 200, description = "The package", body = PackageView), Conflict)
+    responses((status = 200, description = "The package", body = PackageView), Conflict, Outdated)
 )]
 pub async fn withdraw(
     who: Operator<CatalogueWrite>,
@@ -237,22 +247,25 @@ pub async fn withdraw(
     payload: web::Payload,
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
-    let body = Members::read(&request, payload).await?;
-    step(who, &path, app, PackageStep::Withdraw, body).await
+    step(who, &path, PackageStep::Withdraw, request, payload, app).await
 }
 
 async fn step(
     who: Operator<CatalogueWrite>,
     path: &str,
-    app: web::Data<App>,
     step: PackageStep,
-    mut body: Members,
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let id: PackageId = id(path)?;
+    let expected = etag::expected_revisions(&request, &id)?;
+    let mut body = Members::read(&request, payload).await?;
     let taken = (body.optional_text("reason", 1000),);
     let (reason,) = body.finish(taken)?;
     let package = app
         .carry_out(who.actor, move |db, act| {
+            packages::check_revision(db, &id, expected.as_deref())?;
             packages::step(db, act, &id, step, reason.as_deref())
         })
         .await?;
@@ -260,7 +273,7 @@ async fn step(
 }
 
 fn tagged(mut answer: actix_web::HttpResponseBuilder, listed: Listed) -> HttpResponse {
-    let tag = etag::of_version(&listed.package.id, listed.package.version);
+    let tag = etag::of_revision(&listed.package.id, listed.package.revision());
     answer.insert_header((ETAG, tag.to_string()));
     answer.json(PackageView::from(listed))
 }

@@ -121,20 +121,20 @@ pub async fn edit(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let id: PlanId = id(&path)?;
-    let expected = etag::expected_version(&request, &id)?;
+    let expected = etag::expected_revisions(&request, &id)?;
     let mut body = Members::read(&request, payload).await?;
     let taken = (body.changed_line("name", LONGEST_NAME), edited(&mut body));
     let (name, change) = body.finish(taken)?;
     let plan = app
         .carry_out(who.actor, move |db, act| {
-            plans::edit(db, act, &id, expected, name, change)
+            plans::edit(db, act, &id, expected.as_deref(), name, change)
         })
         .await?;
     Ok(tagged(HttpResponse::Ok(), plan))
 }
 
 fn tagged(mut answer: HttpResponseBuilder, plan: Plan) -> HttpResponse {
-    let tag = etag::of_version(&plan.id, plan.version);
+    let tag = etag::of_revision(&plan.id, plan.revision());
     answer.insert_header((ETAG, tag.to_string()));
     answer.json(PlanView::from(plan))
 }

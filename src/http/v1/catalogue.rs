@@ -82,7 +82,7 @@ pub async fn list(
     let found = read.await?;
     let mut shown = String::new();
     for package in &found.rows {
-        shown.push_str(&format!("{}.{} ", package.id, package.version));
+        shown.push_str(&format!("{}.{} ", package.id, package.revision()));
     }
     shown.push_str(found.next.as_deref().unwrap_or_default());
     let view = ListView::of(found, CatalogueView::from).into_inner();
@@ -113,6 +113,6 @@ pub async fn show(
         .store
         .read_as(who.tenant, move |db, tenant| visible(db, tenant, &id));
     let package = read.await?.ok_or_else(Problem::not_found)?;
-    let tag = etag::of_version(&package.id, package.version);
+    let tag = etag::of_revision(&package.id, package.revision());
     Ok(etag::answer(&request, &tag, &CatalogueView::from(package)))
 }

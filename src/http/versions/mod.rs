@@ -71,21 +71,26 @@ pub async fn settle(
     pinned: Option<ApiVersion>,
 ) -> Result<ApiVersion, Problem> {
     let version = answer_in(request, pinned)?;
-    if pinned.is_none() {
-        let tenant = tenant.clone();
-        app.carry_out(Actor::policy(), move |db, act| {
+    if pinned.is_some() {
+        return Ok(version);
+    }
+    let tenant = tenant.clone();
+    let pinned = app
+        .carry_out(Actor::policy(), move |db, act| {
             let partner = tenant.partner_id();
-            if partners::pin_version(db, partner, version)? {
-                log::info!("{partner} is pinned to version {version}, which it used first");
-                db.touch(Subject::Partner(partner.clone()));
-                // Who begins with a version that has a successor hears of it at once.
-                version_notices::give(db, act, &Notice { tenant, version })?;
+            if !partners::pin_version(db, partner, version)? {
+                // Another call was first, here or at another node, and was not heard of yet.
+                let standing = partners::standing(db, partner)?;
+                return Ok::<_, StoreError>(standing.and_then(|(_, pinned)| pinned));
             }
-            Ok::<_, StoreError>(())
+            log::info!("{partner} is pinned to version {version}, which it used first");
+            db.touch(Subject::Partner(partner.clone()));
+            // Who begins with a version that has a successor hears of it at once.
+            version_notices::give(db, act, &Notice { tenant, version })?;
+            Ok(Some(version))
         })
         .await?;
-    }
-    Ok(version)
+    answer_in(request, pinned)
 }
 
 /// The version that a call is answered in: the one asked for, else the partner's pinned one. Noted for whoever

@@ -113,6 +113,10 @@ async fn a_restricted_package_is_not_there_for_others_nor_in_another_environment
             shown["partners"],
             json!([{ "partner_id": partner, "realm": "live" }, { "partner_id": partner, "realm": "sandbox" }])
         );
+        // To the same again is no change.
+        let same = json!({ "partners": [partner] });
+        let same = operator.patch(&format!("/packages/{both}"), same).await;
+        assert_eq!(same.expect(200), shown);
 
         // Nor can others order it.
         for (who, id) in [(&one, &live_alone), (&other, &both), (&one, &nobody)] {
@@ -249,6 +253,49 @@ async fn the_catalogue_is_filtered_and_paged() {
         ] {
             let answer = shopper.get(&format!("/catalogue/packages?{bad}")).await;
             assert_eq!(answer.status, 400, "{bad}: {}", answer.text);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_feature_is_found_by_the_whole_of_its_name_whatever_is_in_it() {
+    for world in worlds().await {
+        let operator = world.operator().await;
+        let shopper = world.shopper().await;
+        let mut ids = Vec::new();
+        for features in [
+            json!(["5 GB", "hotspot"]),
+            json!(["a,", ",b"]),
+            json!(["a\",", ",b"]),
+            json!([","]),
+            json!(["b", ","]),
+            json!(["a\"x\\", "b"]),
+            json!(["x\\"]),
+            json!(["100%_!", "x"]),
+        ] {
+            let body = package_with(json!({ "features": features }));
+            ids.push(operator.published(body).await);
+        }
+        for (feature, with_it) in [
+            ("HOTSPOT", vec![0]),
+            (",", vec![3, 4]),
+            ("a,", vec![1]),
+            (",b", vec![1, 2]),
+            ("a%22,", vec![2]),
+            ("%22,%22", vec![]),
+            ("a%22x%5C", vec![5]),
+            ("x%5C", vec![6]),
+            ("x", vec![7]),
+            ("B", vec![4, 5]),
+            ("100%25_!", vec![7]),
+            ("100%25%25!", vec![]),
+        ] {
+            let path = format!("/catalogue/packages?feature={feature}");
+            let list = shopper.get(&path).await.expect(200);
+            let shown = column(&list, "id");
+            let nth = |id| ids.iter().position(|known| known == id).unwrap();
+            let found: Vec<usize> = shown.iter().map(nth).collect();
+            assert_eq!(found, with_it, "{feature}");
         }
     }
 }

@@ -1,15 +1,18 @@
 //! `/admin/v1/packages/import`: many packages at once, all of them or none.
 
+use std::collections::BTreeSet;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::PackageView;
 use super::body::{NewPackageBody, made, new_package};
+use super::{PackageView, sheet};
 use crate::admin::packages::{self, NewPackage};
 use crate::app::App;
+use crate::domain::id::PartnerId;
 use crate::domain::package::Viewer;
 use crate::http::body::{self, BodyError};
 use crate::http::extract::{CatalogueWrite, Operator, check_again};
@@ -22,23 +25,11 @@ use crate::store::{Db, StoreError};
 /// The most bytes of a body.
 const MAX_IMPORT: usize = 1024 * 1024;
 /// The most packages of an import.
-const MOST: usize = 1000;
+pub(super) const MOST: usize = 1000;
+/// The most partners that its packages name, one by one.
+const MOST_NAMED: usize = 10_000;
 /// The most faults that are told at once.
 const MOST_FAULTS: usize = 1000;
-
-/// The columns of a CSV file, of which those from `partners` on may be missing.
-const COLUMNS: [&str; 10] = [
-    "name",
-    "description",
-    "price_amount",
-    "price_currency",
-    "validity_days",
-    "region",
-    "features",
-    "partners",
-    "included_quantity",
-    "included_unit",
-];
 
 /// What became of an import.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,7 +47,7 @@ pub struct ImportView {
 /// A JSON array of packages, or `text/csv` with the header `name,description,price_amount,
 /// price_currency,validity_days,region,features,partners,included_quantity,included_unit`, of which the last
 /// three may be left out; features and partners are separated by `;`, an empty field of partners means every
-/// partner. At most 1,000 packages and 1 MiB. What is wrong
+/// partner. Quotes are as in RFC 4180. At most 1,000 packages, 10,000 partners that they name, and 1 MiB. What is wrong
 /// is told all at once: each fault says its `row`, counted from 1 without the header, and a pointer.
 #[utoipa::path(
     post, path = "/admin/v1/packages/import", operation_id = "import_packages", tag = "packages",
@@ -105,8 +96,7 @@ pub async fn import(
 
 fn unread(error: BodyError) -> Problem {
     match error {
-        BodyError::TooLarge => Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
+        BodyError::TooLarge => too_large(
             "body_too_large",
             "an import has at most 1,048,576 bytes; send the rest in another",
         ),
@@ -114,25 +104,28 @@ fn unread(error: BodyError) -> Problem {
     }
 }
 
-/// Who is named and does not exist.
+fn too_large(code: &'static str, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code, detail)
+}
+
+/// Who is named and does not exist, for each package.
 fn strangers(db: &mut Db, named: &[Option<Vec<Viewer>>]) -> Result<Vec<FieldFault>, StoreError> {
+    let unknown = packages::unknown_partners(db, named.iter().flatten().flatten())?;
     let mut faults = Vec::new();
     for (nth, viewers) in named.iter().enumerate() {
-        for id in packages::unknown_partners(db, viewers.as_deref().unwrap_or_default())? {
-            faults.push(FieldFault {
-                pointer: format!("/{nth}/partners"),
-                code: "invalid",
-                detail: format!("there is no such partner: {id}"),
-                row: Some(nth + 1),
-            });
+        let ids: BTreeSet<&PartnerId> = viewers.iter().flatten().map(|v| &v.partner_id).collect();
+        for id in ids.into_iter().filter(|id| unknown.contains(*id)) {
+            let detail = format!("there is no such partner: {id}");
+            faults.push(fault(format!("/{nth}/partners"), "invalid", detail, nth));
         }
     }
+    faults.truncate(MOST_FAULTS);
     Ok(faults)
 }
 
 fn read(request: &HttpRequest, body: &[u8]) -> Result<Vec<NewPackage>, Problem> {
     let (rows, faults) = if body::is(request, "text/csv") {
-        of_csv(body)?
+        sheet::read(body)?
     } else if body::is(request, "application/json") {
         of_json(body)?
     } else {
@@ -146,7 +139,7 @@ fn read(request: &HttpRequest, body: &[u8]) -> Result<Vec<NewPackage>, Problem> 
 }
 
 /// The packages, or all that is wrong with any of them.
-fn packages_of(
+pub(super) fn packages_of(
     rows: Vec<Option<Map<String, Value>>>,
     mut faults: Vec<FieldFault>,
 ) -> Result<Vec<NewPackage>, Problem> {
@@ -159,11 +152,15 @@ fn packages_of(
         ));
     }
     if rows.len() > MOST {
-        let detail = "an import has at most 1,000 packages; send the rest in another";
-        return Err(Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
+        return Err(too_large(
             "too_many_packages",
-            detail,
+            "an import has at most 1,000 packages; send the rest in another",
+        ));
+    }
+    if rows.iter().flatten().map(named_by).sum::<usize>() > MOST_NAMED {
+        return Err(too_large(
+            "too_many_partners",
+            "the packages of an import name at most 10,000 partners, counted for each of them; send the rest in another",
         ));
     }
     let mut all = Vec::with_capacity(rows.len());
@@ -188,7 +185,14 @@ fn packages_of(
     Err(Problem::invalid(faults))
 }
 
-type Rows = (Vec<Option<Map<String, Value>>>, Vec<FieldFault>);
+/// How many partners a package names.
+fn named_by(package: &Map<String, Value>) -> usize {
+    let partners = package.get("partners").and_then(Value::as_array);
+    partners.map_or(0, Vec::len)
+}
+
+/// Each package's members, `None` where it has none that can be read, and what is wrong.
+pub(super) type Rows = (Vec<Option<Map<String, Value>>>, Vec<FieldFault>);
 
 fn of_json(body: &[u8]) -> Result<Rows, Problem> {
     let (value, doubled) = json::read(body)?;
@@ -215,7 +219,12 @@ fn of_json(body: &[u8]) -> Result<Rows, Problem> {
     Ok((rows, faults))
 }
 
-fn fault(pointer: String, code: &'static str, detail: impl Into<String>, nth: usize) -> FieldFault {
+pub(super) fn fault(
+    pointer: String,
+    code: &'static str,
+    detail: impl Into<String>,
+    nth: usize,
+) -> FieldFault {
     FieldFault {
         pointer,
         code,
@@ -224,128 +233,14 @@ fn fault(pointer: String, code: &'static str, detail: impl Into<String>, nth: us
     }
 }
 
-/// Each record of a CSV file as the JSON object that says the same.
-fn of_csv(body: &[u8]) -> Result<Rows, Problem> {
-    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "invalid_csv", detail);
-    let mut reader = csv::ReaderBuilder::new()
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
-    let header = reader
-        .headers()
-        .map_err(|_| bad("the header is not UTF-8".to_owned()))?
-        .clone();
-    for (nth, name) in header.iter().enumerate() {
-        if !COLUMNS.contains(&name) || header.iter().take(nth).any(|other| other == name) {
-            let known = COLUMNS.join(",");
-            return Err(bad(format!("column {}: the columns are {known}", nth + 1)));
-        }
-    }
-    let (mut rows, mut faults) = (Vec::new(), Vec::new());
-    for (nth, record) in reader.records().enumerate() {
-        if nth > MOST {
-            break;
-        }
-        rows.push(match record {
-            Ok(record) if record.len() == header.len() => Some(object(&header, &record)),
-            Ok(record) => {
-                let detail = format!(
-                    "has {} fields, and the header has {}",
-                    record.len(),
-                    header.len()
-                );
-                faults.push(fault(format!("/{nth}"), "invalid", detail, nth));
-                None
-            }
-            Err(_) => {
-                faults.push(fault(format!("/{nth}"), "invalid", "is not UTF-8", nth));
-                None
-            }
-        });
-    }
-    Ok((rows, faults))
-}
-
-fn object(header: &csv::StringRecord, record: &csv::StringRecord) -> Map<String, Value> {
-    let mut object = Map::new();
-    let (mut price, mut included) = (Map::new(), Map::new());
-    for (name, field) in header.iter().zip(record.iter()) {
-        let list = || -> Value {
-            let items = field.split(';').map(str::trim);
-            items.filter(|item| !item.is_empty()).collect()
-        };
-        // A field that is no number stays a text, and is told as one.
-        let number = || {
-            field
-                .parse::<i64>()
-                .map_or_else(|_| json!(field), Value::from)
-        };
-        match name {
-            "price_amount" => price.insert("amount".to_owned(), number()),
-            "price_currency" => price.insert("currency".to_owned(), json!(field)),
-            "validity_days" => object.insert(name.to_owned(), number()),
-            "features" => object.insert(name.to_owned(), list()),
-            "included_quantity" | "included_unit" if field.is_empty() => None,
-            "included_quantity" => included.insert("quantity".to_owned(), number()),
-            "included_unit" => included.insert("unit".to_owned(), json!(field)),
-            "partners" if field.is_empty() => None,
-            "partners" => object.insert(name.to_owned(), list()),
-            _ if field.is_empty() => None,
-            _ => object.insert(name.to_owned(), json!(field)),
-        };
-    }
-    object.insert("price".to_owned(), Value::Object(price));
-    if !included.is_empty() {
-        object.insert("included".to_owned(), Value::Object(included));
-    }
-    object
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const HEADER: &str =
-        "name,description,price_amount,price_currency,validity_days,region,features,partners\n";
-
-    fn csv(rows: &str) -> Result<Vec<NewPackage>, Problem> {
-        let (rows, faults) = of_csv(format!("{HEADER}{rows}").as_bytes())?;
-        packages_of(rows, faults)
-    }
-
-    #[test]
-    fn a_file_of_a_spreadsheet_is_read() {
-        let all =
-            csv("\"Europe, 5 GB\",Data,1900,EUR,30,Europe,5 GB; hotspot,\nFree,Try,0,USD,1,US,,\n");
-        let all = all.unwrap();
-        assert_eq!(
-            (all[0].name.as_str(), all[0].features.len()),
-            ("Europe, 5 GB", 2)
-        );
-        assert!(all[0].viewers.is_none() && all[1].features.is_empty());
-    }
-
-    #[test]
-    fn a_file_may_say_how_much_is_included() {
-        let file = b"name,description,price_amount,price_currency,validity_days,region,features,included_quantity,included_unit\n\
-            A,A,1,EUR,1,EU,,5000,MB\nB,B,1,EUR,1,EU,,,\nC,C,1,EUR,1,EU,,5000,\n";
-        let (mut rows, faults) = of_csv(file).unwrap();
-        assert!(packages_of(rows.clone(), faults).is_err(), "C says no unit");
-        rows.pop();
-        let all = packages_of(rows, Vec::new()).unwrap();
-        let said = all[0]
-            .included
-            .as_ref()
-            .map(|i| (i.quantity, i.unit.as_str()));
-        assert_eq!((said, all[1].included.as_ref()), (Some((5000, "MB")), None));
-    }
-
     proptest! {
         #[test]
-        fn no_file_and_no_array_stops_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..400), rows in "[a-z0-9,;\"\n-]{0,200}") {
-            let _ = of_csv(&bytes).and_then(|(rows, faults)| packages_of(rows, faults));
-            let _ = csv(&rows);
+        fn no_array_stops_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let _ = of_json(&bytes).and_then(|(rows, faults)| packages_of(rows, faults));
         }
     }
