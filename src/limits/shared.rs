@@ -4,7 +4,8 @@
 //!
 //! No request waits for it longer than [`WAIT`], and while it is away none waits at all: a decision that gets no
 //! answer lets go of the connection, and only the watcher makes another. Meanwhile there is no
-//! decision here, and a node goes by its share.
+//! decision here, and a node goes by its share. One that is late now and then is not taken up at each good answer,
+//! or requests would wait in vain again and again: see [`Shared::watch`].
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +29,10 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long it waits before it tries again, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How many decisions in a row a new connection answers in time before requests ask on it.
+const TRIALS: u32 = 5;
+/// How long a connection holds before Redis is called back.
+const STEADY: Duration = Duration::from_secs(5);
 
 const SCRIPT: &str = include_str!("gcra.lua");
 
@@ -151,48 +156,73 @@ impl Shared {
     }
 
     /// Keeps a connection, until it is stopped. What is away is said once, and that it is back.
+    ///
+    /// Only one that holds for a while is a return. Of others each is tried for later than the one before, so that a
+    /// Redis that answers in about the time that requests wait for it neither fills the log nor has each of them wait.
     pub async fn watch(self: Arc<Self>) {
-        let (mut is_away, mut pause) = (false, FIRST_PAUSE);
+        let (mut is_away, mut pause, mut made) = (false, Duration::ZERO, Instant::now());
         loop {
             if let Some(connection) = self.connection.load_full() {
-                if timeout(LOOK, self.lost.notified()).await.is_ok() {
-                    continue;
-                }
-                // On a node without requests nobody else would notice.
-                match timeout(PATIENCE, self.probe(&connection)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => self.let_go(&connection, error.to_string()),
-                    Err(_) => self.let_go(&connection, "no answer".to_owned()),
-                }
-                continue;
-            }
-            match self.connect().await {
-                Ok(connection) => {
-                    self.connection.store(Some(Arc::new(connection)));
-                    telemetry().rates.shared.set(1.0);
+                if self.still_answers(&connection).await && made.elapsed() >= STEADY {
                     if is_away {
                         log::info!("Redis is back: nodes share rates again");
                     }
-                    (is_away, pause) = (false, FIRST_PAUSE);
+                    (is_away, pause) = (false, Duration::ZERO);
+                }
+                continue;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+            match self.take_up().await {
+                Ok(connection) => {
+                    self.connection.store(Some(Arc::new(connection)));
+                    telemetry().rates.shared.set(1.0);
+                    made = Instant::now();
                 }
                 Err(error) => {
                     if !is_away {
-                        let before = self.why.lock().unwrap_or_else(PoisonError::into_inner);
-                        let before = if before.is_empty() {
-                            "nothing yet"
-                        } else {
-                            before.as_str()
-                        };
-                        log::warn!(
-                            "Redis is away ({error}; before that: {before}): this node goes by its share of the rates"
-                        );
+                        self.say_away(&error);
                     }
                     is_away = true;
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
         }
+    }
+
+    /// Waits for the next look at a connection, or until somebody lets go of it; answers whether it answers then.
+    async fn still_answers(&self, connection: &Arc<MultiplexedConnection>) -> bool {
+        if timeout(LOOK, self.lost.notified()).await.is_ok() {
+            return false;
+        }
+        // On a node without requests nobody else would notice.
+        let why = match timeout(PATIENCE, self.probe(connection)).await {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer".to_owned(),
+        };
+        self.let_go(connection, why);
+        false
+    }
+
+    fn say_away(&self, error: &RedisError) {
+        let before = self.why.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = if before.is_empty() {
+            "nothing yet"
+        } else {
+            before.as_str()
+        };
+        log::warn!(
+            "Redis is away ({error}; before that: {before}): this node goes by its share of the rates"
+        );
+    }
+
+    /// A connection for requests: one that is in time by luck is not.
+    async fn take_up(&self) -> Result<MultiplexedConnection, RedisError> {
+        let connection = self.connect().await?;
+        for _ in 1..TRIALS {
+            self.try_out(&connection).await?;
+        }
+        Ok(connection)
     }
 
     /// A connection on which decisions can be made: tried with one, since a Redis may answer that takes no writes.
@@ -205,9 +235,14 @@ impl Shared {
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
         self.script.load_async(&mut connection.clone()).await?;
-        // One that answers too late for requests is as good as none.
-        match timeout(WAIT, self.probe(&connection)).await {
-            Ok(answered) => answered.map(|()| connection),
+        self.try_out(&connection).await?;
+        Ok(connection)
+    }
+
+    /// Makes a decision of its own. One that answers too late for requests is as good as none.
+    async fn try_out(&self, connection: &MultiplexedConnection) -> Result<(), RedisError> {
+        match timeout(WAIT, self.probe(connection)).await {
+            Ok(answered) => answered,
             Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
         }
     }

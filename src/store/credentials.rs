@@ -113,6 +113,40 @@ pub fn usable(
     Ok(on_engine!(db, conn => usable.load(conn))?)
 }
 
+/// From where usable credentials were last used, as it is on record: of so many, the last used first.
+///
+/// No index leads there, since each would be written with every use: it goes over the whole table, which takes
+/// seconds where a million credentials are on record.
+pub fn last_used_from(
+    db: &mut Db,
+    now: Instant,
+    most: i64,
+) -> Result<Vec<(ClientId, String)>, StoreError> {
+    let used = credentials::table
+        .filter(
+            credentials::state
+                .ne(CredentialState::Revoked)
+                .and(credentials::last_used_ip.is_not_null()),
+        )
+        .filter(
+            credentials::expires_at
+                .is_null()
+                .or(credentials::expires_at.gt(now)),
+        )
+        .filter(
+            credentials::accepts_until
+                .is_null()
+                .or(credentials::accepts_until.gt(now)),
+        )
+        .order(credentials::last_used_at.desc())
+        .select((
+            credentials::client_id,
+            credentials::last_used_ip.assume_not_null(),
+        ))
+        .limit(most);
+    Ok(used.load(db)?)
+}
+
 /// A client's credentials that are not revoked, those that time has ended among them.
 pub fn unrevoked(db: &mut Db, client_id: &ClientId) -> Result<Vec<Credential>, StoreError> {
     let unrevoked = credentials::table

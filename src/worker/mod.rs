@@ -28,6 +28,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::app::App;
 use crate::clock::WRONG_CLOCKS;
 use crate::config::Role;
+use crate::store::{Db, StoreError};
 
 /// How often keys that other processes made are looked for.
 const KEY_ROUND: Duration = Duration::from_secs(5);
@@ -172,6 +173,27 @@ async fn forget_revocations(app: Arc<App>) {
             app.feed.forget_before(now.minus(WRONG_CLOCKS));
         }
     }
+}
+
+/// Runs changes in one transaction, and waits for what becomes of them as long as the database takes.
+///
+/// `Store::write` gives up on a database that is silent, though what was asked for may still happen. Whoever then asks
+/// for the same again, as those do who add something up, has it counted twice. That the end of a process does not
+/// wait for ever is seen to where it begins (`http/server`).
+async fn write_to_the_end<F>(app: &App, work: F) -> Result<(), StoreError>
+where
+    F: FnOnce(&mut Db) -> Result<(), StoreError> + Send + 'static,
+{
+    let store = app.store.clone();
+    let writing = tokio::task::spawn_blocking(move || {
+        // One of its own, as the journal has: it works on where the process's own is ending.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|error| StoreError::Unreachable(error.to_string()))?;
+        runtime.block_on(store.write_in_place(work))
+    });
+    writing.await.unwrap_or(Err(StoreError::Interrupted))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::write_to_the_end;
 use crate::app::App;
 use crate::audit::tally;
 use crate::store::StoreError;
@@ -28,10 +29,7 @@ pub(super) async fn record(app: &App) -> Result<(), StoreError> {
     }
     let (now, taken) = (app.clock.now(), counts.clone());
     let keys = Arc::clone(app.master.audit());
-    let written = app
-        .store
-        .write(move |db| tally::write(db, &keys, taken, now))
-        .await;
+    let written = write_to_the_end(app, move |db| tally::write(db, &keys, taken, now)).await;
     if written.is_err() {
         app.tally.put_back(counts);
     }

@@ -1,12 +1,17 @@
-//! Writes down how often credentials were used: off the requests' path, about every second.
+//! Writes down how often credentials were used: off the requests' path, about every second. And at the start tells who
+//! waits for failures where clients were right, as that is on record from before.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::write_to_the_end;
 use crate::app::App;
-use crate::store::{StoreError, credential_uses};
+use crate::store::{StoreError, credential_uses, credentials};
 
 const ROUND: Duration = Duration::from_secs(1);
+
+/// When it is read again from where credentials were used, where that failed.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// The most credentials of one transaction: tokens wait for it.
 const BATCH: usize = 250;
@@ -15,9 +20,42 @@ const BATCH: usize = 250;
 const BATCHES: usize = 4;
 
 pub(super) async fn follow(app: Arc<App>) {
+    tokio::join!(recall(&app), record_by_the_second(&app));
+}
+
+/// Beside the requests: with a million credentials it takes the database seconds, which no start waits for.
+async fn recall(app: &Arc<App>) {
+    while let Err(error) = recall_places(app).await {
+        log::warn!(
+            "where clients were right before could not be read, and will be; until then others' failures there \
+             can keep them waiting: {error}"
+        );
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Reads from where credentials were used before this process: of as many as clients may be held, those used last.
+async fn recall_places(app: &Arc<App>) -> Result<(), StoreError> {
+    let (now, most) = (app.clock.now(), app.settings.client_cache);
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let (app, store) = (Arc::clone(app), &app.store);
+    // Taken in where it is read: so many would hold up what else runs here.
+    let read = store.read(move |db| {
+        for (client, address) in credentials::last_used_from(db, now, most)? {
+            if let Ok(address) = address.parse() {
+                app.failures
+                    .worked_before(client.realm(), client.as_str(), address);
+            }
+        }
+        Ok::<_, StoreError>(())
+    });
+    read.await
+}
+
+async fn record_by_the_second(app: &App) {
     loop {
         tokio::time::sleep(ROUND).await;
-        if let Err(error) = record_round(&app).await {
+        if let Err(error) = record_round(app).await {
             log::warn!("uses of credentials could not be written, and will be: {error}");
         }
     }
@@ -46,10 +84,7 @@ async fn record_some(app: &App) -> Result<usize, StoreError> {
         return Ok(0);
     }
     let written = Arc::clone(&batch);
-    let done = app
-        .store
-        .write(move |db| credential_uses::add(db, &written))
-        .await;
+    let done = write_to_the_end(app, move |db| credential_uses::add(db, &written)).await;
     if let Err(error) = done {
         app.uses.give_back((*batch).clone());
         return Err(error);

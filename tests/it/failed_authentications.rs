@@ -1,5 +1,7 @@
 //! Who fails to authenticate too often waits; and nobody is kept out by others' failures.
 
+mod silence;
+
 use std::time::Duration;
 
 use reqwest::Method;
@@ -235,6 +237,54 @@ async fn an_address_that_fails_at_many_ids_waits_unless_many_partners_share_it()
             assert_eq!(guess(&world, &made_up(1000 + n), shared).await.status, 401);
         }
         ask(&world, &new, shared).await.expect(200);
+    }
+}
+
+/// Fails from one address, at another made-up id each time, until it must wait for so many seconds.
+async fn fail_until_it_waits(world: &World, from: &str, seconds: u64) {
+    for n in 0..2000 {
+        let answer = guess(world, &made_up(n), from).await;
+        if answer.status == 429 {
+            let wait: u64 = answer.header("retry-after").parse().unwrap();
+            if wait >= seconds {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    panic!("{from} never waits for {seconds} s");
+}
+
+#[actix_web::test]
+async fn an_address_that_fails_after_a_restart_keeps_nobody_out_who_was_right_there_before() {
+    for mut world in worlds_with(PROXIED).await {
+        let (early, late) = (
+            world.sandbox_client(&["orders:read"]).await,
+            world.sandbox_client(&["orders:read"]).await,
+        );
+        let home = "198.51.100.1";
+        for who in [&early, &late] {
+            ask(&world, who, home).await.expect(200);
+        }
+        assert_eq!(world.terminate(), Some(0));
+        world.start().await;
+        // This process has seen neither of them.
+        fail_until_it_waits(&world, home, 4).await;
+        for who in [&early, &late] {
+            ask(&world, who, home).await.expect(200);
+            let wrong = guess(&world, &who.client_id, home).await;
+            assert_eq!(wrong.status, 429);
+        }
+        let passed = "onyx_authentications_blocked_total{outcome=\"passed\",subject=\"address\"}";
+        assert!(metric(&world, passed).await >= 2.0);
+
+        // Of as many clients as may be held it is known: of those that were used last.
+        assert_eq!(world.terminate(), Some(0));
+        world.set("ONYX_CLIENT_CACHE", "1");
+        world.start().await;
+        fail_until_it_waits(&world, home, 4).await;
+        assert_eq!(ask(&world, &early, home).await.status, 429);
+        ask(&world, &late, home).await.expect(200);
     }
 }
 

@@ -114,7 +114,8 @@ impl<'a> Door<'a> {
     }
 
     /// What this process has not seen itself, of the client that is failed at: where its credentials were
-    /// used last. Taken in before a block begins, from what the attempt has brought into memory.
+    /// used last, perhaps at another node since this one started and read that of all. Taken in before a block
+    /// begins, from what the attempt has brought into memory.
     fn remember_where_it_worked(&self) {
         let id: Option<ClientId> = self.client_id.parse().ok();
         let held = id
@@ -126,7 +127,9 @@ impl<'a> Door<'a> {
             .iter()
             .filter_map(|credential| credential.last_used_ip.as_deref());
         for address in used_at.filter_map(|ip| ip.parse().ok()) {
-            self.app.failures.worked_before(&self.knock, address);
+            self.app
+                .failures
+                .worked_before(self.realm, self.client_id, address);
         }
     }
 

@@ -5,8 +5,10 @@
 //! ones are. Successes count for nothing and forgive nothing, or who has one good secret could guess at others.
 //!
 //! A client id is public, so anybody can have it blocked. That stops nobody who was right from the same
-//! address before: there the secret is looked at, block or no block. And what many partners share, an exit or
-//! a proxy that was not named, is not blocked as an address.
+//! address before: there the secret is looked at, block or no block. Where that was is known from memory alone,
+//! also to a process that has just started: to look it up at the door would tell by its time who exists, and let
+//! anybody who is blocked keep the database busy. And what many partners share, an exit or a proxy that was not
+//! named, is not blocked as an address.
 
 mod places;
 mod records;
@@ -155,10 +157,10 @@ impl Failures {
         partner.is_some_and(|partner| self.places.shared_by(knock.address, self.key(partner)))
     }
 
-    /// Its client is known to have been right at an address, from a time before this process.
-    pub fn worked_before(&self, knock: &Knock, at: IpAddr) {
-        self.places
-            .worked(knock.client, self.key(Some(network(at))));
+    /// A client is known to have been right at an address, though this process has not seen it.
+    pub fn worked_before(&self, realm: Realm, client_id: &str, at: IpAddr) {
+        let client = self.key((realm, client_id));
+        self.places.worked(client, self.key(Some(network(at))));
     }
 
     /// It was not right. Answers what is blocked from now on because of it.

@@ -152,6 +152,27 @@ fn what_many_partners_share_is_no_address_to_block() {
 }
 
 #[test]
+fn what_is_on_record_from_before_lets_in_one_client_at_one_address_of_one_realm() {
+    let failures = Failures::new(1);
+    failures.worked_before(Realm::Live, "partner's", ip(1));
+    let waits = |realm, id: &str, from: u32| {
+        let knock = failures.knock(realm, id, Some(ip(from)), at(0));
+        knock.must_wait().is_some()
+    };
+    for n in 0..50 {
+        guess(&failures, &format!("cl{n}"), ip(1), 0);
+    }
+    assert!(!waits(Realm::Live, "partner's", 1));
+    assert!(waits(Realm::Live, "another", 1));
+    assert!(waits(Realm::Sandbox, "partner's", 1));
+    for n in 0..10 {
+        guess(&failures, "partner's", ip(100 + n), 0);
+    }
+    assert!(!waits(Realm::Live, "partner's", 1));
+    assert!(waits(Realm::Live, "partner's", 2));
+}
+
+#[test]
 fn realms_do_not_share_what_is_counted() {
     let failures = Failures::new(1);
     for n in 0..10 {
