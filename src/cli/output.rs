@@ -49,15 +49,15 @@ impl Output {
     /// Prints one record.
     pub(super) fn record(&self, record: &Value) -> Result<(), Failure> {
         if self.0.json {
-            line(&format!("{record:#}"))?;
+            whole(&format!("{record:#}"))?;
         } else if let Some(name) = &self.0.field {
-            line(&field(record, name)?)?;
+            whole(&field(record, name)?)?;
         } else {
             let mut table = table();
             for (name, value) in record.as_object().into_iter().flatten() {
                 table.add_row([name.as_str(), &tall(value)]);
             }
-            line(&table.to_string())?;
+            whole(&table.to_string())?;
         }
         Ok(())
     }
@@ -102,6 +102,16 @@ impl Output {
         }
         Ok(())
     }
+}
+
+/// Prints a record, which may hold a secret that is shown this once: that nobody was there to read it is a failure.
+fn whole(text: &str) -> Result<(), Failure> {
+    writeln!(std::io::stdout().lock(), "{text}").map_err(|error| {
+        Failure::Refused(format!(
+            "what was asked for is done, and the answer could not be written ({error}): a secret in it is lost, and is \
+             to be rotated or revoked"
+        ))
+    })
 }
 
 /// Prints a line. A reader who has gone, as `head` goes, has seen enough.

@@ -205,3 +205,59 @@ async fn a_node_that_hears_nothing_stops_trusting_its_memory_and_comes_back_by_i
     back.await;
     until(200, async || ready().await).await;
 }
+
+/// What a frozen node holds, PostgreSQL takes back: nobody can be revoked as long as it holds the counter of changes.
+#[actix_web::test]
+async fn a_node_that_freezes_within_a_change_holds_nobody_up_for_long() {
+    const HELD: &str = "SELECT a.pid AS line FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
+        WHERE l.relation = 'sequences'::regclass AND l.mode = 'RowExclusiveLock' AND l.granted \
+        AND a.state = 'idle in transaction'";
+    let world = World::prepare(Engine::Postgres, &[]);
+    assert!(world.run(&["operator", "bootstrap"]).status.success());
+    let near = world.neighbour().await;
+    let frozen = world.neighbour().await;
+    let who = near.sandbox_client(&["orders:read"]).await;
+    let (operator, token) = (
+        near.operator().await,
+        near.token("sandbox", &who, &[]).await,
+    );
+
+    let (stop, over) = std::sync::mpsc::channel::<()>();
+    let (url, bearer) = (
+        format!("{}/admin/v1/partners", frozen.base),
+        operator.token.clone(),
+    );
+    let load = std::thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async {
+            let http = reqwest::Client::new();
+            let body = json!({ "name": "Acme", "legal_name": "Acme Ltd", "security_contact": "sec@acme.example" });
+            while over.try_recv().is_err() {
+                let change = || http.post(&url).bearer_auth(&bearer).json(&body).send();
+                let _ = tokio::join!(change(), change(), change(), change());
+            }
+        });
+    });
+    loop {
+        frozen.signal("STOP");
+        // What it had asked for is answered to it meanwhile.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        if !near.lines(HELD).is_empty() {
+            break;
+        }
+        frozen.signal("CONT");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Each try waits for four seconds.
+    let mut tries = 0;
+    while operator.revoke(&who.credential_id).await.status != 200 {
+        tries += 1;
+        assert!(tries < 5, "nobody can be revoked");
+    }
+    until(401, async || {
+        near.get("/sandbox/v1/me", Some(&token)).await.status
+    })
+    .await;
+    frozen.signal("CONT");
+    stop.send(()).unwrap();
+    load.join().unwrap();
+}

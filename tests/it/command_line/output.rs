@@ -329,3 +329,24 @@ async fn a_certificate_that_is_not_trusted_is_not_called_a_server_that_is_down()
         "{told}"
     );
 }
+
+/// A secret that went into a pipe which nobody reads is seen by nobody.
+#[actix_web::test]
+async fn an_answer_that_nobody_reads_is_a_failure_and_a_list_is_not() {
+    let world = worlds().await.remove(0);
+    let client = world.sandbox_client(&["orders:read"]).await.client_id;
+    let into_nothing = |arguments: &[&str]| {
+        let (reading, writing) = std::io::pipe().unwrap();
+        drop(reading);
+        world.command(arguments).stdout(writing).output().unwrap()
+    };
+    let lost = into_nothing(&["credential", "issue", "--client", &client, "--json"]);
+    let (code, told) = ended(&lost);
+    assert_eq!(code, 1, "{told}");
+    assert!(
+        told.contains("what was asked for is done") && told.contains("a secret in it is lost"),
+        "{told}"
+    );
+    let (code, told) = ended(&into_nothing(&["credential", "list", "--client", &client]));
+    assert_eq!(code, 0, "{told}");
+}
