@@ -1,6 +1,7 @@
 //! JSON as callers send it: no member twice, and one way to write what was said.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use actix_web::http::StatusCode;
@@ -13,7 +14,22 @@ use crate::domain::prohibited;
 /// What is told of a member that was sent twice.
 pub(super) const DOUBLED: &str = "was sent more than once";
 
-/// Reads a JSON text; with it the pointers (RFC 6901) of members that were sent more than once.
+/// No more faults of a body are told. Whoever sends more may be after an answer, or a use of
+/// memory, that is a thousand times what was sent.
+pub(super) const MOST_FAULTS: usize = 100;
+
+/// Of a longer name a pointer shows so many characters, and an ellipsis.
+const LONGEST_NAME: usize = 64;
+
+/// A pointer that would have more bytes ends earlier, at what the place is in.
+const LONGEST_POINTER: usize = 300;
+
+/// So much of a name is looked through before it is shown: more than is shown, lest a secret be
+/// cut into something that is none.
+const LOOKED_THROUGH: usize = 512;
+
+/// Reads a JSON text; with it the pointers (RFC 6901) of members that were sent more than once, at
+/// most `MOST_FAULTS`.
 ///
 /// Readers disagree about which of two members counts (RFC 8259 §4), so neither does. Nesting is
 /// bounded by serde_json.
@@ -21,7 +37,7 @@ pub(super) fn read(text: &[u8]) -> Result<(Value, Vec<String>), Problem> {
     let doubled = RefCell::new(Vec::new());
     let mut from = serde_json::Deserializer::from_slice(text);
     let root = Place {
-        pointer: String::new(),
+        step: None,
         doubled: &doubled,
     };
     let value = root
@@ -32,7 +48,10 @@ pub(super) fn read(text: &[u8]) -> Result<(Value, Vec<String>), Problem> {
             let detail = format!("the body is not JSON: line {line}, column {column}");
             Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
         })?;
-    Ok((value, doubled.into_inner()))
+    // The same place again, where what it is in was sent twice.
+    let (mut doubled, mut seen) = (doubled.into_inner(), BTreeSet::new());
+    doubled.retain(|pointer| seen.insert(pointer.clone()));
+    Ok((value, doubled))
 }
 
 /// The body is JSON, and of another kind than it must be.
@@ -41,12 +60,30 @@ pub(super) fn not(kind: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
 }
 
-/// A member's name within a pointer (RFC 6901 §3).
+/// A member's name within a pointer (RFC 6901 §3), a long one cut.
 pub(super) fn pointer_token(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
+    let mut shown: String = name.chars().take(LONGEST_NAME).collect();
+    if shown.len() < name.len() {
+        shown.push('…');
+    }
+    shown.replace('~', "~0").replace('/', "~1")
 }
 
-/// A pointer that ends before a name that holds what must not be repeated, such as a secret in the wrong place.
+/// The same of any name. `None`: it holds what must not be repeated, such as a secret in the wrong place.
+fn harmless_token(name: &str) -> Option<String> {
+    let end = name.char_indices().nth(LOOKED_THROUGH).map(|(at, _)| at);
+    let begin = end.and_then(|end| name.get(..end)).unwrap_or(name);
+    prohibited::in_text(begin)
+        .is_none()
+        .then(|| pointer_token(name))
+}
+
+/// The pointer to a member of the body, or to the body where its name must not be repeated.
+pub(super) fn member_pointer(name: &str) -> String {
+    harmless_token(name).map_or_else(String::new, |token| format!("/{token}"))
+}
+
+/// A pointer that ends before a name that holds what must not be repeated.
 pub(super) fn harmless(pointer: String) -> String {
     let mut end = 0;
     for token in pointer.split('/').skip(1) {
@@ -98,18 +135,59 @@ fn write_value(value: &Value, text: &mut String) {
     }
 }
 
-/// A place within a JSON text.
+/// A place within a JSON text. Its pointer is written where something is wrong with it: to write
+/// each place's would take time and memory with the square of the text.
+#[derive(Clone, Copy)]
 struct Place<'a> {
-    pointer: String,
+    /// What it is in, and how one gets from there to here. `None`: it is the whole.
+    step: Option<(&'a Place<'a>, Step<'a>)>,
     doubled: &'a RefCell<Vec<String>>,
 }
 
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Member(&'a str),
+    Item(usize),
+}
+
 impl Place<'_> {
-    fn below(&self, token: impl fmt::Display) -> Self {
-        Self {
-            pointer: format!("{}/{token}", self.pointer),
+    fn below<'a>(&'a self, step: Step<'a>) -> Place<'a> {
+        Place {
+            step: Some((self, step)),
             doubled: self.doubled,
         }
+    }
+
+    /// Notes that the member was there already.
+    fn note(&self) {
+        let mut doubled = self.doubled.borrow_mut();
+        if doubled.len() < MOST_FAULTS {
+            doubled.push(self.pointer());
+        }
+    }
+
+    fn pointer(&self) -> String {
+        let mut steps = Vec::new();
+        let mut place = self;
+        while let Some((above, step)) = place.step {
+            steps.push(step);
+            place = above;
+        }
+        let mut pointer = String::new();
+        for step in steps.into_iter().rev() {
+            let token = match step {
+                Step::Member(name) => harmless_token(name),
+                Step::Item(nth) => Some(nth.to_string()),
+            };
+            match token {
+                Some(token) if pointer.len() + 1 + token.len() <= LONGEST_POINTER => {
+                    pointer.push('/');
+                    pointer.push_str(&token);
+                }
+                _ => break,
+            }
+        }
+        pointer
     }
 }
 
@@ -158,21 +236,18 @@ impl<'de> Visitor<'de> for Place<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut all = Vec::new();
-        while let Some(item) = items.next_element_seed(self.below(all.len()))? {
+        while let Some(item) = items.next_element_seed(self.below(Step::Item(all.len())))? {
             all.push(item);
         }
         Ok(Value::Array(all))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut all = Map::new();
+        let (mut all, mut told) = (Map::new(), BTreeSet::new());
         while let Some(name) = members.next_key::<String>()? {
-            let place = self.below(pointer_token(&name));
-            if all.contains_key(&name) {
-                let mut doubled = self.doubled.borrow_mut();
-                if !doubled.contains(&place.pointer) {
-                    doubled.push(place.pointer.clone());
-                }
+            let place = self.below(Step::Member(&name));
+            if all.contains_key(&name) && told.insert(name.clone()) {
+                place.note();
             }
             let value = members.next_value_seed(place)?;
             all.insert(name, value);
@@ -200,6 +275,42 @@ mod tests {
         let text = r#"{"a":1,"b":[{"c/d":1,"c/d":2,"c/d":3}],"a":2}"#;
         let (_, doubled) = read(text.as_bytes()).unwrap();
         assert_eq!(doubled, ["/b/0/c~1d", "/a"]);
+        let (_, doubled) = read(br#"{"a":{"b":1,"b":2},"a":{"b":1,"b":2}}"#).unwrap();
+        assert_eq!(doubled, ["/a/b", "/a"]);
+    }
+
+    #[test]
+    fn pointers_are_few_and_short_whatever_was_sent() {
+        let twice: Vec<String> = (0..2000).map(|n| format!(r#""{n}":1,"{n}":1"#)).collect();
+        let twice = format!("{{{}}}", twice.join(","));
+        let long = format!(r#"{{"{}":{twice}}}"#, "z".repeat(100_000));
+        let (_, doubled) = read(long.as_bytes()).unwrap();
+        assert_eq!(doubled.len(), MOST_FAULTS);
+        let shown = "z".repeat(LONGEST_NAME);
+        assert_eq!(doubled.first().unwrap(), &format!("/{shown}…/0"));
+        // Deep down a pointer ends on the way.
+        let name = "n".repeat(50);
+        let deep = format!(
+            r#"{}{twice}{}"#,
+            format!(r#"{{"{name}":"#).repeat(100),
+            "}".repeat(100)
+        );
+        let (_, doubled) = read(deep.as_bytes()).unwrap();
+        assert_eq!(doubled, [format!("/{name}").repeat(5)]);
+    }
+
+    #[test]
+    fn names_that_must_not_be_repeated_are_in_no_pointer() {
+        let card = "4111 1111 1111 1111";
+        // Cut after 64 characters, it would be no card's number any more.
+        let cut = format!("{}{card}", " ".repeat(50));
+        for name in [card, &cut] {
+            let text = format!(r#"{{"a":{{"{name}":{{"b":1,"b":2}}}}}}"#);
+            let (_, doubled) = read(text.as_bytes()).unwrap();
+            assert_eq!(doubled, ["/a"]);
+            assert_eq!(member_pointer(name), "");
+        }
+        assert_eq!(member_pointer("a/b~c"), "/a~1b~0c");
     }
 
     #[test]

@@ -13,7 +13,8 @@ use super::{body, json};
 /// The members of a JSON object, taken out one by one.
 ///
 /// Each taker notes what is wrong and answers `None`; [`Members::finish`] tells all
-/// faults together, those of members that nobody took included.
+/// faults together, those of members that nobody took included; of more than
+/// `json::MOST_FAULTS` the first.
 pub struct Members {
     members: Map<String, Value>,
     /// The names that were asked for.
@@ -75,12 +76,14 @@ impl Members {
 
     /// Notes what else is wrong, at a pointer.
     pub fn fault(&mut self, pointer: String, code: &'static str, detail: impl Into<String>) {
-        self.faults.push(FieldFault {
-            pointer: json::harmless(pointer),
-            code,
-            detail: detail.into(),
-            row: None,
-        });
+        if self.faults.len() < json::MOST_FAULTS {
+            self.faults.push(FieldFault {
+                pointer: json::harmless(pointer),
+                code,
+                detail: detail.into(),
+                row: None,
+            });
+        }
     }
 
     /// Takes a member out; `null` counts as absent.
@@ -103,11 +106,12 @@ impl Members {
         match part.values(taken) {
             Ok(values) => Some(values),
             Err(faults) => {
-                self.faults
-                    .extend(faults.into_iter().map(|fault| FieldFault {
-                        pointer: format!("/{name}{}", fault.pointer),
-                        ..fault
-                    }));
+                let room = json::MOST_FAULTS.saturating_sub(self.faults.len());
+                let faults = faults.into_iter().take(room).map(|fault| FieldFault {
+                    pointer: format!("/{name}{}", fault.pointer),
+                    ..fault
+                });
+                self.faults.extend(faults);
                 None
             }
         }
@@ -125,8 +129,9 @@ impl Members {
     /// The same, for who tells the faults together with others.
     pub fn values<T: Taken>(mut self, taken: T) -> Result<T::Values, Vec<FieldFault>> {
         let unknown = std::mem::take(&mut self.members);
-        for name in unknown.keys() {
-            let pointer = format!("/{}", json::pointer_token(name));
+        // To look through names that are not told would only take time.
+        for name in unknown.keys().take(json::MOST_FAULTS) {
+            let pointer = json::member_pointer(name);
             self.fault(pointer, "unknown", "is not a member of this request");
         }
         match taken.values() {

@@ -93,7 +93,7 @@ pub struct ProblemView {
     #[schema(example = "not_found")]
     pub code: String,
     pub request_id: RequestId,
-    /// `invalid_body`: every bad member of the body.
+    /// `invalid_body`: every bad member of the body, of more than 100 the first.
     #[schema(nullable = false)]
     pub errors: Option<Vec<FieldFault>>,
     /// `invalid_body` with unknown members: the members that this request may have.

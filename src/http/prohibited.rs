@@ -31,7 +31,7 @@ pub fn look_through(body: &mut Members, reference: &str, pairs: &str) -> BTreeSe
             if let Some(material) = prohibited::in_text(name) {
                 found.push((format!("/{pairs}"), material));
             } else if let Value::String(text) = value
-                && let Some(material) = prohibited::in_text(text)
+                && let Some(material) = prohibited::in_named(name, text)
             {
                 found.push((format!("/{pairs}/{}", json::pointer_token(name)), material));
             }

@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::support::assert_snapshot;
 use crate::support::shop::{fresh_key, package};
 use crate::support::world::{Answer, worlds};
 
@@ -29,6 +30,12 @@ async fn no_name_that_holds_prohibited_material_is_repeated() {
             ),
             named(&secret, "1"),
             named("4111 1111 1111 1111", "1"),
+            // Cut where pointers cut names, it would be no card's number.
+            named(&format!("{}4111 1111 1111 1111", "- ".repeat(25)), "1"),
+            named(
+                "metadata",
+                r#"{"note":{"4111 1111 1111 1111":{"a":1,"a":2}}}"#,
+            ),
         ];
         for member in bad {
             let body = format!(
@@ -45,6 +52,43 @@ async fn no_name_that_holds_prohibited_material_is_repeated() {
                 assert!(!refused.text.contains(value), "{member}: {}", refused.text);
             }
         }
+    }
+}
+
+#[actix_web::test]
+async fn a_name_tells_of_a_one_time_code_and_a_neighbour_hides_no_card() {
+    for world in worlds().await {
+        let package = world.operator().await.published(package()).await;
+        let shopper = world.shopper().await;
+        let with = |metadata: Value| {
+            json!({
+                "package_id": package, "quantity": 1, "partner_order_ref": "PO-1",
+                "metadata": metadata,
+            })
+        };
+        let body = with(json!({
+            "a": "Q4 4111 1111 1111 1111", "b": "4111–1111–1111–1111 3DS",
+            "otp": "493817", "verificationCode": "482 913", "verification_code": "775533",
+        }));
+        let refused = shopper.order_under(&fresh_key(), &body).await;
+        assert_snapshot!(refused.problem(), @r"
+        422 invalid_body: the request body has members that must be mended; see errors
+          /metadata/a prohibited_material: looks like a full card number, which must not be sent here
+          /metadata/b prohibited_material: looks like a full card number, which must not be sent here
+          /metadata/otp prohibited_material: looks like a one-time code, which must not be sent here
+          /metadata/verificationCode prohibited_material: looks like a one-time code, which must not be sent here
+          /metadata/verification_code prohibited_material: looks like a one-time code, which must not be sent here
+        ");
+        for value in ["4111", "493817", "482 913", "775533"] {
+            assert!(!refused.text.contains(value), "{}", refused.text);
+        }
+        let harmless = with(json!({
+            "code": "493817", "pin": "4821", "otp_sent_at": "2026-11-27T10:15:00Z",
+            "place": "49.01212784378666,12.70920654246491", "iccid": "8934 2504 9383 8186 0814",
+            "iban": "GB38 LOYD 3030 6274 6111 49",
+        }));
+        let placed = shopper.order_under(&fresh_key(), &harmless).await;
+        placed.expect(201);
     }
 }
 

@@ -1,69 +1,102 @@
-//! Full card numbers: issuer ranges and the check digit (ISO/IEC 7812-1, Annex B).
+//! Full card numbers: issuer ranges and the check digit (ISO/IEC 7812-1, Annex B), in the groups
+//! in which people write them.
 
-/// Whether text holds a number that a card could have.
+use super::groups::{self, Group};
+
+/// Whether plain text holds a number that a card could have.
 ///
-/// Digits may stand in groups with one space, hyphen or dot between them. A number that is part
-/// of a word, such as a hash's digits, or that a plus sign makes a telephone's, is none.
+/// A number that is part of a word, such as a hash's digits, of a telephone's or an account's, of
+/// a fraction, or of a longer number in groups is none.
 pub(super) fn is_in(text: &str) -> bool {
     let characters: Vec<char> = text.chars().collect();
     let mut at = 0;
-    while let Some(first) = characters.get(at) {
-        if !first.is_ascii_digit() {
+    while let Some(c) = characters.get(at) {
+        if !c.is_ascii_digit() {
             at += 1;
             continue;
         }
-        let run = Run::from(&characters, at);
-        let before = at.checked_sub(1).and_then(|i| characters.get(i));
-        let after = characters.get(run.end);
-        let is_word = |c: Option<&char>| c.is_some_and(|c| c.is_alphanumeric() || *c == '_');
-        let is_telephone = before == Some(&'+');
-        if !is_telephone && !is_word(before) && !is_word(after) && run.holds_card() {
+        let (groups, end) = groups::together(&characters, at);
+        if (0..groups.len()).any(|from| begins_card(&groups, from)) {
             return true;
         }
-        at = run.end;
+        at = end;
     }
     false
 }
 
-/// Groups of digits with one separator between each two.
-struct Run {
-    groups: Vec<String>,
-    end: usize,
+/// The groups in which cards' numbers are written, with what those begin with. Other numbers come
+/// in groups, too: what is not here is left to them.
+const SHAPES: &[(&str, &[usize])] = &[
+    ("", &[4, 4, 4, 4]),
+    ("", &[4, 4, 4, 4, 1]),
+    ("", &[4, 4, 4, 4, 2]),
+    ("", &[4, 4, 4, 4, 3]),
+    // American Express
+    ("3", &[4, 6, 5]),
+    // Diners Club
+    ("3", &[4, 6, 4]),
+    // UnionPay
+    ("62", &[6, 13]),
+    // Digit by digit, and in pairs
+    ("", &[1; 14]),
+    ("", &[1; 15]),
+    ("", &[1; 16]),
+    ("", &[2; 8]),
+];
+
+/// Whether a card's number begins with a group: an expiry or an amount may stand beside it.
+fn begins_card(groups: &[Group], from: usize) -> bool {
+    is_card_in_one(groups, from)
+        || SHAPES
+            .iter()
+            .any(|(first, shape)| is_card_in_groups(groups, from, first, shape))
 }
 
-impl Run {
-    fn from(characters: &[char], start: usize) -> Self {
-        let mut groups = vec![String::new()];
-        let mut at = start;
-        loop {
-            match characters.get(at) {
-                Some(digit) if digit.is_ascii_digit() => {
-                    if let Some(group) = groups.last_mut() {
-                        group.push(*digit);
-                    }
-                    at += 1;
-                }
-                Some(' ' | '-' | '.')
-                    if characters.get(at + 1).is_some_and(char::is_ascii_digit) =>
-                {
-                    groups.push(String::new());
-                    at += 1;
-                }
-                _ => return Self { groups, end: at },
-            }
-        }
-    }
+fn is_card_in_one(groups: &[Group], at: usize) -> bool {
+    let Some(group) = groups.get(at).filter(|group| !group.is_of_word) else {
+        return false;
+    };
+    let before = at.checked_sub(1).and_then(|i| groups.get(i));
+    let is_fraction = match group.joint {
+        Some('.') => true,
+        // As many write a fraction; behind a longer number it parts the numbers of a list.
+        Some(',') => before.is_some_and(|whole| whole.len() < 4),
+        _ => false,
+    };
+    !is_fraction && is_card(&group.digits)
+}
 
-    /// Some groups in a row are a card number: an expiry or an amount may stand beside it.
-    fn holds_card(&self) -> bool {
-        (0..self.groups.len()).any(|from| {
-            let mut number = String::new();
-            self.groups.iter().skip(from).any(|group| {
-                number.push_str(group);
-                is_card(&number)
-            })
-        })
+fn is_card_in_groups(groups: &[Group], from: usize, first: &str, shape: &[usize]) -> bool {
+    let end = from + shape.len();
+    let Some(own) = groups.get(from..end).filter(|own| has_shape(own, shape)) else {
+        return false;
+    };
+    let [one, second, ..] = own else {
+        return false;
+    };
+    // Where groups of one length go on before or behind, it is a part of another number.
+    let before = from.checked_sub(1).and_then(|i| groups.get(i));
+    let goes_on = |one: Option<&Group>, next: Option<&Group>| {
+        let next = next.filter(|next| next.joint == second.joint);
+        next.is_some() && next.map(Group::len) == one.map(Group::len)
+    };
+    let is_of_equals = one.len() == second.len();
+    if is_of_equals && (goes_on(before, Some(one)) || goes_on(groups.get(end - 1), groups.get(end)))
+    {
+        return false;
     }
+    let number: String = own.iter().map(|group| group.digits.as_str()).collect();
+    one.joint != Some('.') && number.starts_with(first) && is_card(&number)
+}
+
+/// Whether groups have these lengths, and one mark between them all: short ones a space or a hyphen.
+fn has_shape(groups: &[Group], shape: &[usize]) -> bool {
+    let joint = groups.get(1).and_then(|second| second.joint);
+    let may_join = matches!(joint, Some(' ' | '-')) || shape.iter().all(|length| *length >= 4);
+    let fits = |(group, length): (&Group, &usize)| group.len() == *length && !group.is_of_word;
+    may_join
+        && groups.iter().zip(shape).all(fits)
+        && groups.iter().skip(1).all(|group| group.joint == joint)
 }
 
 /// Issuer ranges: the first digits from and to, and the lengths that their numbers have. Those of

@@ -6,10 +6,14 @@
 
 mod card;
 mod code;
+mod groups;
 mod phrase;
+mod plain;
 
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use unicode_normalization::UnicodeNormalization;
 
 use super::secret::PlainSecret;
@@ -50,25 +54,35 @@ impl Material {
 
 /// What free text holds that it must not. `None`: nothing that is known.
 ///
-/// Looked at as NFKC, so that full-width digits count as digits.
+/// Looked at as NFKC, so that full-width digits count as digits. What is sent may be long and is
+/// chosen by anybody: each search takes time in proportion to its length.
 pub fn in_text(text: &str) -> Option<Material> {
     let text: String = text.nfkc().collect();
-    if holds_private_key(&text) {
+    let plain = plain::of(&text);
+    if holds_private_key(&plain) {
         return Some(Material::PrivateKey);
     }
-    if holds_client_secret(&text) {
+    if holds_client_secret(&plain) {
         return Some(Material::ClientSecret);
     }
-    if holds_token(&text) {
+    if holds_token(&plain) {
         return Some(Material::Token);
     }
-    if card::is_in(&text) {
+    if card::is_in(&plain) {
         return Some(Material::CardNumber);
     }
-    if code::is_in(&text) {
+    if code::is_in(&plain) {
         return Some(Material::OneTimeCode);
     }
     phrase::is_in(&text).then_some(Material::RecoveryPhrase)
+}
+
+/// The same for a text under a name, which may tell that it is a one-time code.
+pub fn in_named(name: &str, text: &str) -> Option<Material> {
+    in_text(text).or_else(|| {
+        let both: String = format!("{name}: {text}").nfkc().collect();
+        code::is_in(&plain::of(&both)).then_some(Material::OneTimeCode)
+    })
 }
 
 /// The same for a reference, which may be a UUID or a ULID and no bare long number.
@@ -110,17 +124,11 @@ fn holds_private_key(text: &str) -> bool {
 fn holds_client_secret(text: &str) -> bool {
     text.match_indices("onyx_").any(|(at, _)| {
         let rest = text.get(at..).unwrap_or_default();
-        let end = rest
-            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .unwrap_or(rest.len());
         // What follows may be part of the word: the two lengths that secrets have are tried.
         [61, 62]
             .into_iter()
-            .filter(|length| *length <= end)
-            .any(|length| {
-                rest.get(..length)
-                    .is_some_and(|text| PlainSecret::from_str(text).is_ok())
-            })
+            .filter_map(|length| rest.get(..length))
+            .any(|text| PlainSecret::from_str(text).is_ok())
     }) || text
         .match_indices("whs")
         .any(|(at, _)| is_webhook_secret(text.get(at..).unwrap_or_default()))
@@ -131,33 +139,39 @@ fn is_webhook_secret(text: &str) -> bool {
     ["whsec_", "whsk_"].iter().any(|prefix| {
         text.strip_prefix(prefix).is_some_and(|rest| {
             rest.bytes()
+                .take(32)
                 .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
                 .count()
-                >= 32
+                == 32
         })
     })
 }
 
-/// A JWS in compact form whose header says an algorithm (RFC 7515 §7.1).
+/// The longest header of a token that is looked for: texts that are kept are shorter.
+const LONGEST_HEADER: usize = 1024;
+
 fn holds_token(text: &str) -> bool {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    let is_ours = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    text.match_indices("eyJ").any(|(at, _)| {
-        let rest = text.get(at..).unwrap_or_default();
-        let mut parts = rest.splitn(3, '.');
-        let (Some(header), Some(claims), Some(tail)) = (parts.next(), parts.next(), parts.next())
-        else {
-            return false;
-        };
-        let signature = tail.find(|c| !is_ours(c)).unwrap_or(tail.len());
-        let says_alg = URL_SAFE_NO_PAD
-            .decode(header)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
-            .is_some_and(|header| header.get("alg").is_some());
-        says_alg && !claims.is_empty() && claims.chars().all(is_ours) && signature >= 16
-    })
+    text.match_indices("eyJ")
+        .any(|(at, _)| begins_token(text.get(at..).unwrap_or_default()).is_some())
+}
+
+/// A JWS in compact form whose header says an algorithm (RFC 7515 §7.1). `None`: it is none.
+fn begins_token(text: &str) -> Option<()> {
+    let (header, rest) = base64url(text, LONGEST_HEADER);
+    let rest = rest.strip_prefix('.')?;
+    let header = URL_SAFE_NO_PAD.decode(header).ok()?;
+    let header: serde_json::Value = serde_json::from_slice(&header).ok()?;
+    header.get("alg")?;
+    let (claims, rest) = base64url(rest, usize::MAX);
+    let (signature, _) = base64url(rest.strip_prefix('.')?, 16);
+    (!claims.is_empty() && signature.len() == 16).then_some(())
+}
+
+/// What of a text is base64url, at most so much, and the rest.
+fn base64url(text: &str, most: usize) -> (&str, &str) {
+    let is_ours = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let length = text.bytes().take(most).take_while(is_ours).count();
+    text.split_at(length)
 }
 
 #[cfg(test)]

@@ -1,18 +1,19 @@
 //! Recovery phrases: words of a BIP-39 list with their checksum.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use bip39::{Language, Mnemonic};
+use aws_lc_rs::digest::{SHA256, digest};
+use bip39::Language;
 use unicode_normalization::UnicodeNormalization;
 
-/// Each list's words, with a bit for each language that has it: the lists themselves are searched
-/// from end to end, which a hostile text would make dear.
-static LISTS: LazyLock<HashMap<&'static str, u16>> = LazyLock::new(|| {
-    let mut lists = HashMap::new();
-    for (bit, language) in Language::ALL.iter().enumerate() {
-        for word in language.word_list() {
-            *lists.entry(*word).or_default() |= 1 << bit;
+/// The lists' words, with the languages that have each, and its number there: the lists themselves
+/// are searched from end to end, which a hostile text would make dear.
+static LISTS: LazyLock<HashMap<&'static str, Vec<(Language, u16)>>> = LazyLock::new(|| {
+    let mut lists = HashMap::<_, Vec<_>>::new();
+    for language in Language::ALL {
+        for (number, word) in (0..).zip(language.word_list()) {
+            lists.entry(*word).or_default().push((*language, number));
         }
     }
     lists
@@ -20,27 +21,20 @@ static LISTS: LazyLock<HashMap<&'static str, u16>> = LazyLock::new(|| {
 
 /// How many words a phrase has.
 const LENGTHS: [usize; 5] = [12, 15, 18, 21, 24];
-const LONGEST: usize = 24;
 
 /// Whether text holds a phrase, whatever stands between its words.
 pub(super) fn is_in(text: &str) -> bool {
-    let words: Vec<String> = text
+    let words: Vec<&[(Language, u16)]> = text
         .split(|c: char| !(c.is_alphabetic() || is_mark(c)))
         .filter(|word| !word.is_empty())
-        .map(|word| word.to_lowercase().nfkd().collect())
+        .map(|word| word.to_lowercase().nfkd().collect::<String>())
+        .map(|word| LISTS.get(word.as_str()).map_or(&[][..], Vec::as_slice))
         .collect();
     let shortest = LENGTHS.iter().copied().min().unwrap_or(usize::MAX);
-    if words.len() < shortest {
-        return false;
-    }
-    let languages: Vec<u16> = words
-        .iter()
-        .map(|word| LISTS.get(word.as_str()).copied().unwrap_or(0))
-        .collect();
-    Language::ALL
-        .iter()
-        .enumerate()
-        .any(|(bit, language)| holds_phrase(*language, 1 << bit, &words, &languages))
+    words.len() >= shortest
+        && Language::ALL
+            .iter()
+            .any(|language| holds_phrase(*language, &words))
 }
 
 /// An accent that stands apart from its letter belongs to the word.
@@ -48,29 +42,47 @@ fn is_mark(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{3099}' | '\u{309a}')
 }
 
-fn holds_phrase(language: Language, bit: u16, words: &[String], languages: &[u16]) -> bool {
-    let mut run: VecDeque<&str> = VecDeque::with_capacity(LONGEST);
-    for (word, in_lists) in words.iter().zip(languages) {
-        if in_lists & bit == 0 {
+fn holds_phrase(language: Language, words: &[&[(Language, u16)]]) -> bool {
+    let mut run = Vec::new();
+    for word in words {
+        let Some((_, number)) = word.iter().find(|(listed, _)| *listed == language) else {
             run.clear();
             continue;
-        }
-        if run.len() == LONGEST {
-            run.pop_front();
-        }
-        run.push_back(word);
+        };
+        run.push(*number);
         // Each phrase is looked for where it ends.
-        let ends_one = LENGTHS
-            .iter()
-            .filter(|length| **length <= run.len())
-            .any(|length| {
-                let from = run.len() - length;
-                let phrase: Vec<&str> = run.range(from..).copied().collect();
-                Mnemonic::parse_in_normalized(language, &phrase.join(" ")).is_ok()
-            });
+        let ends_one = LENGTHS.iter().any(|length| {
+            let phrase = run
+                .len()
+                .checked_sub(*length)
+                .and_then(|from| run.get(from..));
+            phrase.is_some_and(has_checksum)
+        });
         if ends_one {
             return true;
         }
     }
     false
+}
+
+/// Whether words end as their checksum says. Each is eleven bits; for each three words, one bit
+/// is the checksum's (BIP-39, "Generating the mnemonic").
+fn has_checksum(phrase: &[u16]) -> bool {
+    let (mut entropy, mut held, mut bits) = (Vec::with_capacity(33), 0u32, 0);
+    for number in phrase {
+        held = held << 11 | u32::from(*number);
+        bits += 11;
+        while bits >= 8 {
+            bits -= 8;
+            entropy.push((held >> bits) as u8);
+        }
+    }
+    entropy.truncate(phrase.len() / 3 * 4);
+    let sum_bits = phrase.len() / 3;
+    let sum = digest(&SHA256, &entropy)
+        .as_ref()
+        .first()
+        .map(|byte| byte >> (8 - sum_bits));
+    let told = phrase.last().map(|number| number & ((1 << sum_bits) - 1));
+    sum.map(u16::from) == told
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
@@ -19,9 +20,15 @@ use crate::store::secret_deliveries::SecretDelivery;
 /// Takes `deliver`, `recipient_jwk` and `delivery_ttl_seconds`. `None`: a fault was noted.
 pub fn way(body: &mut Members) -> Option<Way> {
     let channel = body.optional_parsed::<Channel>("deliver");
+    let channel = channel.map(|channel| channel.unwrap_or(Channel::Response));
     let jwk = body.optional_object("recipient_jwk");
+    // A key is looked at whatever else is wrong: all faults are told at once.
+    let recipient = match &jwk {
+        Some(Some(jwk)) if matches!(channel, None | Some(Channel::Jwe)) => recipient(body, jwk),
+        _ => None,
+    };
     let ttl = body.optional_integer("delivery_ttl_seconds", LINK_TTL);
-    let (channel, jwk, ttl) = (channel?.unwrap_or(Channel::Response), jwk?, ttl?);
+    let (channel, jwk, ttl) = (channel?, jwk?, ttl?);
     if jwk.is_some() && channel != Channel::Jwe {
         let detail = "is for \"deliver\": \"jwe\"";
         body.fault("/recipient_jwk".to_owned(), "invalid", detail);
@@ -37,21 +44,25 @@ pub fn way(body: &mut Members) -> Option<Way> {
                 .map_or(DEFAULT_LINK_TTL, Duration::from_secs),
         )),
         Channel::Jwe => {
-            let Some(jwk) = jwk else {
+            if jwk.is_none() {
                 let detail = "must be there: the recipient's public key";
                 body.fault("/recipient_jwk".to_owned(), "missing", detail);
-                return None;
-            };
-            match Recipient::parse(&jwk) {
-                Ok(recipient) => Some(Way::Jwe(Box::new(recipient))),
-                Err(faults) => {
-                    for fault in faults {
-                        let pointer = format!("/recipient_jwk/{}", fault.member);
-                        body.fault(pointer, fault.code(), fault.detail);
-                    }
-                    None
-                }
             }
+            recipient.map(|recipient| Way::Jwe(Box::new(recipient)))
+        }
+    }
+}
+
+/// `None`: faults of the key were noted.
+fn recipient(body: &mut Members, jwk: &Map<String, Value>) -> Option<Recipient> {
+    match Recipient::parse(jwk) {
+        Ok(recipient) => Some(recipient),
+        Err(faults) => {
+            for fault in faults {
+                let pointer = format!("/recipient_jwk/{}", fault.member);
+                body.fault(pointer, fault.code(), fault.detail);
+            }
+            None
         }
     }
 }

@@ -233,7 +233,6 @@ impl Members {
                 return None;
             }
         };
-        let before = self.faults.len();
         let mut parsed = Vec::with_capacity(items.len());
         for (nth, item) in items.iter().enumerate() {
             match item.as_str().map(str::parse) {
@@ -246,11 +245,8 @@ impl Members {
                 None => self.fault(format!("/{name}/{nth}"), "type", "must be a string"),
             }
         }
-        if self.faults.len() == before {
-            Some(Some(parsed))
-        } else {
-            None
-        }
+        // Not by the faults: those that are too many are not kept.
+        (parsed.len() == items.len()).then_some(Some(parsed))
     }
 
     /// `true` or `false`, or nothing. The outer `None`: a fault was noted.

@@ -26,6 +26,7 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::{AdditionalProperties, Schema};
 use utoipa::openapi::{OpenApi, Ref, RefOr, Required};
 
+use self::refusals::NotModified;
 use super::etag;
 use super::routes::{self, Face};
 use super::table::Served;
@@ -132,7 +133,12 @@ impl Document {
 /// This document (OpenAPI 3.1). `ETag` and `If-None-Match` spare a second transfer.
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "describe_partner_api", tag = "discovery",
-    responses((status = 200, description = "The document", content_type = "application/json", body = Object))
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the document as the caller has it.")),
+    responses(
+        (status = 200, description = "The document", content_type = "application/json", body = Object,
+            headers(("ETag" = String, description = "Changes with the document."))),
+        NotModified,
+    )
 )]
 pub async fn partner(request: HttpRequest, documents: web::Data<Documents>) -> HttpResponse {
     answer(documents, &request, |written| &written.partner).await
@@ -143,7 +149,12 @@ pub async fn partner(request: HttpRequest, documents: web::Data<Documents>) -> H
 /// This document (OpenAPI 3.1). `ETag` and `If-None-Match` spare a second transfer.
 #[utoipa::path(
     get, path = "/admin/openapi.json", operation_id = "describe_admin_api", tag = "discovery",
-    responses((status = 200, description = "The document", content_type = "application/json", body = Object))
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the document as the caller has it.")),
+    responses(
+        (status = 200, description = "The document", content_type = "application/json", body = Object,
+            headers(("ETag" = String, description = "Changes with the document."))),
+        NotModified,
+    )
 )]
 pub async fn admin(request: HttpRequest, documents: web::Data<Documents>) -> HttpResponse {
     answer(documents, &request, |written| &written.admin).await

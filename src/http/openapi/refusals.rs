@@ -64,7 +64,7 @@ refusals!(
         "A request with this key is still running (`idempotency_in_progress`), or the reference is another order's (`partner_order_ref_taken`, with `existing_order_id`).",
         "Retry-After": "Seconds to wait, where a request is still running.";
     Problem KEY_REUSED = "KeyReused", 422,
-        "The key was used for another request (`idempotency_key_reused`), or members of the body must be mended (`invalid_body`): all of them are in `errors`.";
+        "The key was used for another request (`idempotency_key_reused`), or members of the body must be mended (`invalid_body`): all of them are in `errors`, of more than 100 the first.";
     Problem UNAUTHORIZED = "Unauthorized", 401,
         "No access token (`token_missing`), or one that is not valid here (`invalid_token`).",
         "WWW-Authenticate": "The challenge (RFC 6750 §3).";
@@ -90,7 +90,7 @@ refusals!(
         "The body is not sent as application/json (`unsupported_media_type`), or has a Content-Encoding (`unsupported_content_encoding`).",
         "Accept-Encoding": "What is taken, where the body has a Content-Encoding: `identity`.";
     Problem INVALID_BODY = "InvalidBody", 422,
-        "Members of the body must be mended (`invalid_body`): all of them are in `errors`.";
+        "Members of the body must be mended (`invalid_body`): all of them are in `errors`, of more than 100 the first. A pointer shows 64 characters of a longer name.";
     Problem TOO_MANY_REQUESTS = "TooManyRequests", 429,
         "A limit is met, which `code` and `violated-policies` name: `requests_limit_exceeded`, `reads_limit_exceeded`, `writes_limit_exceeded`, `client_requests_limit_exceeded`, the quotas of requests and orders; and where a message is sent to a webhook endpoint, `endpoint_messages_limit_exceeded` and `webhook_messages_limit_exceeded`. Nothing was done. Every answer to an authenticated request tells by `RateLimit-Policy` and `RateLimit` how the limits stand.",
         "Retry-After": "Seconds to wait.";

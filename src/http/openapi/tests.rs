@@ -116,6 +116,18 @@ fn every_operation_says_what_it_is_and_how_it_is_refused() {
 }
 
 #[test]
+fn the_documents_say_that_a_caller_may_have_them_already() {
+    for (document, path) in both().iter().zip(["/openapi.json", "/admin/openapi.json"]) {
+        let said = &document["paths"][path]["get"];
+        for status in ["200", "304"] {
+            let tag = &said["responses"][status]["headers"]["ETag"];
+            assert!(tag.is_object(), "{status}: {said}");
+        }
+        assert_eq!(said["parameters"][0]["name"], "If-None-Match", "{said}");
+    }
+}
+
+#[test]
 fn what_an_operation_demands_comes_from_its_handler() {
     let (_, admin) = documents();
     let admin = serde_json::to_value(admin).unwrap();

@@ -22,6 +22,7 @@ async fn what_a_request_says_of_the_way_is_checked() {
             json!({ "deliver": "jwe" }),
             json!({ "deliver": "jwe", "recipient_jwk": "text" }),
             json!({ "deliver": "link", "recipient_jwk": recipient::ec().public }),
+            json!({ "deliver": "pigeon", "recipient_jwk": {}, "delivery_ttl_seconds": 59 }),
             json!({ "deliver": "jwe", "recipient_jwk": {} }),
             json!({ "deliver": "jwe", "recipient_jwk": { "kty": "oct", "k": "AAAA" } }),
             json!({ "deliver": "jwe", "recipient_jwk": recipient::ec().private }),
@@ -41,6 +42,9 @@ async fn what_a_request_says_of_the_way_is_checked() {
         /recipient_jwk missing: must be there: the recipient's public key
         /recipient_jwk type: must be an object
         /recipient_jwk invalid: is for "deliver": "jwe"
+        /deliver invalid: must be one of response, link, jwe
+        /recipient_jwk/kty missing: must be there
+        /delivery_ttl_seconds invalid: must be a whole number from 60 to 86400
         /recipient_jwk/kty missing: must be there
         /recipient_jwk/k invalid: belongs to a private key: send the public key alone, and use this key for nothing any more
         /recipient_jwk/kty invalid: a symmetric key is nobody's public key: send an RSA or EC key

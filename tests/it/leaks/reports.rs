@@ -101,6 +101,27 @@ async fn a_report_is_checked_for_its_form_alone() {
 }
 
 #[actix_web::test]
+async fn names_made_to_cost_much_are_told_in_few_words() {
+    for world in worlds().await {
+        let twice: Vec<String> = (0..1500)
+            .map(|n| format!(r#""{n:x}":1,"{n:x}":1"#))
+            .collect();
+        let twice = format!(r#"{{"{}":{{{}}}}}"#, "z".repeat(40_000), twice.join(","));
+        let many: Vec<String> = (0..10_000).map(|n| format!(r#""{n:x}":1"#)).collect();
+        let many = format!("{{{}}}", many.join(","));
+        // Were it looked at from each of its digits to its end, this would take many seconds.
+        let digits = format!(r#"{{"secrets":[],"{}":1}}"#, "4 ".repeat(60_000));
+        for (body, faults) in [(twice, 100), (many, 100), (digits, 1)] {
+            assert!(body.len() < 128 * 1024);
+            let refused = report_body(&world, body).await;
+            let told = refused.expect(422)["errors"].as_array().unwrap().len();
+            assert_eq!(told, faults);
+            assert!(refused.text.len() < 32 * 1024, "{}", refused.text.len());
+        }
+    }
+}
+
+#[actix_web::test]
 async fn the_database_never_holds_a_candidate() {
     // Without a worker, what came in stays as it is.
     for world in worlds_with(&[("ONYX_ROLES", "auth,admin,api")]).await {
