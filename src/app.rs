@@ -311,11 +311,9 @@ impl App {
         let (value, touched) = self.store.change(now, work).await?;
         let read_anew = self.directory.read_anew();
         self.directory.forget(&touched.subjects);
-        if let Some(seq) = touched.revoked
-            && tokio::time::timeout(NEWS, self.feed.reaches(seq))
-                .await
-                .is_err()
-        {
+        // Also of what others revoked before: who is resumed here gets tokens of after that.
+        let heard = tokio::time::timeout(NEWS, self.feed.reaches(touched.upto)).await;
+        if let (Some(seq), Err(_)) = (touched.revoked, heard) {
             // It is done and durable. Until this node has heard of it, it would let in what was revoked: it
             // answers nobody rather.
             let (doubt, feed) = (self.directory.doubt(), Arc::clone(&self.feed));

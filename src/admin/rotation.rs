@@ -176,9 +176,15 @@ pub fn undo(db: &mut Change<'_>, act: &Act, id: &CredentialId) -> Result<Credent
             let done = deed(Action::CredentialRevoked, successor, &client)
                 .detail("reason", "rotation undone");
             announce(db, act, &client, successor, reason, done)?;
-        } else if credentials::get(db, successor)?.first_used_at.is_some() {
+        } else if let new = credentials::get(db, successor)?
+            && new.first_used_at.is_some()
+        {
             // An error takes the first step back too.
-            let detail = "the new secret has been used already: whoever uses it would be locked out; finish the rotation instead";
+            let detail = if new.state == CredentialState::Revoked {
+                "the new secret was used, and is revoked since: do not finish the rotation, for the old secret is all that the client has; issue another before its overlap ends"
+            } else {
+                "the new secret has been used already: whoever uses it would be locked out; finish the rotation instead"
+            };
             return Err(AdminError::barred(
                 "successor_used",
                 detail,

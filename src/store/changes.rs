@@ -92,6 +92,8 @@ pub struct Touched {
     pub subjects: Vec<Subject>,
     /// The number of its last revocation. `None`: it revoked nothing.
     pub revoked: Option<i64>,
+    /// The last revocation before its end, whoever wrote it: what it let live again is told by tokens that know of it.
+    pub upto: i64,
 }
 
 impl<'a> Change<'a> {
@@ -137,9 +139,15 @@ impl<'a> Change<'a> {
                 .execute(self.db)?;
         }
         notify(self.db)?;
+        // Nobody revokes meanwhile: each does so within a change, and changes follow one another.
+        let upto = sequences::table
+            .find("revocations")
+            .select(sequences::value)
+            .first(self.db)?;
         Ok(Touched {
             subjects: self.touched,
             revoked: self.revoked,
+            upto,
         })
     }
 }

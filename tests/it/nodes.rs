@@ -206,6 +206,34 @@ async fn a_node_that_hears_nothing_stops_trusting_its_memory_and_comes_back_by_i
     until(200, async || ready().await).await;
 }
 
+/// A token says which revocations it knows of: those before the change that lets its client live again are among them.
+#[actix_web::test]
+async fn who_is_suspended_at_one_node_and_resumed_at_another_gets_tokens_that_live() {
+    for world in worlds().await {
+        let other = world.neighbour().await;
+        let who = world.sandbox_client(&["orders:read"]).await;
+        let (here, there) = (world.operator().await, other.operator().await);
+        let step = |verb: &str| format!("/clients/{}/{verb}", who.client_id);
+        let reason = json!({ "reason": "a drill" });
+        for round in 0..25 {
+            here.post(&step("suspend"), reason.clone())
+                .await
+                .expect(200);
+            there
+                .post(&step("resume"), reason.clone())
+                .await
+                .expect(200);
+            let token = other.token("sandbox", &who, &[]).await;
+            // It lives for as long as it says: also when both have heard of everything.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            for node in [&world, &other] {
+                let me = node.get("/sandbox/v1/me", Some(&token)).await;
+                assert_eq!(me.status, 200, "round {round}: {}", me.text);
+            }
+        }
+    }
+}
+
 /// What a frozen node holds, PostgreSQL takes back: nobody can be revoked as long as it holds the counter of changes.
 #[actix_web::test]
 async fn a_node_that_freezes_within_a_change_holds_nobody_up_for_long() {

@@ -209,6 +209,13 @@ async fn a_rotation_is_taken_back_only_while_its_secret_is_unused() {
             (200, 200)
         );
         assert_eq!(listed(&operator, &who).await["state"], "rotated");
+        // Where it is revoked, the old one is all that there is.
+        operator.revoke(&used.credential_id).await.expect(200);
+        let refused = verb(&operator, &who.credential_id, "undo-rotation", json!({})).await;
+        assert_snapshot!(refused.problem(), @r#"
+        409 successor_used: the new secret was used, and is revoked since: do not finish the rotation, for the old secret is all that the client has; issue another before its overlap ends
+          state "rotated", allowed ["revoked"]
+        "#);
     }
 }
 
