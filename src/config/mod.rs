@@ -16,6 +16,7 @@ pub use sources::{Given, Problem, SETTINGS, Setting, Source};
 pub use values::{LogFormat, Role};
 
 use crate::domain::Algorithm;
+use crate::domain::allowlist::Network;
 use crate::domain::audience::Addresses;
 use crate::domain::retention::Kept;
 use values::Reader;
@@ -156,7 +157,11 @@ impl Settings {
                 audit: read.number("audit_days", 1..=36_500),
                 personal: read.number("personal_days", 1..=3650),
             },
-            trusted_proxies: read.list("trusted_proxies", "a list of networks like 10.0.0.0/8"),
+            trusted_proxies: read
+                .list::<Network>("trusted_proxies", "a list of networks like 10.0.0.0/8")
+                .into_iter()
+                .map(IpNet::from)
+                .collect(),
             webhook_allow_loopback: read.webhook_allow_loopback(&base_url),
             base_url,
         };

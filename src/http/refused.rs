@@ -1,6 +1,7 @@
 //! What the audit trail counts of a request, seen once it is answered: refusals that concern
 //! security, and reads of what is on record.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use actix_web::HttpRequest;
@@ -83,7 +84,7 @@ pub(super) fn note_oauth(
         client,
         from: from(app, request),
         realm: Some(realm),
-        place: place(request.path()).0,
+        place: place(&path(request)).0,
     };
     app.tally.note(sighting, app.clock.now());
 }
@@ -96,13 +97,14 @@ pub(super) fn note<B>(
     now: Instant,
 ) {
     let request = answer.request();
+    let path = path(request);
     let what = match answer.status() {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => refusal(answer).map(What::Refused),
-        status if status.is_success() => read(request.path()),
+        status if status.is_success() => read(&path),
         _ => None,
     };
     let Some(what) = what else { return };
-    let (place, realm) = place(request.path());
+    let (place, realm) = place(&path);
     let mut sighting = Sighting {
         what,
         client: client.cloned(),
@@ -138,6 +140,18 @@ fn refusal<B>(answer: &ServiceResponse<B>) -> Option<Refused> {
 
 fn from(app: &App, request: &HttpRequest) -> Option<IpAddr> {
     source::address(request, &app.settings.trusted_proxies)
+}
+
+/// The path by which a request found its handler. As it was sent it may have letters of it encoded, and lead to the
+/// same place: then the route's template says which.
+fn path(request: &HttpRequest) -> Cow<'_, str> {
+    let sent = request.path();
+    if !sent.contains('%') {
+        return Cow::Borrowed(sent);
+    }
+    request
+        .match_pattern()
+        .map_or(Cow::Borrowed(sent), Cow::Owned)
 }
 
 /// What was read of what is on record. An export is put on record by itself.

@@ -226,6 +226,8 @@ async fn every_refusal_that_concerns_security_is_on_record_with_whose_it_is() {
             .await
             .expect(200);
         call("/sandbox/v1/me", &token, 401).await;
+        // Written another way, the path is the same.
+        call("/%73andbox/v1/me", &token, 401).await;
 
         // Among operators.
         let weak = world
@@ -244,8 +246,8 @@ async fn every_refusal_that_concerns_security_is_on_record_with_whose_it_is() {
             .request(reqwest::Method::POST, "/leaks")
             .json(&json!({"secrets": [guess(3)]}));
         assert_eq!(report.send().await.unwrap().status(), 202);
-        for _ in 0..3 {
-            operator.get("/requests").await.expect(200);
+        for path in ["/requests", "/requests", "/%72equests"] {
+            operator.get(path).await.expect(200);
         }
         assert_eq!(world.terminate(), Some(0));
 
@@ -269,7 +271,7 @@ async fn every_refusal_that_concerns_security_is_on_record_with_whose_it_is() {
         scope.refused invalid_scope by the client at token in sandbox from 198.51.100.5: refused 1
         scope.refused invalid_target by the client at token in sandbox from 198.51.100.5: refused 1
         token.refused not_ours by unknown at partner_api in sandbox from 198.51.100.5: refused 1
-        token.refused revoked by the client at partner_api in sandbox from 198.51.100.5: refused 1
+        token.refused revoked by the client at partner_api in sandbox from 198.51.100.5: refused 2
         token.refused token_of_another_realm by the client at admin_api in admin from 198.51.100.5: refused 1
         token.refused token_of_another_realm by the client at partner_api in live from 198.51.100.5: refused 1
         token.refused wrong_audience by the client at oauth in sandbox from 198.51.100.5: refused 1
