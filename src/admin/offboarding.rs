@@ -15,7 +15,8 @@ use crate::store::partners::Partner;
 /// Why, in a word, on everything that ends.
 const REASON: &str = "offboarding";
 
-/// Revokes the partner's clients, their credentials, and its grants in force; deletes its webhook endpoints.
+/// Revokes the partner's clients, their credentials, and its grants in force; cancels its replays, and
+/// deletes its webhook endpoints.
 pub(super) fn end_all(
     db: &mut Change<'_>,
     act: &Act,
@@ -44,6 +45,14 @@ pub(super) fn end_all(
             .partner(partner)
             .realm(grant.realm)
             .detail("scope", grant.scope.as_str())
+            .detail("reason", REASON);
+        act.record(db, deed)?;
+    }
+    // Before the endpoints, as whoever delivers takes them.
+    for (replay, realm) in offboarding::cancel_replays(db, partner, act.now)? {
+        let deed = Deed::new(Action::ReplayCancelled, &replay)
+            .partner(partner)
+            .realm(realm)
             .detail("reason", REASON);
         act.record(db, deed)?;
     }

@@ -32,21 +32,29 @@ pub struct Shown {
     pub progress: Progress,
 }
 
-/// Counts what a replay means, and begins it unless it is a dry run.
+/// A replay that was counted, and is on no record yet.
+#[derive(Clone, Debug)]
+pub struct Counted {
+    replay: Replay,
+    dry_run: bool,
+}
+
+/// Counts what a replay means, which looks through all events that are kept: for a read, which nobody who
+/// writes waits for.
 ///
-/// It means events that the endpoint was or would have been sent by now; whatever comes later is sent
-/// anyway.
-pub fn create(
+/// It means events that the endpoint was or would have been sent by now; whatever comes later, and what is
+/// on its way, is sent anyway.
+pub fn count(
     db: &mut Db,
     tenant: &Tenant,
     act: &Act,
     new: NewReplay,
-) -> Result<Shown, PartnerError> {
-    let found = webhook_endpoints::find(db, tenant, &new.endpoint_id)?;
-    let endpoint = found.ok_or_else(|| {
-        let detail = "is not one of your webhook endpoints".to_owned();
-        PartnerError::Invalid("/endpoint_id", detail)
-    })?;
+) -> Result<Counted, PartnerError> {
+    let endpoint = endpoint(db, tenant, &new.endpoint_id)?;
+    if !new.dry_run {
+        // Before the work of counting.
+        check_active(&endpoint)?;
+    }
     let now = act.now;
     let mut replay = Replay {
         partner_id: tenant.partner_id().clone(),
@@ -57,7 +65,7 @@ pub fn create(
         from_at: new.from,
         to_at: new.to,
         event_types: new.event_types,
-        upto: endpoint.cursor,
+        upto: upto(db, tenant, &endpoint, new.selection)?,
         done_upto: 0,
         state: ReplayState::Previewed,
         count: 0,
@@ -67,10 +75,28 @@ pub fn create(
         ended_at: None,
     };
     replay.count = webhook_replays::count(db, tenant, &replay, &endpoint.event_types)?;
-    if !new.dry_run {
+    Ok(Counted {
+        replay,
+        dry_run: new.dry_run,
+    })
+}
+
+/// Writes a replay down that was counted, and begins it unless it is a dry run.
+pub fn create(
+    db: &mut Db,
+    tenant: &Tenant,
+    act: &Act,
+    counted: Counted,
+) -> Result<Shown, PartnerError> {
+    let Counted {
+        mut replay,
+        dry_run,
+    } = counted;
+    let endpoint = endpoint(db, tenant, &replay.endpoint_id)?;
+    if !dry_run {
         check_active(&endpoint)?;
         replay.state = ReplayState::Running;
-        replay.started_at = Some(now);
+        replay.started_at = Some(act.now);
     }
     webhook_replays::insert(db, tenant, &replay)?;
     if replay.state == ReplayState::Running {
@@ -80,6 +106,38 @@ pub fn create(
         replay,
         progress: Progress::default(),
     })
+}
+
+fn endpoint(
+    db: &mut Db,
+    tenant: &Tenant,
+    id: &WebhookEndpointId,
+) -> Result<Endpoint, PartnerError> {
+    let found = webhook_endpoints::find(db, tenant, id)?;
+    found.ok_or_else(|| {
+        let detail = "is not one of your webhook endpoints".to_owned();
+        PartnerError::Invalid("/endpoint_id", detail)
+    })
+}
+
+/// Up to which event a replay goes. The cursor stays below the first event that is on its way: others above
+/// it have arrived or failed already.
+fn upto(
+    db: &mut Db,
+    tenant: &Tenant,
+    endpoint: &Endpoint,
+    selection: Selection,
+) -> Result<i64, StoreError> {
+    let cursor = endpoint.cursor;
+    let tried = match selection {
+        // It asks for no row: what is on its way has none either.
+        Selection::Missing => None,
+        Selection::Failed | Selection::All => {
+            let tried = webhook_deliveries::settled_above(db, tenant, &endpoint.id, "", cursor)?;
+            tried.into_iter().max()
+        }
+    };
+    Ok(tried.unwrap_or(cursor))
 }
 
 /// A tenant's replay.

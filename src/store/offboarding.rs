@@ -8,16 +8,17 @@ use super::error::StoreError;
 use super::grants::Grant;
 use super::schema::{
     clients, credentials, orders, partners, privacy_notices, scope_grants, secret_deliveries,
-    webhook_endpoints, webhook_secrets,
+    webhook_endpoints, webhook_replays, webhook_secrets,
 };
 use crate::domain::allowlist::Allowlist;
 use crate::domain::client::ClientStep;
 use crate::domain::grant::GrantStep;
-use crate::domain::id::{OrderId, PartnerId, WebhookEndpointId};
+use crate::domain::id::{OrderId, PartnerId, ReplayId, WebhookEndpointId};
 use crate::domain::instant::Instant;
 use crate::domain::lifecycle::Step;
 use crate::domain::partner::PartnerState;
 use crate::domain::realm::Realm;
+use crate::domain::replay::ReplayStep;
 use crate::domain::webhook::{DisabledReason, EndpointStep};
 
 /// Revokes every client of a partner, in both environments; answers those that were not revoked before.
@@ -56,6 +57,25 @@ pub fn revoke_grants(
             scope_grants::ended_reason.eq(reason),
         ))
         .returning(scope_grants::all_columns)
+        .get_results(db)?)
+}
+
+/// Cancels every replay of a partner that is not over, in both environments; answers them.
+pub fn cancel_replays(
+    db: &mut Db,
+    partner: &PartnerId,
+    now: Instant,
+) -> Result<Vec<(ReplayId, Realm)>, StoreError> {
+    let step = ReplayStep::Cancel;
+    let standing = webhook_replays::table
+        .filter(webhook_replays::partner_id.eq(partner))
+        .filter(webhook_replays::state.eq_any(step.from()));
+    Ok(diesel::update(standing)
+        .set((
+            webhook_replays::state.eq(step.to()),
+            webhook_replays::ended_at.eq(now),
+        ))
+        .returning((webhook_replays::id, webhook_replays::realm))
         .get_results(db)?)
 }
 

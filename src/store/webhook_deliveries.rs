@@ -170,18 +170,36 @@ pub fn insert_attempts(db: &mut Db, rows: Vec<AttemptRow>) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Writes down what a further attempt made of a delivery. `false`: it does not wait for one any more,
-/// since the endpoint was disabled or the replay cancelled meanwhile.
+/// Writes down what a further attempt made of a delivery. `false`: it is gone, or that was written already.
+///
+/// One that was cancelled meanwhile waits for no other; if it arrived, it arrived.
 pub fn attempted(db: &mut Db, after: &Delivery) -> Result<bool, StoreError> {
-    let waiting = webhook_deliveries::table
-        .find((&after.endpoint_id, after.seq, &after.replay_id))
-        .filter(webhook_deliveries::state.eq(WebhookDeliveryState::Retrying))
-        .filter(webhook_deliveries::attempts.eq(after.attempts - 1));
+    let before = || {
+        webhook_deliveries::table
+            .find((&after.endpoint_id, after.seq, &after.replay_id))
+            .filter(webhook_deliveries::attempts.eq(after.attempts - 1))
+    };
+    let waiting = before().filter(webhook_deliveries::state.eq(WebhookDeliveryState::Retrying));
     let changed = diesel::update(waiting)
         .set((
             webhook_deliveries::state.eq(after.state),
             webhook_deliveries::attempts.eq(after.attempts),
             webhook_deliveries::next_attempt_at.eq(after.next_attempt_at),
+            webhook_deliveries::updated_at.eq(after.updated_at),
+        ))
+        .execute(db)?;
+    if changed == 1 {
+        return Ok(true);
+    }
+    let state = match after.state {
+        WebhookDeliveryState::Succeeded => WebhookDeliveryState::Succeeded,
+        _ => WebhookDeliveryState::Cancelled,
+    };
+    let cancelled = before().filter(webhook_deliveries::state.eq(WebhookDeliveryState::Cancelled));
+    let changed = diesel::update(cancelled)
+        .set((
+            webhook_deliveries::state.eq(state),
+            webhook_deliveries::attempts.eq(after.attempts),
             webhook_deliveries::updated_at.eq(after.updated_at),
         ))
         .execute(db)?;

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 
 use super::db::Db;
 use super::error::StoreError;
-use super::schema::{events, webhook_deliveries, webhook_replays};
+use super::schema::{events, webhook_deliveries, webhook_endpoints, webhook_replays};
 use super::webhook_deliveries::{OUTGOING, Outgoing};
 use crate::domain::event::EventKind;
 use crate::domain::id::{PartnerId, ReplayId, WebhookEndpointId};
@@ -120,7 +120,8 @@ pub fn cancel_of_endpoint(
         .execute(db)?)
 }
 
-/// The replay that is an endpoint's turn: the oldest that runs. `None`: none does.
+/// The replay that is an endpoint's turn: of those that run, the one that was started first. `None`: none
+/// does.
 pub fn running(
     db: &mut Db,
     tenant: &Tenant,
@@ -130,7 +131,8 @@ pub fn running(
         .filter(webhook_replays::endpoint_id.eq(endpoint))
         .filter(webhook_replays::state.eq(ReplayState::Running))
         .filter(webhook_replays::partner_id.eq(tenant.partner_id()))
-        .order(webhook_replays::id.asc())
+        // By their ids, one that was previewed long ago would come between another and its end.
+        .order((webhook_replays::started_at.asc(), webhook_replays::id.asc()))
         .first(db)
         .optional()?)
 }
@@ -179,15 +181,29 @@ macro_rules! meant {
         let rows = webhook_deliveries::table
             .filter(webhook_deliveries::endpoint_id.eq(replay.endpoint_id.clone()))
             .filter(webhook_deliveries::seq.eq(events::seq));
+        // What is on its way has no row yet, and is above the cursor: it is the live traffic's.
+        let passed = webhook_endpoints::table
+            .filter(webhook_endpoints::id.eq(replay.endpoint_id.clone()))
+            .filter(webhook_endpoints::cursor.ge(events::seq));
+        let tried = rows.clone().filter(webhook_deliveries::replay_id.eq(""));
         let own = replay.id.to_string();
         let arrived = rows
             .clone()
             .filter(webhook_deliveries::state.eq(WebhookDeliveryState::Succeeded));
         let others = rows.filter(webhook_deliveries::replay_id.ne(own));
+        // What was on its way when it was counted, and has landed since.
+        let landed = tried
+            .clone()
+            .filter(webhook_deliveries::created_at.gt(replay.created_at));
         match replay.selection {
-            Selection::All => query,
+            Selection::All => query
+                .filter(exists(passed).or(exists(tried)))
+                .filter(not(exists(landed))),
             Selection::Missing => query.filter(not(exists(others))),
-            Selection::Failed => query.filter(exists(others)).filter(not(exists(arrived))),
+            Selection::Failed => query
+                .filter(exists(others))
+                .filter(not(exists(arrived)))
+                .filter(not(exists(landed))),
         }
     }};
 }

@@ -11,7 +11,9 @@ use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response};
 
 use super::sign::Headers;
-use super::target::{BadTarget, DIALLED, Guard, Lookup, NoAddress, Resolver, Unresolved, literal};
+use super::target::{
+    BadTarget, DIALLED, Guard, Lookup, NoAddress, Resolver, SHARE, Share, Unresolved, literal,
+};
 use crate::causes::of_tls;
 use crate::domain::webhook::FailureClass;
 
@@ -43,6 +45,8 @@ pub struct Attempt {
     pub retry_after: Option<Duration>,
     /// The answer, if it was wanted and is not too long.
     pub body: Option<Vec<u8>>,
+    /// Whether the name was never looked up, since too many were: the receiver has no part in that.
+    pub crowded_out: bool,
 }
 
 impl Attempt {
@@ -59,6 +63,7 @@ impl Attempt {
             address: None,
             retry_after: None,
             body: None,
+            crowded_out: false,
         }
     }
 }
@@ -73,7 +78,7 @@ pub struct Sender {
 impl Sender {
     /// A sender that connects to what the guard allows, and looks names up as it is told.
     pub fn new(guard: Guard, lookup: Arc<dyn Lookup>) -> Self {
-        let resolver = Resolver { guard, lookup };
+        let resolver = Resolver::new(guard, lookup);
         let client = Client::builder()
             .dns_resolver(resolver.clone())
             // A proxy would connect to what it likes.
@@ -101,23 +106,48 @@ impl Sender {
     }
 
     /// Whether a URL leads nowhere that it must not, by what its name stands for now. A name that stands for
-    /// nothing passes: it may yet.
+    /// nothing passes: it may yet. One that finds no place among the look-ups does not.
     pub async fn check(&self, url: &str) -> Result<(), BadTarget> {
         let url = self.guard().read(url)?;
         match url.domain() {
             None => Ok(()),
             Some(host) => {
-                let looked = self.resolver.addresses(host);
+                let looked = self.resolver.addresses(host, Share::Asked);
                 match tokio::time::timeout(PATIENCE, looked).await {
                     Ok(Err(Unresolved::Bad(bad))) => Err(bad),
+                    Ok(Err(Unresolved::Crowded)) => Err(BadTarget::Crowded),
                     Ok(Ok(_) | Err(Unresolved::NoAddress(_))) | Err(_) => Ok(()),
                 }
             }
         }
     }
 
-    /// Sends a message. The answer's body is read only where it is wanted, up to 64 KiB.
+    /// Sends a message for who waits for an answer of the API's. The answer's body is read only where it is
+    /// wanted, up to 64 KiB.
     pub async fn post(
+        &self,
+        url: &str,
+        headers: &Headers,
+        body: Vec<u8>,
+        wants_body: bool,
+    ) -> Attempt {
+        let attempt = self.attempt(url, headers, body, wants_body);
+        SHARE.scope(Share::Asked, attempt).await
+    }
+
+    /// Delivers a message; its name takes its place among those of such endpoints.
+    pub async fn deliver(
+        &self,
+        url: &str,
+        headers: &Headers,
+        body: Vec<u8>,
+        share: Share,
+    ) -> Attempt {
+        let attempt = self.attempt(url, headers, body, false);
+        SHARE.scope(share, attempt).await
+    }
+
+    async fn attempt(
         &self,
         url: &str,
         headers: &Headers,
@@ -155,7 +185,10 @@ impl Sender {
         }
         match request.send().await {
             Ok(response) => answered(response, wants_body).await,
-            Err(error) => Attempt::failed(class(&error)),
+            Err(error) => Attempt {
+                crowded_out: unresolved(&error) == Some(Unresolved::Crowded),
+                ..Attempt::failed(class(&error))
+            },
         }
     }
 }
@@ -171,6 +204,7 @@ async fn answered(mut response: Response, wants_body: bool) -> Attempt {
             .map(|address| address.ip().to_canonical()),
         retry_after: retry_after(response.headers()),
         body: None,
+        crowded_out: false,
     };
     if wants_body {
         match read(&mut response).await {
@@ -210,16 +244,28 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     (then - now).to_std().ok()
 }
 
-/// How far an attempt came that got no answer.
-fn class(error: &reqwest::Error) -> FailureClass {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
+/// Why a name led nowhere. `None`: that is not why it failed.
+fn unresolved(error: &reqwest::Error) -> Option<Unresolved> {
+    let mut cause = error.source();
     while let Some(inner) = cause {
         if let Some(unresolved) = inner.downcast_ref::<Unresolved>() {
-            return match unresolved {
-                Unresolved::NoAddress(NoAddress) => FailureClass::Dns,
-                Unresolved::Bad(_) => FailureClass::Blocked,
-            };
+            return Some(*unresolved);
         }
+        cause = inner.source();
+    }
+    None
+}
+
+/// How far an attempt came that got no answer.
+fn class(error: &reqwest::Error) -> FailureClass {
+    match unresolved(error) {
+        Some(Unresolved::NoAddress(NoAddress)) => return FailureClass::Dns,
+        Some(Unresolved::Bad(_)) => return FailureClass::Blocked,
+        Some(Unresolved::Crowded) => return FailureClass::Timeout,
+        None => {}
+    }
+    let mut cause = error.source();
+    while let Some(inner) = cause {
         if of_tls(inner).is_some() {
             return FailureClass::Tls;
         }

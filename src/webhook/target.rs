@@ -11,8 +11,12 @@ use std::sync::Arc;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::sync::Semaphore;
 use url::{Host, Url};
+
+mod places;
+
+use places::Places;
+pub use places::Share;
 
 /// The longest URL.
 pub const LONGEST: usize = 2048;
@@ -71,6 +75,9 @@ pub enum BadTarget {
     Fragment,
     #[error("leads to an address that webhooks are not sent to")]
     Blocked,
+    /// That is not known yet.
+    #[error("has a host that could not be looked up just now: try again in a moment")]
+    Crowded,
 }
 
 /// The host's name has no address.
@@ -202,31 +209,14 @@ pub trait Lookup: Send + Sync + 'static {
 /// An answer on its way.
 pub type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
-/// The system's resolver, which blocks a thread for as long as a name server keeps silent: so many at a
-/// time at most, that the threads which the database is asked on are not used up.
-#[derive(Clone, Debug)]
-pub struct System(Arc<Semaphore>);
-
-/// How many names are looked up at a time.
-const LOOKUPS: usize = 64;
-
-impl Default for System {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LOOKUPS)))
-    }
-}
+/// The system's resolver, which blocks a thread for as long as a name server keeps silent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct System(());
 
 impl Lookup for System {
     fn lookup(&self, host: String) -> Looking {
-        let permits = Arc::clone(&self.0);
         Box::pin(async move {
-            let permit = permits.acquire_owned().await.map_err(io::Error::other)?;
-            // The permit goes along: whoever gives up waiting does not free the thread.
-            let asked = move || {
-                let found = (host.as_str(), 0).to_socket_addrs();
-                drop(permit);
-                found
-            };
+            let asked = move || (host.as_str(), 0).to_socket_addrs();
             let found = tokio::task::spawn_blocking(asked).await;
             let found = found.map_err(io::Error::other)??;
             Ok(found.map(|address| address.ip()).collect())
@@ -238,7 +228,7 @@ impl Lookup for System {
 #[derive(Clone)]
 pub struct Resolver {
     pub guard: Guard,
-    pub lookup: Arc<dyn Lookup>,
+    places: Arc<Places>,
 }
 
 /// Why a name leads nowhere.
@@ -248,16 +238,23 @@ pub enum Unresolved {
     NoAddress(#[from] NoAddress),
     #[error(transparent)]
     Bad(#[from] BadTarget),
+    /// It was never asked for.
+    #[error("too many names are being looked up")]
+    Crowded,
 }
 
 impl Resolver {
-    /// The addresses of a name, of which each may be connected to.
-    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
-        let found = self.lookup.lookup(host.to_owned()).await;
-        let found = found.unwrap_or_default();
-        if found.is_empty() {
-            return Err(NoAddress.into());
+    /// Has names looked up, so many at a time.
+    pub fn new(guard: Guard, lookup: Arc<dyn Lookup>) -> Self {
+        Self {
+            guard,
+            places: Arc::new(Places::new(lookup)),
         }
+    }
+
+    /// The addresses of a name, of which each may be connected to.
+    pub async fn addresses(&self, host: &str, share: Share) -> Result<Vec<IpAddr>, Unresolved> {
+        let found = Arc::clone(&self.places).find(host, share).await?;
         Ok(self.guard.filter(host, found)?)
     }
 }
@@ -265,13 +262,16 @@ impl Resolver {
 tokio::task_local! {
     /// Where the attempt under way is about to connect to: an answer would say it, a failure would not.
     pub(super) static DIALLED: std::cell::Cell<Option<IpAddr>>;
+    /// For whom the attempt under way has its name looked up.
+    pub(super) static SHARE: Share;
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let resolver = self.clone();
+        let share = SHARE.try_with(|share| *share).unwrap_or(Share::Well);
         Box::pin(async move {
-            let found = resolver.addresses(name.as_str()).await?;
+            let found = resolver.addresses(name.as_str(), share).await?;
             // Outside an attempt, where nobody asks, there is nowhere to note it.
             let _ = DIALLED.try_with(|dialled| dialled.set(found.first().copied()));
             let found = found.into_iter().map(|ip| SocketAddr::new(ip, 0));

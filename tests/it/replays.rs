@@ -1,5 +1,7 @@
 //! Replays: events are sent to an endpoint again, and change nothing else.
 
+mod turns;
+
 use std::collections::BTreeSet;
 
 use reqwest::Method;

@@ -1,5 +1,7 @@
 //! Events reach endpoints: signed, in order, again where they failed, and never where they must not.
 
+mod late;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

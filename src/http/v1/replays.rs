@@ -15,7 +15,7 @@ use crate::domain::tenant::Tenant;
 use crate::domain::webhook::EventTypes;
 use crate::http::admin::Nothing;
 use crate::http::extract::{EventsReplay, Granted};
-use crate::http::idempotency::{self, OptionalKey};
+use crate::http::idempotency::{self, Begun, OptionalKey};
 use crate::http::members::Members;
 use crate::http::openapi::domain::Environment;
 use crate::http::openapi::refusals::Conflict;
@@ -117,12 +117,21 @@ pub async fn create(
     let body = Members::read(&request, payload).await?;
     let once = key.once(&who.tenant, "replays.create", request.path(), &body)?;
     let (new, act) = (new_replay(body)?, app.partner_act(who.actor));
+    let running = match idempotency::begin(&request, &app, &who.tenant, once).await? {
+        Begun::Before(answer) => return Ok(answer),
+        Begun::Now(running) => running,
+    };
+    let counting = act.clone();
+    let counted = app.store.read_as(who.tenant.clone(), move |db, tenant| {
+        replays::count(db, tenant, &counting, new)
+    });
+    let counted = counted.await?;
     let create = move |db: &mut Db, tenant: &Tenant| {
-        let view = ReplayView::from(replays::create(db, tenant, &act, new)?);
+        let view = ReplayView::from(replays::create(db, tenant, &act, counted)?);
         let location = format!("/{}/v1/replays/{}", view.env, view.id);
         idempotency::kept(StatusCode::CREATED, Some(location), &view, Some(&view.id))
     };
-    idempotency::execute_if_keyed(&request, &app, who.tenant, once, create).await
+    running.finish(&request, &app, who.tenant, create).await
 }
 
 fn new_replay(mut body: Members) -> Result<NewReplay, Problem> {

@@ -5,7 +5,8 @@ pub mod view;
 
 use std::sync::Arc;
 
-use actix_web::http::header::{CACHE_CONTROL, LOCATION};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, LOCATION, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::ToSchema;
 
@@ -26,6 +27,7 @@ use crate::partner::webhook_endpoints::{self as endpoints, Change, NewEndpoint, 
 use crate::store::webhook_endpoints::{Endpoint, page};
 use crate::store::webhook_secrets::usable;
 use crate::webhook::challenge::{self, Asked};
+use crate::webhook::target::BadTarget;
 use view::{ChallengedView, CreatedView, EndpointDetailView, EndpointView};
 
 /// An endpoint to be.
@@ -94,8 +96,8 @@ pub async fn create(
     app: web::Data<App>,
 ) -> Result<HttpResponse, Problem> {
     let new = new_endpoint(Members::read(&request, payload).await?, &app)?;
-    app.webhooks.check(&new.url).await.map_err(view::bad_url)?;
     charge_message(&request, &app, &who.tenant, &new.id).await?;
+    check(&app, &new.url).await?;
     let (act, master) = (app.partner_act(who.actor.clone()), Arc::clone(&app.master));
     let create = move |db: &mut _, tenant: &_| endpoints::create(db, tenant, &act, &master, new);
     let made = app.store.write_as(who.tenant.clone(), create).await?;
@@ -108,6 +110,18 @@ pub async fn create(
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((LOCATION, location))
         .json(CreatedView::of(endpoint, secret, &asked)))
+}
+
+/// Refuses a URL whose name leads where nothing is sent. It keeps a name server busy: charged before.
+async fn check(app: &App, url: &str) -> Result<(), Problem> {
+    app.webhooks.check(url).await.map_err(|bad| match bad {
+        BadTarget::Crowded => {
+            let detail = "the url's host could not be looked up just now: try again in a moment";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+                .with_header(RETRY_AFTER, HeaderValue::from_static("5"))
+        }
+        bad => view::bad_url(bad),
+    })
 }
 
 fn new_endpoint(mut body: Members, app: &App) -> Result<NewEndpoint, Problem> {
@@ -186,11 +200,11 @@ pub async fn edit(
     let id = id(&path)?;
     etag::unbound(&request)?;
     let change = change(Members::read(&request, payload).await?, &app)?;
-    if let Some(url) = &change.url {
-        app.webhooks.check(url).await.map_err(view::bad_url)?;
-        if is_asked_anew(&app, &who.tenant, &id, url).await? {
-            charge_message(&request, &app, &who.tenant, &id).await?;
-        }
+    if let Some(url) = &change.url
+        && is_another(&app, &who.tenant, &id, url).await?
+    {
+        charge_message(&request, &app, &who.tenant, &id).await?;
+        check(&app, url).await?;
     }
     let (act, master) = (app.partner_act(who.actor.clone()), Arc::clone(&app.master));
     let changed = app.store.write_as(who.tenant.clone(), move |db, tenant| {
@@ -207,8 +221,8 @@ pub async fn edit(
     Ok(web::Json(ChallengedView::of(signing.endpoint, None)))
 }
 
-/// Whether an endpoint is asked for its challenge when it gets this URL.
-async fn is_asked_anew(
+/// Whether an endpoint stands at another URL than this.
+async fn is_another(
     app: &App,
     tenant: &Tenant,
     id: &WebhookEndpointId,
@@ -218,8 +232,7 @@ async fn is_asked_anew(
     let read = app.store.read_as(tenant.clone(), move |db, tenant| {
         endpoints::get(db, tenant, &id)
     });
-    let endpoint = read.await?;
-    Ok(endpoint.url != url && endpoint.state != EndpointState::Disabled)
+    Ok(read.await?.url != url)
 }
 
 fn change(mut body: Members, app: &App) -> Result<Change, Problem> {

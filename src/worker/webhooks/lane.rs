@@ -255,6 +255,8 @@ impl Lane {
     pub(super) fn land(&mut self, sent: Sent) {
         self.flying.remove(&sent.nth);
         match sent.attempt.class {
+            // The endpoint has no part in that.
+            Some(_) if sent.attempt.crowded_out => {}
             None => self.failures = 0,
             // One that hangs is known by that alone.
             Some(FailureClass::Timeout) => self.failures = self.failures.saturating_add(FAILURES),
@@ -346,8 +348,8 @@ impl Lane {
         };
         for sent in landed {
             let (row, attempt): (Delivery, AttemptRow) = sent.rows(endpoint, &self.tenant);
-            // Whatever a replay makes says nothing about how the endpoint does.
-            if row.replay_id.is_empty() {
+            // Whatever a replay makes says nothing about how the endpoint does; nor what was never sent.
+            if row.replay_id.is_empty() && !sent.attempt.crowded_out {
                 batch.marks.push(Mark::of(&sent));
             }
             match &sent.message.way {

@@ -36,6 +36,7 @@ fn sent(nth: u64, seq: i64, class: Option<FailureClass>) -> Sent {
             address: None,
             retry_after: None,
             body: None,
+            crowded_out: false,
         },
         at: at(),
         chance: 0.5,
@@ -101,6 +102,18 @@ fn one_that_hangs_or_fails_has_a_smaller_share() {
     begin(&mut lane, &[2]);
     lane.land(sent(2, 2, None));
     assert!(!lane.is_ailing(now));
+}
+
+#[test]
+fn what_was_never_sent_says_nothing_about_the_endpoint() {
+    let mut lane = lane(0, Vec::new());
+    begin(&mut lane, &[1]);
+    let mut crowded = sent(1, 1, Some(FailureClass::Timeout));
+    crowded.attempt.crowded_out = true;
+    lane.land(crowded);
+    assert!(!lane.is_ailing(Moment::now()));
+    let batch = lane.batch(&endpoint());
+    assert_eq!((batch.marks.len(), batch.first.len()), (0, 1));
 }
 
 #[test]

@@ -5,15 +5,14 @@
 
 use std::collections::HashMap;
 
-use crate::domain::id::WebhookEndpointId;
+use crate::domain::id::{ReplayId, WebhookEndpointId};
 use crate::domain::instant::Instant;
+use crate::domain::replay::ReplayState;
 use crate::store::webhook_deliveries::{self as deliveries, Delivery, Outgoing};
 use crate::store::webhook_lanes::{self as lanes, Ready, Why};
 use crate::store::webhook_replays::{self as replays, Replay};
 use crate::store::webhook_secrets::{self as secrets, Sealed};
 use crate::store::{Db, StoreError, instance};
-
-use crate::domain::id::ReplayId;
 
 /// How many events are looked through at once: most may be of types that nobody asked for.
 const LOOKED_THROUGH: i64 = 100;
@@ -165,7 +164,17 @@ fn fill(
             found.due = Some(deliveries::due(db, &tenant, endpoint, now, most)?);
         }
         Why::Replay => {
-            let Some(replay) = replays::running(db, &tenant, endpoint)? else {
+            // One that has begun goes on to its end: what is on its way has no row yet, and would be sent twice.
+            let begun = match &want.run {
+                Some((id, _)) => replays::find(db, &tenant, id)?,
+                None => None,
+            };
+            let begun = begun.filter(|replay| replay.state == ReplayState::Running);
+            let replay = match begun {
+                Some(begun) => Some(begun),
+                None => replays::running(db, &tenant, endpoint)?,
+            };
+            let Some(replay) = replay else {
                 found.replay = Some(None);
                 return Ok(());
             };

@@ -14,6 +14,7 @@ use crate::keys::webhook::WebhookSecret;
 use crate::store::webhook_deliveries::Outgoing;
 use crate::store::webhook_secrets::Sealed;
 use crate::webhook::sign;
+use crate::webhook::target::Share;
 
 impl Courier {
     /// Sends what was found for an endpoint; answers whether more could begin at once.
@@ -134,10 +135,15 @@ impl Courier {
         self.sends += 1;
         let (nth, claim) = (self.sends, lane.claim);
         let message = Message::of(event, way);
+        let share = if lane.is_ailing(now) {
+            Share::Ailing
+        } else {
+            Share::Well
+        };
         lane.begin(nth, &message, now);
         let (app, id, url) = (Arc::clone(&self.app), id.clone(), url.to_owned());
         self.tasks.spawn(async move {
-            let attempt = app.webhooks.post(&url, &headers, body, false).await;
+            let attempt = app.webhooks.deliver(&url, &headers, body, share).await;
             let sent = Sent {
                 nth,
                 message,

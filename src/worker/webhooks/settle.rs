@@ -70,7 +70,7 @@ pub(super) fn write(
     deliveries::insert(db, first().map(|(row, _)| row.clone()).collect())?;
     let mut attempts: Vec<AttemptRow> = first().map(|(_, attempt)| attempt.clone()).collect();
     for (row, attempt) in held.iter().flat_map(|(batch, ..)| &batch.again) {
-        // What was cancelled meanwhile stays as it is.
+        // Of what was cancelled meanwhile, too: it was sent.
         if deliveries::attempted(db, row)? {
             attempts.push(attempt.clone());
         }
