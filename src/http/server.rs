@@ -10,7 +10,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
 use rustls::ServerConfig;
 
-use super::connections::{Connections, of_each_worker};
+use super::connections::{Connections, end_unread, of_each_worker};
 use super::openapi::Documents;
 use super::routes::{self, Face};
 use super::tls::{Certificates, TlsError};
@@ -68,11 +68,13 @@ impl Listeners {
     /// Binds every configured address, and reads the TLS files.
     pub fn bind(settings: &Settings) -> Result<Self, ListenError> {
         let bind = |key: &'static str, address: SocketAddr| {
-            TcpListener::bind(address).map_err(|cause| ListenError::Bind {
-                key,
-                address,
-                cause,
-            })
+            TcpListener::bind(address)
+                .inspect(end_unread)
+                .map_err(|cause| ListenError::Bind {
+                    key,
+                    address,
+                    cause,
+                })
         };
         Ok(Self {
             public: bind("listen", settings.listen)?,
@@ -248,14 +250,18 @@ fn serve(
         app.settings.connections_per_address,
         app.settings.trusted_proxies.clone(),
     ));
+    let of_each = of_each_worker(most, workers);
     let server = server
         .workers(workers)
-        .max_connections(of_each_worker(most, workers))
+        .max_connections(of_each)
         // Before a listener is added: it takes over what is set by then.
         .on_connect(move |socket, data| connections.meet(socket, data));
     let scheme = if tls.is_some() { "https" } else { "http" };
     let server = match tls {
-        Some(config) => server.listen_rustls_0_23(listener, config)?,
+        // As many handshakes at a time as connections: unless told, 256 that send nothing keep everybody else waiting.
+        Some(config) => server
+            .max_connection_rate(of_each)
+            .listen_rustls_0_23(listener, config)?,
         None => server.listen(listener)?,
     };
     log::info!("listening on {scheme}://{address} ({name})");

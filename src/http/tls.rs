@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -52,8 +52,15 @@ impl Pair {
     pub fn read(files: &Tls) -> Result<Self, TlsError> {
         let chain = chain(files)?;
         let shown = files.key.display();
-        let key = PrivateKeyDer::from_pem_slice(&file::read(&files.key)?)
-            .map_err(|error| TlsError::Key(format!("{shown}: {error}")))?;
+        let text = file::read(&files.key)?;
+        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+            let is_encrypted = text.windows(9).any(|some| some == b"ENCRYPTED");
+            TlsError::Key(if is_encrypted {
+                format!("{shown} is encrypted: write it without a password (openssl pkey), for this process alone to read")
+            } else {
+                format!("{shown}: {}", in_words(&error, "private key"))
+            })
+        })?;
         let ends_at = chain.first().and_then(ends_at);
         let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => TlsError::Key(format!(
@@ -71,7 +78,8 @@ impl Pair {
 
 fn chain(files: &Tls) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let shown = files.cert.display();
-    let fail = |error| TlsError::Certificate(format!("{shown}: {error}"));
+    let fail =
+        |error| TlsError::Certificate(format!("{shown}: {}", in_words(&error, "certificate")));
     let chain = CertificateDer::pem_file_iter(&files.cert).map_err(fail)?;
     let chain = chain.collect::<Result<Vec<_>, _>>().map_err(fail)?;
     if chain.is_empty() {
@@ -79,6 +87,17 @@ fn chain(files: &Tls) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         return Err(TlsError::Certificate(advice));
     }
     Ok(chain)
+}
+
+/// What is wrong with a PEM file, whoever wrote it.
+fn in_words(error: &pem::Error, wanted: &str) -> String {
+    match error {
+        pem::Error::NoItemsFound => format!("holds no {wanted} in PEM"),
+        pem::Error::MissingSectionEnd { .. } => {
+            format!("ends in the middle of a {wanted}: is it still being written?")
+        }
+        other => other.to_string(),
+    }
 }
 
 fn ends_at(certificate: &CertificateDer<'_>) -> Option<Instant> {

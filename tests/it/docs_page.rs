@@ -42,6 +42,11 @@ async fn the_documents_are_pages_that_load_nothing_from_elsewhere() {
                 .starts_with("default-src 'none'")
         );
         assert_eq!(page.header("cache-control"), "public, max-age=300");
+        // What is written in pieces still says how much it is, and comes whole.
+        for part in ["/docs/swagger-ui-bundle.js", "/openapi.json"] {
+            let whole = world.get(part, None).await;
+            assert_eq!(whole.header("content-length"), whole.text.len().to_string());
+        }
         let named = world.get("/docs/index.html", None).await;
         assert_eq!(named.text, page.text);
         world.get("/docs/no-such-file.js", None).await.expect(404);

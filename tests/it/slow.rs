@@ -211,6 +211,52 @@ async fn an_address_has_so_many_connections_and_no_more_unless_it_is_a_trusted_p
     assert!(held.iter_mut().all(is_served));
 }
 
+#[actix_web::test]
+async fn who_takes_nothing_of_its_answers_loses_its_place_and_who_takes_them_slowly_gets_them() {
+    let world = world_with(&[("ONYX_CONNECTIONS_PER_ADDRESS", "16")]).await;
+    let bundle = "/docs/swagger-ui-bundle.js";
+    let largest = world.get(bundle, None).await.text.len();
+    // More than the system takes over from the server.
+    let asked = format!("GET {bundle} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(8);
+    let mut slow = connect(&world);
+    assert!(is_served(&mut slow));
+    slow.write_all(asked.as_bytes()).unwrap();
+    let mut held = Vec::new();
+    loop {
+        let mut socket = connect(&world);
+        if !is_served(&mut socket) {
+            break;
+        }
+        socket.write_all(asked.as_bytes()).unwrap();
+        held.push(socket);
+        assert!(held.len() < 16);
+    }
+    // Of the other places, what this test holds idle would be free after a while in any case.
+    assert!(held.len() > 8, "{}", held.len());
+    // In all it takes longer than the server waits for who takes nothing.
+    let slow = std::thread::spawn(move || {
+        let (mut taken, mut piece) = (0, vec![0; 64 * 1024]);
+        while taken < 8 * largest {
+            match slow.read(&mut piece) {
+                Ok(read) if read > 0 => taken += read,
+                ended => panic!("after {taken} bytes: {ended:?}"),
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    });
+    let deadline = std::time::Instant::now() + LONG;
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // All at once: as many as there are places again.
+        let mut others: Vec<_> = held.iter().map(|_| connect(&world)).collect();
+        if others.iter_mut().all(is_served) {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "they are still held");
+    }
+    slow.join().unwrap();
+}
+
 /// A request of which all but the last byte of the body has gone out.
 fn all_but_the_end(world: &World, path: &str, token: &str, more: &str, body: &str) -> TcpStream {
     let mut socket = connect(world);

@@ -27,6 +27,7 @@ use utoipa::openapi::schema::{AdditionalProperties, Schema};
 use utoipa::openapi::{OpenApi, Ref, RefOr, Required};
 
 use self::refusals::NotModified;
+use super::docs;
 use super::etag;
 use super::routes::{self, Face};
 use super::table::Served;
@@ -123,7 +124,7 @@ impl Document {
         } else {
             answer
                 .content_type("application/json")
-                .body(self.text.clone())
+                .body(docs::in_pieces(self.text.clone()))
         }
     }
 }

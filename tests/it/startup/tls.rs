@@ -177,4 +177,46 @@ async fn the_end_of_a_certificate_is_measured_and_examined() {
         examine(),
         "failed: tls_key: tls.key is not the key of the certificate in tls.crt"
     );
+    let (key, certificate) = (world.path().join("tls.key"), world.path().join("tls.crt"));
+    let encrypted =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    std::fs::write(&key, encrypted).unwrap();
+    let told = examine();
+    assert!(
+        told.contains("tls.key is encrypted: write it without a password"),
+        "{told}"
+    );
+    std::fs::write(&key, "").unwrap();
+    assert_eq!(
+        examine(),
+        "failed: tls_key: tls.key: holds no private key in PEM"
+    );
+    let whole = std::fs::read_to_string(&certificate).unwrap();
+    std::fs::write(&certificate, &whole[..whole.len() / 2]).unwrap();
+    assert_eq!(
+        examine(),
+        "failed: tls_cert: tls.crt: ends in the middle of a certificate: is it still being written?"
+    );
+}
+
+#[actix_web::test]
+async fn an_address_has_its_share_of_connections_within_tls_too() {
+    let mut world = world();
+    world.set("ONYX_CONNECTIONS_PER_ADDRESS", "3");
+    let trusted = certificate(&world, "tls.crt");
+    world.http = trusting(&trusted);
+    world.cli(&["operator", "bootstrap"]);
+    world.start().await;
+    let jwks = format!("{}/sandbox/oauth2/jwks", world.base);
+    // Each keeps its connection; the world's own has one since it asked whether the server is there.
+    let mut callers = Vec::new();
+    let mut served = 0;
+    for _ in 0..6 {
+        let caller = trusting(&trusted);
+        served += usize::from(caller.get(&jwks).send().await.is_ok());
+        callers.push(caller);
+    }
+    assert!((2..=3).contains(&served), "{served}");
+    let refused = world.sample("onyx_connections_refused_total").await;
+    assert!(refused.is_some_and(|refused| refused >= 3.0), "{refused:?}");
 }
