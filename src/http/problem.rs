@@ -319,6 +319,12 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Duplicate(_) | StoreError::Dangling(_) => Self::internal(&error),
+            // Nobody's fault but its own: nothing for an operator to be woken by.
+            StoreError::Crowded => {
+                let detail = "as many of your reads are under way as may be at a time: wait for their answers";
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_reads", detail)
+                    .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+            }
             StoreError::Unreachable(_)
             | StoreError::Failed(_)
             | StoreError::Interrupted

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 
 use super::db::{Db, on_engine};
 use super::error::StoreError;
-use super::schema::{changes, sequences};
+use super::schema::{changes, revocations, sequences};
 use crate::domain::id::{ClientId, PartnerId, PlanId};
 use crate::domain::instant::Instant;
 use crate::domain::realm::Realm;
@@ -140,14 +140,14 @@ impl<'a> Change<'a> {
         }
         notify(self.db)?;
         // Nobody revokes meanwhile: each does so within a change, and changes follow one another.
-        let upto = sequences::table
-            .find("revocations")
-            .select(sequences::value)
+        // As on record, and not as numbered: a number that was passed over is heard of by nobody.
+        let last: Option<i64> = revocations::table
+            .select(diesel::dsl::max(revocations::seq))
             .first(self.db)?;
         Ok(Touched {
             subjects: self.touched,
             revoked: self.revoked,
-            upto,
+            upto: last.unwrap_or(0),
         })
     }
 }

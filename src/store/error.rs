@@ -14,6 +14,9 @@ pub enum StoreError {
     /// No connection in time: the database is down or all connections are busy.
     #[error("the database gave no connection: {0}")]
     Unreachable(String),
+    /// A tenant reads on all connections that it may.
+    #[error("all connections of this tenant's share are busy")]
+    Crowded,
     /// The database refused or failed.
     #[error("the database failed: {0}")]
     Failed(#[source] Diesel),

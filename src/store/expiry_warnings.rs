@@ -76,17 +76,30 @@ pub fn credentials_due(
 }
 
 /// Replaced credentials whose overlap ends within the window while nobody uses their successor, which was there by
-/// a moment, or while it is revoked; and whose warning was not given yet.
+/// a moment, or while it is revoked, and the client uses no other; and whose warning was not given yet. With each its
+/// successor, under which that is on record: a rotation may be undone, and another follow.
 pub fn overlaps_due(
     db: &mut Db,
     due: Due<'_>,
     window: Window,
     replaced_by: Instant,
-) -> Result<Vec<Ending>, StoreError> {
-    let successors = diesel::alias!(credentials as successors);
+) -> Result<Vec<(Ending, CredentialId)>, StoreError> {
+    let (successors, others) = diesel::alias!(credentials as successors, credentials as others);
     let given = expiry_warnings::table
         .filter(expiry_warnings::days.eq(window.days))
-        .filter(expiry_warnings::subject.eq(credentials::id));
+        .filter(
+            expiry_warnings::subject
+                .nullable()
+                .eq(credentials::replaced_by),
+        );
+    let in_use = others
+        .filter(
+            others
+                .field(credentials::client_id)
+                .eq(credentials::client_id),
+        )
+        .filter(others.field(credentials::state).eq(CredentialState::Active))
+        .filter(others.field(credentials::first_used_at).is_not_null());
     let is_its_own = successors
         .field(credentials::id)
         .nullable()
@@ -108,14 +121,18 @@ pub fn overlaps_due(
         .filter(credentials::state.eq(CredentialState::Rotated))
         .filter(clients::state.ne(ClientState::Revoked))
         .filter(exists(idle))
+        .filter(not(exists(in_use)))
         .filter(not(exists(given)))
         .order(credentials::accepts_until.asc())
         .select((
-            credentials::id,
-            credentials::client_id,
-            clients::realm,
-            clients::partner_id,
-            credentials::accepts_until.assume_not_null(),
+            (
+                credentials::id,
+                credentials::client_id,
+                clients::realm,
+                clients::partner_id,
+                credentials::accepts_until.assume_not_null(),
+            ),
+            credentials::replaced_by.assume_not_null(),
         ))
         .into_boxed();
     match due {

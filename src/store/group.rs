@@ -277,6 +277,7 @@ fn again(error: &StoreError) -> StoreError {
         StoreError::Dangling(what) => StoreError::Dangling(what.clone()),
         StoreError::Unreachable(why) => StoreError::Unreachable(why.clone()),
         StoreError::Rewound => StoreError::Rewound,
+        StoreError::Crowded => StoreError::Crowded,
         StoreError::Interrupted => StoreError::Interrupted,
         StoreError::Failed(cause) => StoreError::Failed(Diesel::DatabaseError(
             DatabaseErrorKind::Unknown,

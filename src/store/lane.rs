@@ -12,7 +12,7 @@ use crate::logging;
 use crate::telemetry::{observe, telemetry};
 
 /// How long a request may wait for its turn at the database.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a request may wait for the database's answer: longer than the database itself
 /// lets a statement run.

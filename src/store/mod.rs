@@ -56,8 +56,10 @@ pub mod rotations;
 pub mod schema;
 pub mod scope_usage;
 pub mod secret_deliveries;
+mod shares;
 pub mod signing_keys;
 pub mod status_lists;
+mod stretch;
 pub mod tail;
 pub mod together;
 pub mod trespasses;
@@ -87,6 +89,7 @@ use changes::{Change, Touched};
 use db::{Manager, Purpose};
 use group::Group;
 use lane::Lane;
+use shares::Shares;
 
 /// Connections that are kept unless more are asked for: for reading, and on PostgreSQL for everything.
 const CONNECTIONS: u32 = 8;
@@ -99,6 +102,8 @@ pub struct Store {
     /// SQLite has one writer at a time: a lane of one connection lets writers queue
     /// here, in order, instead of sleeping and retrying inside the engine.
     writers: Lane,
+    /// Of the readers, for [`Store::read_as`].
+    shares: Shares,
     /// On SQLite: who waits for that lane, to be taken along by who has it.
     group: Option<Group>,
     /// Told by [`Store::migrate`].
@@ -144,6 +149,7 @@ impl Store {
             target,
             readers,
             writers,
+            shares: Shares::of(connections),
             group,
             wall: Arc::default(),
         })
@@ -218,6 +224,8 @@ impl Store {
     }
 
     /// Runs a tenant's queries, all of one moment: on PostgreSQL the database itself shows no rows of others.
+    ///
+    /// A tenant has a part of the connections at a time: who has more to ask waits for its own.
     pub async fn read_as<T, E, F>(&self, tenant: Tenant, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut Db, &Tenant) -> Result<T, E> + Send + 'static,
@@ -225,8 +233,11 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let has_wall = self.has_wall();
+        let share = self.shares.turn(&tenant).await?;
         self.readers
             .run(move |db| {
+                // A query goes on when its caller has gone.
+                let _share = share;
                 let begin = Begin::Reading(has_wall.then_some(&tenant));
                 transaction(db, begin, |db| work(db, &tenant))
             })

@@ -5,7 +5,9 @@ use diesel::prelude::*;
 use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::{clients, credentials, request_log};
+use super::stretch::{self, STRETCH};
 use super::version_uses;
+use super::{Begin, transaction};
 use crate::domain::call::{Idempotency, StatusRange};
 use crate::domain::id::{AnyId, ClientId, CredentialId, OrderId, PartnerId, RequestId};
 use crate::domain::instant::Instant;
@@ -59,6 +61,21 @@ pub struct Filter {
     pub to: Option<Instant>,
 }
 
+impl Filter {
+    /// Whether an index leads to rows that do not fit.
+    fn sifts(&self) -> bool {
+        let is_one = self.request_id.is_some();
+        !is_one
+            && ((self.partner_id.is_none() && self.realm.is_some())
+                || self.client_id.is_some()
+                || self.credential_id.is_some()
+                || self.order_id.is_some()
+                || self.route.is_some()
+                || self.status.is_some()
+                || self.code.is_some())
+    }
+}
+
 /// Writes calls, and adds up who spoke which version.
 pub fn insert_all(db: &mut Db, calls: &[&Call]) -> Result<(), StoreError> {
     let insert = diesel::insert_into(request_log::table).values(calls.to_vec());
@@ -66,8 +83,12 @@ pub fn insert_all(db: &mut Db, calls: &[&Call]) -> Result<(), StoreError> {
     version_uses::add(db, calls)
 }
 
-/// A page of calls, newest first.
-pub fn page(db: &mut Db, mut filter: Filter, page: &PageRequest) -> Result<Page<Call>, StoreError> {
+/// A page of calls, newest first: short or empty where little of what it looked through fits.
+pub fn page(
+    db: &mut Db,
+    mut filter: Filter,
+    asked: &PageRequest,
+) -> Result<Page<Call>, StoreError> {
     // Rows are led by their partner: who asks about a client or a credential means its partner's.
     if filter.partner_id.is_none()
         && let Some((partner, realm)) = tenant_of(db, &filter)?
@@ -75,52 +96,113 @@ pub fn page(db: &mut Db, mut filter: Filter, page: &PageRequest) -> Result<Page<
         filter.partner_id = Some(partner);
         filter.realm = filter.realm.or(Some(realm));
     }
-    let mut query = request_log::table.into_boxed();
-    if let Some(partner) = filter.partner_id {
-        query = query.filter(request_log::partner_id.eq(partner));
+    if filter.partner_id.is_none() || filter.realm.is_some() || filter.request_id.is_some() {
+        return in_order(db, &filter, asked);
     }
-    if let Some(realm) = filter.realm {
+    // The index has a partner's calls realm by realm.
+    // Of one moment, or a page could go on behind what came into one list while the other was read.
+    let lists = transaction(db, Begin::Reading(None), |db| {
+        let pages = [Realm::Sandbox, Realm::Live].into_iter().map(|realm| {
+            filter.realm = Some(realm);
+            in_order(db, &filter, asked)
+        });
+        pages.collect::<Result<Vec<_>, StoreError>>()
+    })?;
+    let page = stretch::merged(asked, lists, stretch::newest_first, |call: &Call| {
+        call.request_id.as_str()
+    });
+    Ok(page)
+}
+
+/// A page of a tenant's calls or of everybody's: what an index has in this order.
+fn in_order(db: &mut Db, filter: &Filter, asked: &PageRequest) -> Result<Page<Call>, StoreError> {
+    let end = if filter.sifts() {
+        last_looked_at(db, filter, asked)?
+    } else {
+        None
+    };
+    let mut query = range(filter, asked);
+    if let Some(end) = &end {
+        query = query.filter(request_log::request_id.ge(end));
+    }
+    if filter.partner_id.is_none()
+        && let Some(realm) = filter.realm
+    {
         query = query.filter(request_log::realm.eq(realm));
     }
-    if let Some(client) = filter.client_id {
+    if let Some(client) = &filter.client_id {
         query = query.filter(request_log::client_id.eq(client));
     }
-    if let Some(credential) = filter.credential_id {
+    if let Some(credential) = &filter.credential_id {
         query = query.filter(request_log::credential_id.eq(credential));
     }
-    if let Some(id) = filter.request_id {
+    if let Some(id) = &filter.request_id {
         query = query.filter(request_log::request_id.eq(id));
     }
-    if let Some(order) = filter.order_id {
+    if let Some(order) = &filter.order_id {
         query = query.filter(request_log::order_id.eq(order));
     }
-    if let Some(route) = filter.route {
+    if let Some(route) = &filter.route {
         query = query.filter(request_log::route.eq(route));
     }
     if let Some(status) = filter.status {
         query = query.filter(request_log::status.between(status.from, status.to));
     }
-    if let Some(code) = filter.code {
+    if let Some(code) = &filter.code {
         query = query.filter(request_log::code.eq(code));
     }
+    // The key knows the millisecond, the column the rest.
     if let Some(from) = filter.from {
-        // The key knows the millisecond, the column the rest.
-        let floor = RequestId::floor(from);
-        query = query.filter(request_log::request_id.ge(floor));
         query = query.filter(request_log::at.ge(from));
     }
     if let Some(to) = filter.to {
-        query = query.filter(request_log::request_id.lt(RequestId::ceiling(to)));
         query = query.filter(request_log::at.lt(to));
-    }
-    if let Some(last) = &page.after {
-        query = query.filter(request_log::request_id.lt(last.clone()));
     }
     let rows = query
         .order(request_log::request_id.desc())
-        .limit(page.probe())
+        .limit(asked.probe())
         .load(db)?;
-    Ok(page.page(rows, |call: &Call| call.request_id.as_str()))
+    let end = end.map(|end| end.to_string());
+    let page = stretch::page(asked, rows, end, |call: &Call| call.request_id.as_str());
+    Ok(page)
+}
+
+/// Where a page ends at the latest. `None`: there are fewer rows than it may look through.
+fn last_looked_at(
+    db: &mut Db,
+    filter: &Filter,
+    asked: &PageRequest,
+) -> Result<Option<RequestId>, StoreError> {
+    let last = range(filter, asked)
+        .select(request_log::request_id)
+        .order(request_log::request_id.desc())
+        .offset(STRETCH - 1)
+        .limit(1);
+    Ok(last.first(db).optional()?)
+}
+
+/// What a page looks through, as far as an index alone tells.
+fn range<'a>(
+    filter: &'a Filter,
+    asked: &'a PageRequest,
+) -> request_log::BoxedQuery<'a, <Db as Connection>::Backend> {
+    let mut query = request_log::table.into_boxed();
+    if let Some(partner) = &filter.partner_id {
+        query = query.filter(request_log::partner_id.eq(partner));
+        if let Some(realm) = filter.realm {
+            query = query.filter(request_log::realm.eq(realm));
+        }
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(request_log::request_id.ge(RequestId::floor(from)));
+    }
+    if let Some(to) = filter.to {
+        query = query.filter(request_log::request_id.lt(RequestId::ceiling(to)));
+    }
+    if let Some(last) = &asked.after {
+        query = query.filter(request_log::request_id.lt(last));
+    }
+    query
 }
 
 /// A page of a tenant's own calls, newest first.

@@ -1,5 +1,7 @@
 //! What partners call is in their log, and in nobody else's.
 
+pub mod stretches;
+
 use std::time::{Duration, Instant};
 
 use onyx_auth::domain::id::{ClientId, RequestId};

@@ -14,6 +14,8 @@ use crate::http::problem::Problem;
 use crate::store::audit_events::{Filter, of_tenant, page_of_tenant};
 
 /// Lists the caller's own audit events, oldest first.
+///
+/// With filters a page may be short or empty before the last: go on until `next_cursor` is `null`.
 #[utoipa::path(
     get, path = "/{env}/v1/audit/events", operation_id = "list_own_audit_events", tag = "audit",
     params(

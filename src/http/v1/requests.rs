@@ -84,7 +84,8 @@ pub(crate) fn filters(query: &mut ListQuery) -> Result<Filter, Problem> {
 /// Lists the partner's calls in this environment, newest first.
 ///
 /// A call shows up about a second after its answer, and is kept for 90 days unless the operators say
-/// otherwise. Calls without a valid token are nobody's and are not here.
+/// otherwise. Calls without a valid token are nobody's and are not here. With filters a page may be
+/// short or empty before the last: go on until `next_cursor` is `null`.
 #[utoipa::path(
     get, path = "/{env}/v1/requests", operation_id = "list_own_requests", tag = "requests",
     params(

@@ -7,13 +7,13 @@ use super::db::{Db, on_engine};
 use super::error::StoreError;
 use super::schema::{audit_events, sequences};
 use super::together::Together;
-use crate::domain::id::{AuditEventId, PartnerId};
+use crate::domain::id::AuditEventId;
 use crate::domain::instant::Instant;
-use crate::domain::page::{Page, PageRequest};
-use crate::domain::realm::Realm;
 use crate::domain::tenant::Tenant;
 
+mod listing;
 mod placing;
+pub use listing::{Filter, page, page_of_tenant};
 pub use placing::{Placed, place};
 
 /// Below which place retention may delete.
@@ -50,19 +50,6 @@ pub struct AuditEvent {
     pub leaf_mac: Option<String>,
     /// Why it gets no place.
     pub set_aside: Option<String>,
-}
-
-/// Which events are wanted.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    pub partner_id: Option<PartnerId>,
-    pub realm: Option<Realm>,
-    pub actor: Option<String>,
-    pub action: Option<String>,
-    pub target: Option<String>,
-    pub outcome: Option<String>,
-    pub from: Option<Instant>,
-    pub to: Option<Instant>,
 }
 
 /// Writes an entry.
@@ -112,66 +99,6 @@ pub fn of_tenant(
         .filter(audit_events::realm.eq(tenant.realm()))
         .filter(audit_events::id.eq(id.as_str()));
     Ok(own.first(db).optional()?)
-}
-
-/// A page of a tenant's own events, oldest first.
-pub fn page_of_tenant(
-    db: &mut Db,
-    tenant: &Tenant,
-    filter: Filter,
-    page: &PageRequest,
-) -> Result<Page<AuditEvent>, StoreError> {
-    let own = Filter {
-        partner_id: Some(tenant.partner_id().clone()),
-        realm: Some(tenant.realm()),
-        ..filter
-    };
-    self::page(db, &own, page)
-}
-
-/// A page of events, oldest first.
-pub fn page(
-    db: &mut Db,
-    filter: &Filter,
-    page: &PageRequest,
-) -> Result<Page<AuditEvent>, StoreError> {
-    let mut query = audit_events::table
-        .filter(audit_events::id.gt(page.after()))
-        .into_boxed();
-    if let Some(partner) = &filter.partner_id {
-        query = query.filter(audit_events::partner_id.eq(partner));
-    }
-    if let Some(realm) = filter.realm {
-        query = query.filter(audit_events::realm.eq(realm));
-    }
-    if let Some(actor) = &filter.actor {
-        query = query.filter(audit_events::actor.eq(actor));
-    }
-    if let Some(action) = &filter.action {
-        query = query.filter(audit_events::action.eq(action));
-    }
-    if let Some(target) = &filter.target {
-        query = query.filter(audit_events::target.eq(target));
-    }
-    if let Some(outcome) = &filter.outcome {
-        query = query.filter(audit_events::outcome.eq(outcome));
-    }
-    if let Some(from) = filter.from {
-        // The key knows the millisecond, the column the rest.
-        let floor = AuditEventId::floor(from).to_string();
-        query = query.filter(audit_events::id.ge(floor));
-        query = query.filter(audit_events::at.ge(from));
-    }
-    if let Some(to) = filter.to {
-        let ceiling = AuditEventId::ceiling(to).to_string();
-        query = query.filter(audit_events::id.lt(ceiling));
-        query = query.filter(audit_events::at.lt(to));
-    }
-    let rows = query
-        .order(audit_events::id.asc())
-        .limit(page.probe())
-        .load(db)?;
-    Ok(page.page(rows, |event: &AuditEvent| event.id.as_str()))
 }
 
 /// Events without a MAC, from before there were any.

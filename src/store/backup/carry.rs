@@ -139,7 +139,8 @@ pub(super) fn remember(db: &mut Db) -> Result<i64, StoreError> {
             db,
             &format!(
                 "CREATE TEMPORARY TABLE old_ends_of_{table} AS \
-                     SELECT id, expires_at FROM {table} WHERE expires_at IS NOT NULL"
+                     SELECT id, expires_at FROM {table} WHERE expires_at IS NOT NULL; \
+                 CREATE INDEX old_ends_of_{table}_by_id ON old_ends_of_{table} (id)"
             ),
         )?;
     }
@@ -154,6 +155,7 @@ pub(super) fn remember(db: &mut Db) -> Result<i64, StoreError> {
     run(
         db,
         "CREATE TEMPORARY TABLE old_revocations AS SELECT * FROM revocations; \
+         CREATE INDEX old_revocations_by_id ON old_revocations (id); \
          CREATE TEMPORARY TABLE old_event_counters AS SELECT * FROM event_counters; \
          CREATE TEMPORARY TABLE old_webhook_secrets AS SELECT * FROM webhook_secrets; \
          CREATE TEMPORARY TABLE old_invoices AS SELECT * FROM invoices WHERE state <> 'draft'; \

@@ -10,6 +10,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel::sqlite::SqliteConnection;
 
+use super::error::says_damage;
 use super::{BackupError, Label, Line, failed};
 use crate::store::{Db, OpenError};
 
@@ -131,13 +132,6 @@ pub(super) fn attach(
         .bind::<Text, _>(text(&copy.0)?)
         .execute(conn)?;
     Ok(copy)
-}
-
-/// Whether the engine says that a file is damaged, or is no database at all.
-pub(super) fn says_damage(error: &str) -> bool {
-    ["malformed", "not a database"]
-        .iter()
-        .any(|sign| error.contains(sign))
 }
 
 /// What the engine finds wrong with a file.

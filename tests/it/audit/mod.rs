@@ -1,6 +1,7 @@
 //! The audit trail: events get their places, proofs hold, and what was done to rows behind the
 //! server's back is found and named.
 
+mod listing;
 mod proofs;
 mod retention;
 mod tampering;
