@@ -64,7 +64,7 @@ pub fn due(
         let overlaps = overlaps(db, Due::Next(limit), window, now)?;
         return Ok(overlaps
             .into_iter()
-            .map(|c| Warning::Overlap(c.id))
+            .map(|(c, _)| Warning::Overlap(c.id))
             .collect());
     }
     let credentials = rows::credentials_due(db, Due::Next(limit), window)?;
@@ -79,7 +79,7 @@ fn overlaps(
     due: Due<'_>,
     window: Window,
     now: Instant,
-) -> Result<Vec<Ending>, StoreError> {
+) -> Result<Vec<(Ending, CredentialId)>, StoreError> {
     rows::overlaps_due(db, due, window, now.minus(PUTTING_TO_USE))
 }
 
@@ -108,7 +108,7 @@ pub fn give(
         Warning::Overlap(id) => {
             let due = Due::This(id.as_str());
             match overlaps(db, due, window, act.now)?.first() {
-                Some(ending) => of_overlap(db, act, window, ending)?,
+                Some((ending, successor)) => of_overlap(db, act, window, ending, successor)?,
                 None => return Ok(false),
             }
         }
@@ -122,6 +122,7 @@ fn of_overlap(
     act: &Act,
     window: Window,
     ending: &Ending,
+    successor: &CredentialId,
 ) -> Result<(), StoreError> {
     let seconds = ending.expires_at.epoch_seconds() - act.now.epoch_seconds();
     log::warn!(
@@ -132,7 +133,8 @@ fn of_overlap(
         (seconds + 3599) / 3600,
         ending.expires_at
     );
-    note_and_tell(db, act, window, ending)
+    rows::insert(db, successor.as_str(), window.days, act.now)?;
+    tell(db, act, ending)
 }
 
 fn of_credential(
@@ -151,17 +153,12 @@ fn of_credential(
             ending.expires_at
         );
     }
-    note_and_tell(db, act, window, ending)
+    rows::insert(db, ending.id.as_str(), window.days, act.now)?;
+    tell(db, act, ending)
 }
 
-/// Puts the warning on record, and tells the partner, if there is one.
-fn note_and_tell(
-    db: &mut Change<'_>,
-    act: &Act,
-    window: Window,
-    ending: &Ending,
-) -> Result<(), StoreError> {
-    rows::insert(db, ending.id.as_str(), window.days, act.now)?;
+/// Tells the partner, if there is one.
+fn tell(db: &mut Change<'_>, act: &Act, ending: &Ending) -> Result<(), StoreError> {
     let Some(partner) = &ending.partner_id else {
         return Ok(());
     };

@@ -41,7 +41,11 @@ async fn recall_places(app: &Arc<App>) -> Result<(), StoreError> {
     let (app, store) = (Arc::clone(app), &app.store);
     // Taken in where it is read: so many would hold up what else runs here.
     let read = store.read(move |db| {
-        for (client, address) in credentials::last_used_from(db, now, most)? {
+        // The last used at the end: what is taken in last is kept longest.
+        for (client, address) in credentials::last_used_from(db, now, most)?
+            .into_iter()
+            .rev()
+        {
             if let Ok(address) = address.parse() {
                 app.failures
                     .worked_before(client.realm(), client.as_str(), address);
